@@ -1,0 +1,25 @@
+# Two commands: `make table1` sets up and makes results/table1.csv, `make test` sets up and tests.
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: table1 test install clean
+
+table1: install
+	snakemake --cores all results/table1.csv
+
+test: install
+	pytest
+
+install: $(VENV)/installed
+
+# The stamp is the last step, so that an interrupted installation is taken up again.
+$(VENV)/installed: envs/python.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --requirement envs/python.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf results logs benchmarks demo .snakemake

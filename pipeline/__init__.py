@@ -1,0 +1,1 @@
+"""Deformation fields as explanations of disease evidence: from raw studies to Table 1."""

@@ -1,0 +1,1 @@
+"""Brain MRI preprocessing, one module a stage."""

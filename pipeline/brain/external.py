@@ -1,0 +1,120 @@
+"""Running the command-line tools that installed packages carry.
+
+A tool that refuses or crashes on an image is the image's fault (`ImageError`); a tool that is
+missing, that the system killed (memory) or that met a full disk is not, and fails the job.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import niimath
+import numpy as np
+
+from pipeline.brain.volume import load_volume
+from pipeline.errors import ImageError, InputError
+
+# One thread: the result must not depend on the machine, and the workflow runs images in parallel.
+SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+
+LEAST_DISK_BYTES = 10**8
+
+
+def run_tool(
+    name: str, command: Sequence[str | Path], *, folder: Path, minutes: float = 30
+) -> None:
+    """Run a tool, without a shell and with one thread.
+
+    Parameters
+    ----------
+    name
+        Name of the tool in messages.
+    command
+        Program and arguments.
+    folder
+        Working directory.
+    minutes
+        A tool that takes longer is stopped.
+
+    Raises
+    ------
+    ImageError
+        The tool ended with an error or a crash, or did not end.
+    InputError
+        The tool cannot be started on this machine.
+    """
+    try:
+        result = subprocess.run(
+            [str(part) for part in command],
+            cwd=folder,
+            env={**os.environ, **SINGLE_THREAD},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=60 * minutes,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ImageError(f"{name} did not end within {minutes:g} minutes") from error
+    except OSError as error:
+        raise InputError(
+            f"{name} cannot be started ({error.strerror}); reinstall its package"
+        ) from error
+    if result.returncode == 0:
+        return
+    if shutil.disk_usage(folder).free < LEAST_DISK_BYTES:
+        raise RuntimeError(f"{name} failed on a full disk: free the folder of temporary files")
+    if result.returncode == -signal.SIGKILL:
+        raise RuntimeError(f"{name} was killed: give the job more memory")
+    if result.returncode < 0:
+        raise ImageError(f"{name} crashed ({signal.Signals(-result.returncode).name})")
+    message = next(reversed(result.stdout.strip().splitlines()), "no message")
+    raise ImageError(f"{name} failed with exit status {result.returncode}: {message.strip()[:200]}")
+
+
+def run_niimath(source: Path, operation: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
+    """Apply one niimath operation to a volume.
+
+    Parameters
+    ----------
+    source
+        Volume of an earlier stage.
+    operation
+        Operation and its arguments, e.g. ``["-robustfov", "170"]``. Files given by a bare name lie
+        in the tool's own working folder, which is removed.
+
+    Returns
+    -------
+    data, affine
+        float32 array (x, y, z) and the 4x4 matrix from voxel index to RAS mm.
+
+    Raises
+    ------
+    ImageError
+        niimath failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="niimath-") as folder:
+        apply_niimath(source, operation, Path(folder))
+        return load_volume(Path(folder, "result.nii"))
+
+
+def apply_niimath(source: Path, operation: Sequence[str | Path], folder: Path) -> None:
+    """Apply one niimath operation in `folder`; the volume becomes ``result.nii`` there."""
+    # Plain names in a folder of our own: niimath never sees what the source's path holds.
+    image = folder / "image.nii.gz"
+    image.symlink_to(Path(source).resolve())
+    command = [niimath.bin, image.name, "-gz", "0", *operation, "result.nii", "-odt", "float"]
+    run_tool(f"niimath {operation[0]}", command, folder=folder)
+    if not (folder / "result.nii").is_file():
+        raise ImageError(f"niimath {operation[0]} wrote no volume")
+
+
+def niimath_version() -> str:
+    """Version of the installed niimath."""
+    return version("niimath")

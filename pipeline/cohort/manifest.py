@@ -1,0 +1,81 @@
+"""The manifest: one row per usable image, the only thing that later stages read of a cohort."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.errors import InputError
+
+SPLITS = ("train", "validation", "test")
+MANIFEST_COLUMNS = {
+    "subject": "str",  # alphanumeric, as in BIDS
+    "session": "str",  # alphanumeric, unique within the subject
+    "label": "int8",  # 0 healthy (ADNI: MCI), 1 diseased
+    "diagnosis": "str",
+    "score": "float64",  # what the label was made of: FEV1/FVC; missing for ADNI
+    "field_strength": "float64",  # tesla; missing for films
+    "site": "str",
+    "day": "int64",  # days since the subject's first visit
+    "date": "str",  # ISO 8601; empty for films, whose dates are not kept
+    "path": "str",
+    "split": "str",
+}
+EXCLUSION_COLUMNS = ["stage", "item", "subject", "session", "source", "reason"]
+PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
+
+
+@dataclass
+class Cohort:
+    """Result of an ingest.
+
+    Attributes
+    ----------
+    manifest
+        Usable images, columns `MANIFEST_COLUMNS`.
+    exclusions
+        Everything else that the archive holds, columns `EXCLUSION_COLUMNS`.
+    pairs
+        Evaluation pairs, columns `PAIR_COLUMNS`; sessions of the manifest.
+    """
+
+    manifest: pd.DataFrame
+    exclusions: pd.DataFrame
+    pairs: pd.DataFrame
+
+    @cached_property
+    def paths(self) -> dict[tuple[str, str], str]:
+        """Path of the raw image by subject and session."""
+        rows = self.manifest[["subject", "session", "path"]].itertuples(index=False)
+        return {(subject, session): path for subject, session, path in rows}
+
+
+def exclusion_table(rows: list[dict]) -> pd.DataFrame:
+    """Table of exclusions from dictionaries; absent columns are empty strings."""
+    return pd.DataFrame(rows, columns=EXCLUSION_COLUMNS).fillna("")
+
+
+def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
+    """Order, type and check the rows of a manifest.
+
+    Raises
+    ------
+    InputError
+        If an image occurs twice or a subject stands in two splits.
+    """
+    frame = frame[list(MANIFEST_COLUMNS)].astype(MANIFEST_COLUMNS)
+    frame = frame.sort_values(["subject", "session"], ignore_index=True)
+    twice = frame[frame.duplicated(["subject", "session"])]
+    if len(twice):
+        row = twice.iloc[0]
+        raise InputError(f"sub-{row.subject} ses-{row.session} stands in the manifest twice")
+    splits = frame.groupby("subject")["split"].nunique()
+    if (splits > 1).any():
+        raise InputError(f"subject {splits.idxmax()} is in two splits; each may be in only one")
+    return frame
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read a manifest."""
+    return pd.read_parquet(path).astype(MANIFEST_COLUMNS)

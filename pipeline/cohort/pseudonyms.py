@@ -1,0 +1,53 @@
+"""Subject names that cannot be traced back to the archive's ids without a secret key."""
+
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+
+KEY_BYTES = 32
+DIGITS = 12
+
+
+def read_key(path: Path) -> bytes:
+    """Read the secret key of the pseudonyms; make a random one where there is none.
+
+    Parameters
+    ----------
+    path
+        Text file with at least 32 bytes in hexadecimal digits, readable by its owner only.
+
+    Raises
+    ------
+    InputError
+        If the file holds no such key.
+    """
+    path = Path(path)
+    if not path.exists():
+        with atomic_path(path) as temporary:
+            # Never readable by others, not even for a moment.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+    try:
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"pseudonym_key: {path} cannot be read as hexadecimal digits; restore the file, "
+            "or remove it to get new subject names"
+        ) from error
+    if len(key) < KEY_BYTES:
+        raise InputError(
+            f"pseudonym_key: {path} holds {len(key)} bytes, not {KEY_BYTES} or more; restore the "
+            "file, or remove it to get new subject names"
+        )
+    return key
+
+
+def pseudonym(key: bytes, patient_id: str) -> str:
+    """First 12 hexadecimal digits of HMAC-SHA256 of an id."""
+    return hmac.new(key, patient_id.encode(), hashlib.sha256).hexdigest()[:DIGITS]

@@ -1,0 +1,134 @@
+"""Lung function tests: the table, and which test labels which film."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.cohort.tables import parse_dates, read_table
+from pipeline.errors import InputError
+
+DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
+LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near
+YES = {"1", "1.0", "yes", "y", "true"}
+NO = {"", "0", "0.0", "no", "n", "false"}
+
+
+@dataclass(frozen=True)
+class SpirometryColumns:
+    """Names of the columns of a spirometry table."""
+
+    patient: str = "PatientID"
+    date: str = "TestDate"
+    ratio: str = "FEV1_FVC"
+    transplant: str = "Transplant"
+
+
+def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
+    """Read a table of lung function tests.
+
+    Parameters
+    ----------
+    path
+        CSV file, a row per test: id as in the films, date (``YYYY-MM-DD`` or ``YYYYMMDD``),
+        pre-bronchodilator FEV1/FVC as a fraction or in per cent, and whether the patient has a lung
+        transplant (yes/no, 1/0; empty is no).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns patient, date, ratio (fraction), transplant (bool), source (``FILE.csv:line``) and
+        reason, why the test cannot be used (``""`` if it can).
+
+    Raises
+    ------
+    InputError
+        If a column is missing, no date can be read, units are mixed or a transplant is neither yes
+        nor no.
+    """
+    names = [columns.patient, columns.date, columns.ratio, columns.transplant]
+    table = read_table(path, names)
+    text = table[names].set_axis(["patient", "date", "ratio", "transplant"], axis=1)
+    tests = pd.DataFrame(
+        {
+            "patient": text["patient"],
+            "date": parse_dates(text["date"], DATE_FORMATS),
+            "ratio": pd.to_numeric(text["ratio"], errors="coerce").astype(float),
+            "transplant": _transplants(text["transplant"], table["source"], columns.transplant),
+            "source": table["source"],
+            "reason": "",
+        }
+    )
+    if (text["date"] != "").any() and tests["date"].isna().all():
+        raise InputError(f"{path}: no date in {columns.date} can be read; write them as YYYY-MM-DD")
+    tests["ratio"] = _fractions(tests["ratio"], table["source"], columns.ratio)
+    # From the last rule to the first, so that the first that fails is the one told.
+    tests.loc[~tests["ratio"].between(0, 1, inclusive="right"), "reason"] = (
+        "FEV1/FVC is not between 0 and 1"
+    )
+    tests.loc[tests["ratio"].isna(), "reason"] = "FEV1/FVC is not a number"
+    tests.loc[text["ratio"] == "", "reason"] = "FEV1/FVC is missing"
+    tests.loc[tests["date"].isna(), "reason"] = "the date of the test is not a date"
+    tests.loc[text["date"] == "", "reason"] = "the date of the test is missing"
+    tests.loc[text["patient"] == "", "reason"] = "the patient's id is missing"
+    return tests
+
+
+def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict[int, int]:
+    """Give each film the test nearest in date; each test and each film is used once.
+
+    The nearest pair of film and test goes first; of equally near ones, the earlier test, then the
+    earlier film. A film whose nearest test is taken gets the next within `max_days`.
+
+    Parameters
+    ----------
+    films, tests
+        Columns subject and date.
+    max_days
+        Largest distance in days.
+
+    Returns
+    -------
+    dict
+        Index of the test by index of the film.
+    """
+    columns = ["subject", "date"]
+    near = (
+        films[columns]
+        .reset_index(names="film")
+        .merge(tests[columns].reset_index(names="test"), on="subject", suffixes=("_film", "_test"))
+    )
+    near["days"] = (near["date_film"] - near["date_test"]).dt.days.abs()
+    near = near[near["days"] <= max_days]
+    near = near.sort_values(["days", "date_test", "date_film", "test", "film"])
+    matches: dict[int, int] = {}
+    taken = set()
+    for film, test in near[["film", "test"]].itertuples(index=False):
+        if film not in matches and test not in taken:
+            matches[film] = test
+            taken.add(test)
+    return matches
+
+
+def _transplants(text: pd.Series, source: pd.Series, column: str) -> pd.Series:
+    folded = text.str.lower()
+    odd = ~folded.isin(YES | NO)
+    if odd.any():
+        raise InputError(
+            f"{source[odd].iloc[0]}: {column} is neither yes nor no; write 1 or 0 (empty is no)"
+        )
+    return folded.isin(YES)
+
+
+def _fractions(ratio: pd.Series, source: pd.Series, column: str) -> pd.Series:
+    """FEV1/FVC as fractions, whatever the unit of the table."""
+    percent = ratio > LARGEST_FRACTION
+    fraction = (ratio > 0) & ~percent
+    if percent.any() and fraction.any():
+        raise InputError(
+            f"{column} is a per cent at {source[percent].iloc[0]} and a fraction at "
+            f"{source[fraction].iloc[0]}; write all of them in one unit"
+        )
+    # Rounded, since 70 % must not fall below 0.7 by a division.
+    return np.round(ratio / 100, 12) if percent.any() else ratio

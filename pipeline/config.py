@@ -1,0 +1,138 @@
+"""Checks of the configuration, before the first job."""
+
+import difflib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from pipeline.errors import InputError
+
+SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+MODALITY = {"adni": "brain", "copd": "chest"}
+
+
+def _dotted(path: Iterator[str | int]) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _expected(schema: dict[str, Any]) -> str:
+    """What a value should be, in words, from its JSON schema."""
+    if "enum" in schema:
+        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    words = schema.get("type", "a value")
+    words = " or ".join(words) if isinstance(words, list) else words
+    bounds = {
+        "minimum": "at least",
+        "exclusiveMinimum": "above",
+        "maximum": "at most",
+        "exclusiveMaximum": "below",
+        "minItems": "with at least this many entries:",
+        "maxItems": "with at most this many entries:",
+    }
+    limits = [f"{phrase} {schema[key]}" for key, phrase in bounds.items() if key in schema]
+    if schema.get("uniqueItems"):
+        limits.append("all different")
+    text = ", ".join([words, *limits])
+    return f"{text} ({schema['description']})" if "description" in schema else text
+
+
+def _unknown_key(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
+    return f"unknown key {name!r}; {hint}"
+
+
+def _explain(error: jsonschema.ValidationError) -> list[str]:
+    """One line a mistake: the key, what was expected, the nearest known key."""
+    where = _dotted(error.absolute_path)
+    prefix = f"{where}: " if where else ""
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            unknown = sorted(set(error.instance) - set(known))
+            return [prefix + _unknown_key(name, known) for name in unknown]
+        case "required":
+            missing = [key for key in error.validator_value if key not in error.instance]
+            properties = error.schema.get("properties", {})
+            return [
+                f"{prefix}missing key {key!r}: expected {_expected(properties.get(key, {}))}"
+                for key in missing
+            ]
+        case "not":  # a key that belongs to another source
+            return [f"{where}: has no place here; it belongs to another source of data"]
+        case "pattern":
+            return [f"{prefix}{error.instance!r} cannot be a name: letters and digits only"]
+        case _:
+            return [f"{prefix}expected {_expected(error.schema)}, found {error.instance!r}"]
+
+
+def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Every (key, path) that must exist before the first job."""
+    for name, dataset in config["datasets"].items():
+        key = f"datasets.{name}"
+        if dataset.get("demo") is None:
+            for part, path in dataset["archive"].items():
+                yield f"{key}.archive.{part}", path
+        for split, path in dataset["splits"].get("lists", {}).items():
+            yield f"{key}.splits.lists.{split}", path
+        if dataset.get("brain", {}).get("template") is not None:
+            yield f"{key}.brain.template", dataset["brain"]["template"]
+        weights = dataset["training"]["networks"].get("critic_weights", "random")
+        if weights not in ("random", "imagenet"):
+            yield f"{key}.training.networks.critic_weights", weights
+
+
+def check_config(config: dict[str, Any]) -> None:
+    """Check keys, values and paths of a configuration.
+
+    Parameters
+    ----------
+    config
+        The configuration as read from YAML.
+
+    Raises
+    ------
+    InputError
+        With one line a mistake: unknown and missing keys, values of a wrong kind, paths that do
+        not exist.
+    """
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
+    mistakes = [line for error in errors for line in _explain(error)]
+    if not mistakes:
+        mistakes = [
+            f"{key}: there is no {path!r}; correct the path or put the data there"
+            for key, path in _paths(config)
+            if not Path(path).exists()
+        ]
+        mistakes += [
+            f"datasets.{name}.published: a demonstration has no published figures"
+            for name, dataset in config["datasets"].items()
+            if dataset.get("demo") is not None and dataset.get("published") is not None
+        ]
+    if mistakes:
+        unique = list(dict.fromkeys(mistakes))
+        raise InputError("the configuration is wrong:\n" + "\n".join(f"  {m}" for m in unique))
+
+
+def training_settings(config: dict[str, Any], dataset: str, method: str, seed: int) -> dict:
+    """Everything that defines one training run, as `pipeline.method.settings` reads it."""
+    training = config["datasets"][dataset]["training"]
+    shared = {key: value for key, value in training.items() if key not in ("networks", "methods")}
+    return {
+        "method": method,
+        "seed": int(seed),
+        **shared,
+        **training["networks"],
+        **training["methods"][method],
+    }
+
+
+def gpus_per_training(device: str) -> int:
+    """GPUs that a training job asks the scheduler for: none where there is none to use."""
+    wanted = device != "cpu"
+    return int(wanted and (device == "cuda" or Path("/dev/nvidiactl").exists()))

@@ -1,0 +1,26 @@
+"""Where everything lies below the results folder: the one place that builds paths.
+
+Paths are BIDS-like: ``{dataset}/{stage}/sub-{subject}/ses-{session}/sub-{subject}_ses-{session}_T1w.nii.gz``.
+The fields may be Snakemake wildcards, so that the rules use the same functions as the code.
+"""
+
+from pathlib import Path
+
+BRAIN_STAGES = ("orient", "crop", "bias", "template", "robex", "bet", "grid")
+
+
+def volume(dataset: str, stage: str, subject: str, session: str) -> str:
+    """Volume of one visit after one preprocessing stage."""
+    name = f"sub-{subject}_ses-{session}"
+    return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_T1w.nii.gz"
+
+
+def pair(dataset: str, subject: str, followup: str, baseline: str, suffix: str) -> str:
+    """File of one longitudinal pair: `suffix` is ``difference.nii.gz``, ``mask.nii.gz``, ..."""
+    name = f"sub-{subject}_ses-{followup}_from-{baseline}_{suffix}"
+    return f"{dataset}/pairs/sub-{subject}/{name}"
+
+
+def true_field(folder: str | Path, subject: str, session: str, kind: str) -> Path:
+    """Displacement field that the demonstration applied: `kind` is ``total`` or ``disease``."""
+    return Path(folder) / f"sub-{subject}" / f"ses-{session}_{kind}.nii.gz"

@@ -1,0 +1,97 @@
+"""Trained generators: saving, loading, and explaining images with them."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.dataset import PackedDataset
+from pipeline.errors import InputError
+from pipeline.files import atomic_path
+from pipeline.method.generator import Generator, load_reference_weights
+from pipeline.score.ncc import masked_ncc
+
+ARCHITECTURE = "generator"  # key of the file's metadata
+
+
+def save_generator(architecture: dict, weights: dict[str, Tensor], path: Path) -> None:
+    """Write weights as safetensors, with the arguments of `Generator` as metadata."""
+    with atomic_path(path) as temporary:
+        metadata = {ARCHITECTURE: json.dumps(architecture)}
+        save_file({name: w.contiguous() for name, w in weights.items()}, temporary, metadata)
+
+
+def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
+    """Read a generator that `save_generator` wrote, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If the file is not one.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        generator = Generator(**json.loads(metadata[ARCHITECTURE]))
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(f"{path} is not a generator that this pipeline trained") from error
+    load_reference_weights(generator, weights)
+    return generator.to(device).eval()
+
+
+@torch.no_grad()
+def explain_images(
+    generator: Generator, images: np.ndarray, batch_size: int = 8
+) -> tuple[np.ndarray, np.ndarray]:
+    """Explain diseased images, in evaluation mode.
+
+    Parameters
+    ----------
+    generator : Generator
+    images : array, shape (N, *spatial)
+        Diseased images x1, scaled to [-1, 1].
+
+    Returns
+    -------
+    xhat0 : array, shape (N, *spatial)
+        The images without the disease.
+    change : array
+        DeFI-GAN: the displacement fields, (N, d, *spatial), in voxels, channel 0 along the last
+        array axis. VA-GAN: the difference maps, (N, *spatial).
+    """
+    generator.eval()
+    device = next(generator.parameters()).device
+    modified, changes = [], []
+    for start in range(0, len(images), batch_size):
+        batch = np.array(images[start : start + batch_size], dtype=np.float32)
+        xhat0, change = generator(torch.from_numpy(batch).unsqueeze(1).to(device))
+        modified.append(xhat0.squeeze(1).cpu().numpy())
+        changes.append((change if generator.method == "defi-gan" else change.squeeze(1)).cpu())
+    return np.concatenate(modified), np.concatenate(changes)
+
+
+def score_pairs(generator: Generator, packed: PackedDataset, split: str) -> pd.DataFrame:
+    """Score the explanations of one split against the observed differences.
+
+    Returns
+    -------
+    DataFrame
+        The split's rows of ``packed.pairs_index`` with a column ``ncc`` more (Eq. 7). Only a few
+        images are in memory at a time.
+    """
+    index = packed.pairs_index
+    pairs = index[index["split"] == split].reset_index(drop=True)
+    scores = []
+    for row in pairs["row"]:
+        image = packed.pairs_image[row]
+        xhat0, _ = explain_images(generator, image[None])
+        scores.append(
+            masked_ncc(packed.pairs_difference[row], xhat0[0] - image, packed.pairs_mask[row])
+        )
+    return pairs.assign(ncc=np.array(scores, dtype=float))

@@ -1,0 +1,84 @@
+"""The settings that define one training run."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from pipeline.errors import InputError
+
+METHODS = ("defi-gan", "va-gan")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Everything that the trained weights depend on, besides data, device and threads.
+
+    Attributes
+    ----------
+    method : {"defi-gan", "va-gan"}
+    seed : int
+        Of the initial weights, the batches, the crops and the gradient penalty's mixtures.
+    lambda_ : float
+        Weight of the generator's penalty, Eq. 6; ``lambda`` in JSON and YAML.
+    learning_rate : float
+        Of both Adam optimisers.
+    batch_size : int
+        Images of each class in an update.
+    epochs, updates_per_epoch : int
+        An epoch is a number of updates, critic's and generator's together.
+    critic_updates : int
+        Critic updates before each generator update...
+    initial_critic_updates, initial_generator_updates : int
+        ...except before the first `initial_generator_updates` ones.
+    gradient_penalty : float
+        Weight of the critic's penalty, Eq. 6.
+    flow_scale : float
+        Factor on the generator's output that gives voxels (DeFI-GAN).
+    base_filters, poolings : int
+        Width and depth of the generator.
+    critic_weights : str
+        ``random``, ``imagenet`` (films) or a file of weights.
+    critic_base_filters : int
+        Width of the critic (paper: 64 for films, 16 for volumes).
+    """
+
+    method: str
+    seed: int
+    lambda_: float
+    learning_rate: float
+    batch_size: int
+    epochs: int
+    updates_per_epoch: int
+    critic_updates: int
+    initial_critic_updates: int
+    initial_generator_updates: int
+    gradient_penalty: float
+    flow_scale: float
+    base_filters: int
+    poolings: int
+    critic_weights: str
+    critic_base_filters: int
+
+    @classmethod
+    def from_dict(cls, options: Mapping[str, Any]) -> "TrainSettings":
+        """Settings from the options of a configuration.
+
+        Raises
+        ------
+        InputError
+            If an option is unknown or missing, or the method is.
+        """
+        known = {field.name.rstrip("_") for field in fields(cls)}
+        unknown, missing = sorted(set(options) - known), sorted(known - set(options))
+        if unknown:
+            raise InputError(f"unknown training option: {', '.join(unknown)}")
+        if missing:
+            raise InputError(f"missing training option: {', '.join(missing)}")
+        if options["method"] not in METHODS:
+            raise InputError(f"method: {options['method']!r} is none of {', '.join(METHODS)}")
+        named = {"lambda_" if name == "lambda" else name: v for name, v in options.items()}
+        return cls(**named)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The options that `from_dict` reads."""
+        return {name.rstrip("_"): value for name, value in asdict(self).items()}

@@ -1,0 +1,1 @@
+"""Scores of the explanations and the table made of them."""

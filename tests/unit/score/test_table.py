@@ -1,0 +1,72 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.score.model import SCORE_COLUMNS
+from pipeline.score.table import make_table
+
+PUBLISHED = {"va-gan": [0.332, 0.015], "defi-gan": [0.365, 0.014]}
+
+
+@pytest.fixture
+def scores(tmp_path):
+    """Two seeds of both methods on two data sets, and the true deformation on one of them."""
+    pairs = [("a", "bl", "m12"), ("a", "bl", "m24"), ("b", "bl", "m12")]
+    paths = []
+    # Subject a: the mean of 0.1 and 0.3, subject b: 0.4; so 0.3, plus the offset.
+    for dataset in ("adni", "copd"):
+        for method, offset in (("va-gan", 0.0), ("defi-gan", 0.25)):
+            for seed in (0, 1):
+                values = np.array([0.1, 0.3, 0.4]) + offset + 0.1 * seed
+                rows = [
+                    (dataset, method, seed, *pair, ncc)
+                    for pair, ncc in zip(pairs, values, strict=True)
+                ]
+                paths.append(tmp_path / f"{dataset}_{method}_{seed}.parquet")
+                pd.DataFrame(rows, columns=SCORE_COLUMNS).to_parquet(paths[-1])
+    truth = [
+        ("copd", "true deformation", -1, *pair, ncc, field)
+        for field, ncc in (("total", 0.9), ("disease", 0.5))
+        for pair in pairs
+    ]
+    paths.append(tmp_path / "truth.parquet")
+    pd.DataFrame(truth, columns=[*SCORE_COLUMNS, "field"]).to_parquet(paths[-1])
+    return paths
+
+
+def test_table(tmp_path, scores):
+    datasets = {
+        "adni": {"demo": False, "published": PUBLISHED},
+        "copd": {"demo": True, "published": PUBLISHED},
+    }
+    make_table(scores, tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
+    assert lines == [
+        "dataset,data,method,seeds,pairs,subjects,ncc_mean,ncc_sd,paper_mean,paper_sd",
+        "adni,real,va-gan,2,3,2,0.35,0.070711,0.332,0.015",
+        "adni,real,defi-gan,2,3,2,0.6,0.070711,0.365,0.014",
+        # Undoing the disease alone is not what the pairs show; and no paper beside a demo.
+        "copd,demo,true deformation,0,3,2,0.9,,,",
+        "copd,demo,va-gan,2,3,2,0.35,0.070711,,",
+        "copd,demo,defi-gan,2,3,2,0.6,0.070711,,",
+    ]
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert text.splitlines()[:4] == [
+        "| Data | true deformation | VA-GAN | DeFI-GAN |",
+        "|---|---|---|---|",
+        "| ADNI |  | 0.350 ± 0.071 (paper: 0.332 ± 0.015) | 0.600 ± 0.071 (paper: 0.365 ± 0.014) |",
+        "| COPD (demo) | 0.900 | 0.350 ± 0.071 | 0.600 ± 0.071 |",
+    ]
+    assert "simulated" in text
+
+
+def test_real_data_and_one_seed(tmp_path, scores):
+    first = [path for path in scores if path.stem in ("adni_va-gan_0", "adni_defi-gan_0")]
+    datasets = {"adni": {"demo": False, "published": None}}
+    make_table(first, tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    table = pd.read_csv(tmp_path / "table.csv")
+    assert table["ncc_mean"].tolist() == [0.3, 0.55]
+    assert table[["ncc_sd", "paper_mean", "paper_sd"]].isna().all(axis=None)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "| ADNI | 0.300 | 0.550 |" in text
+    assert "simulated" not in text

@@ -1,0 +1,116 @@
+from copy import deepcopy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config import check_config, gpus_per_training, training_settings
+from pipeline.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+@pytest.fixture
+def paper(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("adni/ADNI", "adni/tables", "copd/films"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+    (tmp_path / "data/copd/spirometry.csv").touch()
+    return yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+
+
+def changed(config, key, value):
+    """`config` with one dotted key set, or removed where `value` is None."""
+    config = deepcopy(config)
+    *parents, last = key.split(".")
+    node = config
+    for parent in parents:
+        node = node[parent]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return config
+
+
+def test_shipped_configurations_are_right(config, paper):
+    check_config(config)
+    check_config(paper)
+
+
+LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("sedes", [1], "unknown key 'sedes'; did you mean 'seeds'?"),
+        ("datasets.adni.brian", {}, "datasets.adni: unknown key 'brian'; did you mean 'brain'?"),
+        (
+            "datasets.copd.chest.resise",
+            72,
+            "datasets.copd.chest: unknown key 'resise'; did you mean 'resize'?",
+        ),
+        ("colour", "red", "unknown key 'colour'; known here: datasets, device, seeds"),
+        ("seeds", None, "missing key 'seeds': expected array"),
+        (LAMBDA, "ten", f"{LAMBDA}: expected number, at least 0, found 'ten'"),
+        (LAMBDA, -1, f"{LAMBDA}: expected number, at least 0, found -1"),
+        ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
+        ("seeds", [1, 1], "seeds: expected array"),
+        ("datasets.adni.source", "oasis", "datasets.adni.source: expected one of adni, copd"),
+        ("datasets.a-b", {}, "datasets: 'a-b' cannot be a name: letters and digits only"),
+        ("datasets.adni.chest", {}, "datasets.adni.chest: has no place here"),
+        ("datasets.adni.demo.sede", 1, "datasets.adni.demo: unknown key 'sede'; did you mean"),
+        (
+            "datasets.adni.published",
+            {"va-gan": [0.3, 0.1]},
+            "datasets.adni.published: a demonstration has no published figures",
+        ),
+        (
+            "datasets.adni.brain.template",
+            "no/such.nii",
+            "datasets.adni.brain.template: there is no 'no/such.nii'",
+        ),
+        (
+            "datasets.adni.splits",
+            {"lists": {"train": "a.txt", "validation": "b.txt", "test": "c.txt"}},
+            "datasets.adni.splits.lists.train: there is no 'a.txt'",
+        ),
+    ],
+)
+def test_mistake_is_named_with_its_key(config, key, value, message):
+    with pytest.raises(InputError) as error:
+        check_config(changed(config, key, value))
+    assert message in str(error.value)
+
+
+def test_missing_archive_is_named(paper):
+    wrong = changed(paper, "datasets.adni.archive.tables", "elsewhere/tables")
+    with pytest.raises(InputError, match=r"datasets\.adni\.archive\.tables: there is no 'elsew"):
+        check_config(wrong)
+
+
+def test_every_mistake_is_told_at_once(config):
+    wrong = changed(changed(config, LAMBDA, "ten"), "device", "gpu")
+    with pytest.raises(InputError) as error:
+        check_config(wrong)
+    assert len(str(error.value).splitlines()) == 3
+
+
+def test_training_settings_hold_what_defines_a_run(paper):
+    settings = training_settings(paper, "adni", "va-gan", "3")
+    assert settings["method"] == "va-gan"
+    assert settings["seed"] == 3
+    assert settings["lambda"] == 100
+    assert settings["batch_size"] == 4
+    assert settings["base_filters"] == 16
+
+
+def test_no_gpu_is_asked_for_on_the_processor():
+    assert gpus_per_training("cpu") == 0
+    assert gpus_per_training("cuda") == 1

@@ -1,0 +1,186 @@
+# Brain MRI, volume by volume, in the paper's order (section 3.2).
+
+
+def raw_volume(wildcards):
+    return cohort(wildcards.dataset).paths[wildcards.subject, wildcards.session]
+
+
+def template_file(wildcards):
+    """The template of the configuration; the packaged one is part of the environment."""
+    return DATASETS[wildcards.dataset]["brain"]["template"] or []
+
+
+rule orient_volume:
+    input:
+        raw_volume,
+    output:
+        image=volume("orient"),
+        sidecar=sidecar("orient"),
+    params:
+        version=1,
+    log:
+        volume_log("orient"),
+    benchmark:
+        volume_benchmark("orient")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m pipeline orient {input:q} {output.image:q} --threads {threads} --log {log:q}"
+
+
+rule crop_volume:
+    input:
+        image=volume("orient"),
+        sidecar=sidecar("orient"),
+    output:
+        image=volume("crop"),
+        sidecar=sidecar("crop"),
+    params:
+        version=1,
+    log:
+        volume_log("crop"),
+    benchmark:
+        volume_benchmark("crop")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m pipeline crop {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+
+
+rule correct_bias:
+    input:
+        image=volume("crop"),
+        sidecar=sidecar("crop"),
+    output:
+        image=volume("bias"),
+        sidecar=sidecar("bias"),
+    params:
+        version=1,
+    log:
+        volume_log("bias"),
+    benchmark:
+        volume_benchmark("bias")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    shell:
+        "python -m pipeline bias {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+
+
+rule register_template:
+    input:
+        image=volume("bias"),
+        sidecar=sidecar("bias"),
+        template=template_file,
+    output:
+        image=volume("template"),
+        sidecar=sidecar("template"),
+    params:
+        version=1,
+        template=lambda wildcards, input: (
+            ["--template", input.template] if input.template else []
+        ),
+    log:
+        volume_log("template"),
+    benchmark:
+        volume_benchmark("template")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=2000,
+        runtime=20,
+    shell:
+        "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
+        " --threads {threads} --log {log:q}"
+
+
+rule strip_skull_robex:
+    input:
+        image=volume("template"),
+        sidecar=sidecar("template"),
+    output:
+        image=volume("robex"),
+        sidecar=sidecar("robex"),
+    params:
+        version=1,
+    log:
+        volume_log("robex"),
+    benchmark:
+        volume_benchmark("robex")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    shell:
+        "python -m pipeline robex {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+
+
+rule strip_skull_bet:
+    input:
+        image=volume("robex"),
+        sidecar=sidecar("robex"),
+    output:
+        image=volume("bet"),
+        sidecar=sidecar("bet"),
+    params:
+        version=1,
+        fraction=brain_settings("bet_fraction"),
+    log:
+        volume_log("bet"),
+    benchmark:
+        volume_benchmark("bet")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    shell:
+        "python -m pipeline bet {input.image:q} {output.image:q} --fraction {params.fraction}"
+        " --threads {threads} --log {log:q}"
+
+
+rule resample_grid:
+    input:
+        image=volume("bet"),
+        sidecar=sidecar("bet"),
+    output:
+        image=volume("grid"),
+        sidecar=sidecar("grid"),
+    params:
+        version=1,
+        voxel_mm=brain_settings("voxel_mm"),
+        shape=brain_settings("shape"),
+    log:
+        volume_log("grid"),
+    benchmark:
+        volume_benchmark("grid")
+    wildcard_constraints:
+        dataset=BRAIN,
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m pipeline grid {input.image:q} {output.image:q} --voxel-mm {params.voxel_mm}"
+        " --shape {params.shape} --threads {threads} --log {log:q}"
+
+
+def all_volumes(wildcards):
+    return [
+        "results/" + layout.volume(name, "grid", row.subject, row.session)
+        for name in of_modality("brain")
+        for row in cohort(name).manifest.itertuples()
+    ]
+
+
+rule prepare_brain:
+    input:
+        all_volumes,

@@ -1,0 +1,82 @@
+# Explanations against the observed change, and Table 1 (section 3.3).
+
+
+rule score_model:
+    input:
+        packed="results/{dataset}/packed",
+        generator=model("generator.safetensors"),
+    output:
+        model("scores.parquet"),
+    params:
+        version=1,
+    log:
+        "logs/{dataset}/score/{method}_seed-{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/score/{method}_seed-{seed}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=60,
+    shell:
+        "python -m pipeline score {input.packed:q} {input.generator:q} {output:q}"
+        " --dataset {wildcards.dataset} --method {wildcards.method} --seed {wildcards.seed}"
+        " --device {config[device]} --threads {threads} --log {log:q}"
+
+
+rule score_true_deformation:
+    input:
+        packed="results/{dataset}/packed",
+        manifest="results/{dataset}/ingest/manifest.parquet",
+        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
+    output:
+        "results/{dataset}/true_deformation/scores.parquet",
+    params:
+        version=1,
+        resize=lambda wildcards: (
+            ["--resize", DATASETS[wildcards.dataset]["chest"]["resize"]]
+            if wildcards.dataset in of_modality("chest")
+            else []
+        ),
+    log:
+        "logs/{dataset}/score/true_deformation.log",
+    benchmark:
+        "benchmarks/{dataset}/score/true_deformation.tsv"
+    wildcard_constraints:
+        dataset=one_of(DEMOS),
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "python -m pipeline score-true-deformation results {wildcards.dataset} {input.truth:q}"
+        " {output:q} {params.resize} --log {log:q}"
+
+
+rule score_models:
+    input:
+        on_methods(model("scores.parquet")),
+
+
+rule make_table:
+    input:
+        models=on_methods(model("scores.parquet")),
+        ceilings=expand(
+            rules.score_true_deformation.output,
+            dataset=DEMOS,
+        ),
+    output:
+        csv="results/table1.csv",
+        md="results/table1.md",
+    params:
+        version=1,
+        datasets=as_json(
+            {
+                name: {"demo": name in DEMOS, "published": d["published"]}
+                for name, d in DATASETS.items()
+            }
+        ),
+    log:
+        "logs/table1.log",
+    benchmark:
+        "benchmarks/table1.tsv"
+    shell:
+        "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
+        " --datasets {params.datasets:q} --log {log:q}"

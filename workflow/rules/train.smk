@@ -1,0 +1,37 @@
+# One model for each data set, method and seed (section 3).
+
+
+def train_settings(wildcards):
+    return as_json(
+        training_settings(config, wildcards.dataset, wildcards.method, wildcards.seed)
+    )
+
+
+rule train_model:
+    input:
+        packed="results/{dataset}/packed",
+    output:
+        generator=model("generator.safetensors"),
+        history=model("history.parquet"),
+        training=model("training.json"),
+        tensorboard=directory(model("tensorboard")),
+    params:
+        version=1,
+        settings=train_settings,
+    log:
+        "logs/{dataset}/train/{method}_seed-{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/train/{method}_seed-{seed}.tsv"
+    resources:
+        mem_mb=3000,
+        runtime=2880,
+        gpu=gpus_per_training(config["device"]),
+    shell:
+        "python -m pipeline train {input.packed:q} {output.generator:q}"
+        " --settings {params.settings:q} --device {config[device]} --threads {threads}"
+        " --log {log:q}"
+
+
+rule train_models:
+    input:
+        on_methods(model("generator.safetensors")),
