@@ -20,6 +20,7 @@ include: "workflow/rules/pairs.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
+include: "workflow/rules/figures.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -34,3 +35,4 @@ rule all:
     input:
         "results/table1.csv",
         "results/table1.md",
+        "results/overview.png",

@@ -143,6 +143,13 @@ def _table(args: argparse.Namespace) -> None:
     make_table(args.scores, args.csv, args.md, args.datasets)
 
 
+def _overview(args: argparse.Namespace) -> None:
+    draw_overview = _load("pipeline.figures.overview:draw_overview")
+    files = iter(args.files)
+    models = {name: (next(files), next(files), next(files)) for name in args.names}
+    draw_overview(models, args.demos, args.destination)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=1, help="processor threads to use")
@@ -187,7 +194,9 @@ def _parser() -> argparse.ArgumentParser:
     stage("robex", _image_stage, "strip the skull (ROBEX)", *volume)
     sub = stage("bet", _image_stage, "strip the skull again (BET-compatible)", *volume)
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
-    sub = stage("grid", _image_stage, "resample to the grid of the networks, scale to [-1, 1]", *volume)
+    sub = stage(
+        "grid", _image_stage, "resample to the grid of the networks, scale to [-1, 1]", *volume
+    )
     sub.add_argument("--voxel-mm", type=float, required=True)
     sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))
 
@@ -221,7 +230,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("train", _train, "train a model", "packed", "generator")
     settings(sub)
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
-    sub = stage("score", _score, "score a model on the test pairs", *("packed", "generator", "destination"))
+    sub = stage(
+        "score", _score, "score a model on the test pairs", *("packed", "generator", "destination")
+    )
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--method", required=True)
     sub.add_argument("--seed", type=int, required=True)
@@ -239,11 +250,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     settings(sub, "--datasets")
+    sub = stage("overview", _overview, "draw explanations of the median test pairs", "destination")
+    sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
+    sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
     return parser
 
 
 def _start_logging(path: Path | None) -> None:
-    """Messages go to the log file, warnings also to the terminal; a crash leaves its stack there."""
+    """Messages go to the log, warnings also to the terminal; a crash leaves its stack there."""
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.setLevel(logging.INFO)

@@ -75,7 +75,8 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         key = f"datasets.{name}"
         if dataset.get("demo") is None:
             for part, path in dataset["archive"].items():
-                yield f"{key}.archive.{part}", path
+                if path is not None:
+                    yield f"{key}.archive.{part}", path
         for split, path in dataset["splits"].get("lists", {}).items():
             yield f"{key}.splits.lists.{split}", path
         if dataset.get("brain", {}).get("template") is not None:

@@ -1,14 +1,14 @@
 """Atomic files: a result is there whole or not at all."""
 
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:  # most stages have no table: they start without pandas
+    import pandas as pd
 
 
 def _temporary(destination: Path) -> Path:
@@ -26,14 +26,14 @@ def atomic_path(destination: Path) -> Iterator[Path]:
     temporary.unlink(missing_ok=True)
     try:
         yield temporary
-        os.replace(temporary, destination)
+        temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_directory(destination: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; it replaces `destination` when the block ends without error."""
+    """Yield an empty folder to fill; it replaces `destination` when the block ends well."""
     destination = Path(destination)
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary(destination)
@@ -42,7 +42,7 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
     try:
         yield temporary
         shutil.rmtree(destination, ignore_errors=True)
-        os.replace(temporary, destination)
+        temporary.replace(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -58,13 +58,13 @@ def read_json(path: Path) -> Any:
     return json.loads(Path(path).read_text(encoding="utf-8"))
 
 
-def write_parquet(frame: pd.DataFrame, path: Path) -> None:
+def write_parquet(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table as Parquet, without its index."""
     with atomic_path(path) as temporary:
         frame.to_parquet(temporary, index=False)
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_csv(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table as CSV, without its index."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)

@@ -1,7 +1,7 @@
 """Where everything lies below the results folder: the one place that builds paths.
 
-Paths are BIDS-like: ``{dataset}/{stage}/sub-{subject}/ses-{session}/sub-{subject}_ses-{session}_T1w.nii.gz``.
-The fields may be Snakemake wildcards, so that the rules use the same functions as the code.
+Paths are BIDS-like (``{dataset}/{stage}/sub-{subject}/ses-{session}/``); the fields may be Snakemake
+wildcards, so that the rules use the same functions as the code.
 """
 
 from pathlib import Path

@@ -35,7 +35,8 @@ def resample_to_grid(
         RAS mm, and the centres of both fields of view coincide.
     voxel_mm
         Voxel size (the paper's: 1.3). Above 1.5 times the source's, a Gaussian with the full width
-        at half maximum that separates the two resolutions is applied before sampling.
+        at half maximum that separates the two resolutions is applied before sampling; the
+        background stays 0.
     shape
         Voxels along x, y and z (the paper's: 128, 160, 112).
 
@@ -54,12 +55,15 @@ def resample_to_grid(
     step = voxel_mm / voxel_sizes(affine)
     smoothed = bool(np.any(step > LARGEST_PLAIN_STEP))
     if smoothed:
+        brain = (data != 0).astype(np.uint8)
         fwhm = np.sqrt(np.maximum(step**2 - 1, 0))
         data = gaussian_filter(data, fwhm / FWHM_PER_SIGMA, mode="constant")
     offset = (np.array(data.shape) - 1) / 2 - step * (np.array(shape) - 1) / 2
-    volume = affine_transform(
-        data, np.diag(step), offset, output_shape=tuple(shape), order=1, mode="constant", cval=0.0
-    )
+    volume = affine_transform(data, np.diag(step), offset, output_shape=tuple(shape), order=1)
+    if smoothed:
+        # The Gaussian's tails must not turn background into brain.
+        inside = affine_transform(brain, np.diag(step), offset, output_shape=tuple(shape), order=0)
+        volume[inside == 0] = 0
     _check_planes(volume)
     low, high = np.percentile(volume, PERCENTILES)
     if not high > low:

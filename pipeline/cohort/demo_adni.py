@@ -92,7 +92,7 @@ def make_demo_adni(
     ad_at_baseline
         Subjects with AD at their only visit.
     field_mismatch
-        Converters whose AD visit has another field strength than the baseline: no pair.
+        Converters who came back a last time at another field strength: that visit is in no pair.
     faulty
         Subjects for each fault that must be excluded.
     severity
@@ -181,7 +181,8 @@ def _ad_at_baseline(seed: int, rid: int, number: int) -> _Case:
 
 
 def _mismatched(seed: int, rid: int) -> _Case:
-    return _Case(_person(seed, rid, "ADNI1", "LMCI"), (_Scan(0, "MCI", 1.5), _Scan(24, "AD", 3.0)))
+    scans = (_Scan(0, "MCI", 1.5), _Scan(12, "AD", 1.5), _Scan(24, "AD", 3.0))
+    return _Case(_person(seed, rid, "ADNI1", "LMCI"), scans)
 
 
 def _visits(

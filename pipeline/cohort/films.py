@@ -45,8 +45,9 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     if not folder.is_dir():
         raise InputError(f"films: {folder} is not a folder; it should hold the chest films")
     tables = {films_table.resolve()} if films_table else set()
+    # Hidden files are notes of file managers and workflow engines, not part of an archive.
     files = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path.resolve() not in tables
+        path for path in folder.rglob("[!.]*") if path.is_file() and path.resolve() not in tables
     )
     if not files:
         raise InputError(f"films: there are no files below {folder}")

@@ -38,7 +38,7 @@ def ingest_dataset(settings: dict[str, Any]) -> Cohort:
     InputError
         If a table lacks a column, a subject is in two splits, or nobody is left to study.
     """
-    archive = {key: Path(path) for key, path in settings["archive"].items()}
+    archive = {key: path and Path(path) for key, path in settings["archive"].items()}
     if settings["source"] == "adni":
         return ingest_adni(archive["images"], archive["tables"], splits=settings["splits"])
     labels = settings["labels"]
@@ -49,6 +49,7 @@ def ingest_dataset(settings: dict[str, Any]) -> Cohort:
         pseudonym_key=Path(labels["pseudonym_key"]),
         ratio_threshold=labels["ratio_threshold"],
         max_days=labels["max_days"],
+        films_table=archive["films_table"],
     )
 
 
@@ -83,7 +84,7 @@ def fingerprint(settings: dict[str, Any]) -> str:
     """Hash of everything that an ingest of these settings reads."""
     digest = hashlib.sha256(json.dumps([INGEST_VERSION, settings], sort_keys=True).encode())
     lists = settings["splits"].get("lists", {}).values()
-    for path in [*settings["archive"].values(), *lists]:
+    for path in filter(None, [*settings["archive"].values(), *lists]):
         for line in _contents(Path(path)):
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]

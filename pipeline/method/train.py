@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 import torchvision
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
 
 from pipeline.dataset import PackedDataset
 from pipeline.errors import InputError
@@ -93,12 +94,10 @@ def train_model(
         torch.manual_seed(streams.weights)
         generator = Generator(**architecture)
         critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
-    trainer = _Trainer(generator.to(place), critic.to(place), settings, streams.alpha)
-    updates = update_sequence(
-        settings.critic_updates,
-        settings.initial_critic_updates,
-        settings.initial_generator_updates,
-    )
+    if place.type == "cpu":  # saves a quarter of the time there
+        layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]
+        generator, critic = (network.to(memory_format=layout) for network in (generator, critic))
+    trainer = _Trainer(generator.to(place), critic.to(place), x1, x0, settings, streams.alpha)
 
     shutil.rmtree(output_dir / "tensorboard", ignore_errors=True)
     total = settings.epochs * settings.updates_per_epoch
@@ -109,43 +108,31 @@ def train_model(
     ):
         for epoch in range(1, settings.epochs + 1):
             started = time.monotonic()
-            terms: dict[str, list[float]] = {name: [] for name in CRITIC_TERMS + GENERATOR_TERMS}
-            generator.train()
-            for _ in range(settings.updates_per_epoch):
-                if next(updates) == "critic":
-                    losses = trainer.update_critic(x1.draw(), x0.draw())
-                else:
-                    losses = trainer.update_generator(x1.draw())
-                for name, value in losses.items():
-                    terms[name].append(value)
-                    if not math.isfinite(value):
-                        raise RuntimeError(f"{name} is {value} at update {bar.n + 1} ({epoch=})")
-                latest = {k: f"{v:.3g}" for k, v in losses.items() if k.endswith("loss")}
-                bar.set_postfix(latest | {"best NCC": f"{best_score:.3f}"}, refresh=False)
-                bar.update()
-
+            means = trainer.train_epoch(bar)
             score = subject_average(score_pairs(generator, data, "validation"))
-            means = {name: float(np.mean(v)) if v else math.nan for name, v in terms.items()}
-            history.append(
-                {
-                    "epoch": epoch,
-                    "updates": epoch * settings.updates_per_epoch,
-                    "generator_updates": trainer.generator_updates,
-                    **means,
-                    "validation_ncc": score,
-                    "seconds": time.monotonic() - started,
-                }
-            )
-            for name, value in (means | {"validation_ncc": score}).items():
-                if not math.isnan(value):
-                    board.add_scalar(name, value, global_step=epoch)
-            log.info("epoch %d of %d: validation NCC %.4f", epoch, settings.epochs, score)
+            if not math.isfinite(score):
+                raise RuntimeError(f"the validation score is {score} after epoch {epoch}")
             if score >= best_score:
                 best_score, best_epoch = score, epoch
                 best_weights = {
                     name: weight.detach().cpu().clone()
                     for name, weight in generator.state_dict().items()
                 }
+            trainer.shown["NCC"] = f"{score:.3f} (best {best_score:.3f})"
+            log.info("epoch %d of %d: validation NCC %.4f", epoch, settings.epochs, score)
+            for name, value in (means | {"validation_ncc": score}).items():
+                if not math.isnan(value):
+                    board.add_scalar(name, value, global_step=epoch)
+            history.append(
+                {
+                    "epoch": epoch,
+                    "updates": trainer.updates,
+                    "generator_updates": trainer.generator_updates,
+                    **means,
+                    "validation_ncc": score,
+                    "seconds": time.monotonic() - started,
+                }
+            )
 
     write_parquet(pd.DataFrame(history), output_dir / "history.parquet")
     summary = {
@@ -165,22 +152,52 @@ def train_model(
 
 
 class _Trainer:
-    """Both networks with their optimisers, and one update of either."""
+    """Both networks with their optimisers and data, and the updates of either."""
 
     def __init__(
         self,
         generator: Generator,
         critic: nn.Module,
+        x1: ClassBatches,
+        x0: ClassBatches,
         settings: TrainSettings,
         alpha: np.random.Generator,
     ) -> None:
-        self.generator, self.critic, self.settings, self.alpha = generator, critic, settings, alpha
-        self.generator_updates = 0
-        rate = settings.learning_rate
-        self.generator_adam = torch.optim.Adam(generator.parameters(), lr=rate, betas=BETAS)
-        self.critic_adam = torch.optim.Adam(critic.parameters(), lr=rate, betas=BETAS)
+        self.generator, self.critic, self.x1, self.x0 = generator, critic, x1, x0
+        self.settings, self.alpha = settings, alpha
+        self.generator_adam = torch.optim.Adam(
+            generator.parameters(), lr=settings.learning_rate, betas=BETAS
+        )
+        self.critic_adam = torch.optim.Adam(
+            critic.parameters(), lr=settings.learning_rate, betas=BETAS
+        )
+        self.sequence = update_sequence(
+            settings.critic_updates,
+            settings.initial_critic_updates,
+            settings.initial_generator_updates,
+        )
+        self.updates = self.generator_updates = 0
+        self.shown: dict[str, str] = {}  # at the end of the progress line
 
-    def update_critic(self, x1: Tensor, x0: Tensor) -> dict[str, float]:
+    def train_epoch(self, bar: tqdm) -> dict[str, float]:
+        """One epoch of updates; the mean of each term of the losses (NaN where there was none)."""
+        terms: dict[str, list[float]] = {name: [] for name in CRITIC_TERMS + GENERATOR_TERMS}
+        self.generator.train()
+        for _ in range(self.settings.updates_per_epoch):
+            self.updates += 1
+            update = next(self.sequence)
+            losses = self.update_critic() if update == "critic" else self.update_generator()
+            for name, value in losses.items():
+                if not math.isfinite(value):
+                    raise RuntimeError(f"{name} is {value} at update {self.updates}")
+                terms[name].append(value)
+            self.shown[update] = f"{losses[f'{update}_loss']:.3g}"
+            bar.set_postfix(self.shown, refresh=False)
+            bar.update()
+        return {name: float(np.mean(v)) if v else math.nan for name, v in terms.items()}
+
+    def update_critic(self) -> dict[str, float]:
+        x1, x0 = self.x1.draw(), self.x0.draw()
         # The generator is not trained here, but in training mode its running statistics move.
         with torch.no_grad():
             xhat0 = self.generator(x1).xhat0
@@ -191,10 +208,11 @@ class _Trainer:
         self.critic_adam.step()
         return dict(zip(CRITIC_TERMS, torch.stack(loss).tolist(), strict=True))
 
-    def update_generator(self, x1: Tensor) -> dict[str, float]:
-        settings = self.settings
+    def update_generator(self) -> dict[str, float]:
+        explanation = self.generator(self.x1.draw())
         self.critic.requires_grad_(False)  # its gradients are not needed: saves their computation
-        loss = generator_loss(self.critic, self.generator(x1), settings.method, settings.lambda_)
+        settings = self.settings
+        loss = generator_loss(self.critic, explanation, settings.method, settings.lambda_)
         self.generator_adam.zero_grad()
         loss.total.backward()
         self.generator_adam.step()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pipeline.dataset import PackedDataset
 from pipeline.files import write_parquet
+from pipeline.method.device import choose_device
 from pipeline.method.explain import load_generator, score_pairs
-from pipeline.method.train import choose_device
 
 SCORE_COLUMNS = ["dataset", "method", "seed", "subject", "baseline", "followup", "ncc"]
 

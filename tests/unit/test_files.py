@@ -1,4 +1,3 @@
-import os
 import signal
 import subprocess
 import sys
@@ -9,6 +8,10 @@ import pytest
 from pipeline.files import atomic_directory, atomic_path, read_json, write_csv, write_json
 
 
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
 def test_file_appears_only_when_whole(tmp_path):
     destination = tmp_path / "new" / "a.nii.gz"
     with atomic_path(destination) as temporary:
@@ -16,7 +19,7 @@ def test_file_appears_only_when_whole(tmp_path):
         assert not destination.exists()
         assert temporary.name.endswith(".nii.gz")
     assert destination.read_text() == "half"
-    assert os.listdir(destination.parent) == ["a.nii.gz"]
+    assert names(destination.parent) == ["a.nii.gz"]
 
 
 def test_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
@@ -26,7 +29,7 @@ def test_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         temporary.write_text("new")
         raise RuntimeError
     assert destination.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_directory_is_replaced_as_a_whole(tmp_path):
@@ -34,11 +37,11 @@ def test_directory_is_replaced_as_a_whole(tmp_path):
     for name in ("first", "second"):
         with atomic_directory(destination) as temporary:
             (temporary / name).touch()
-    assert os.listdir(destination) == ["second"]
+    assert names(destination) == ["second"]
     with pytest.raises(RuntimeError), atomic_directory(destination) as temporary:
         raise RuntimeError
-    assert os.listdir(destination) == ["second"]
-    assert os.listdir(tmp_path) == ["folder"]
+    assert names(destination) == ["second"]
+    assert names(tmp_path) == ["folder"]
 
 
 def test_killed_writer_leaves_no_result_and_the_rerun_cleans_up(tmp_path):
@@ -57,7 +60,7 @@ def test_killed_writer_leaves_no_result_and_the_rerun_cleans_up(tmp_path):
     with atomic_path(destination) as temporary:
         assert not temporary.exists()
         temporary.write_text("whole")
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert names(tmp_path) == ["a.txt"]
 
 
 def test_json_and_csv(tmp_path):

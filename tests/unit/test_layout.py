@@ -10,4 +10,6 @@ def test_paths_are_bids_like():
     assert layout.pair("adni", "023S0030", "m12", "bl", "mask.nii.gz") == (
         "adni/pairs/sub-023S0030/sub-023S0030_ses-m12_from-bl_mask.nii.gz"
     )
-    assert layout.true_field("truth", "a", "m12", "total") == Path("truth/sub-a/ses-m12_total.nii.gz")
+    assert layout.true_field("truth", "a", "m12", "total") == Path(
+        "truth/sub-a/ses-m12_total.nii.gz"
+    )

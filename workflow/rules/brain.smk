@@ -16,8 +16,6 @@ rule orient_volume:
     output:
         image=volume("orient"),
         sidecar=sidecar("orient"),
-    params:
-        version=1,
     log:
         volume_log("orient"),
     benchmark:
@@ -27,6 +25,8 @@ rule orient_volume:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        version=1,
     shell:
         "python -m pipeline orient {input:q} {output.image:q} --threads {threads} --log {log:q}"
 
@@ -38,8 +38,6 @@ rule crop_volume:
     output:
         image=volume("crop"),
         sidecar=sidecar("crop"),
-    params:
-        version=1,
     log:
         volume_log("crop"),
     benchmark:
@@ -49,6 +47,8 @@ rule crop_volume:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        version=1,
     shell:
         "python -m pipeline crop {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
 
@@ -60,8 +60,6 @@ rule correct_bias:
     output:
         image=volume("bias"),
         sidecar=sidecar("bias"),
-    params:
-        version=1,
     log:
         volume_log("bias"),
     benchmark:
@@ -71,6 +69,8 @@ rule correct_bias:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        version=1,
     shell:
         "python -m pipeline bias {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
 
@@ -83,11 +83,6 @@ rule register_template:
     output:
         image=volume("template"),
         sidecar=sidecar("template"),
-    params:
-        version=1,
-        template=lambda wildcards, input: (
-            ["--template", input.template] if input.template else []
-        ),
     log:
         volume_log("template"),
     benchmark:
@@ -97,6 +92,11 @@ rule register_template:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        version=1,
+        template=lambda wildcards, input: (
+            ["--template", input.template] if input.template else []
+        ),
     shell:
         "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
         " --threads {threads} --log {log:q}"
@@ -109,8 +109,6 @@ rule strip_skull_robex:
     output:
         image=volume("robex"),
         sidecar=sidecar("robex"),
-    params:
-        version=1,
     log:
         volume_log("robex"),
     benchmark:
@@ -120,6 +118,8 @@ rule strip_skull_robex:
     resources:
         mem_mb=3000,
         runtime=20,
+    params:
+        version=1,
     shell:
         "python -m pipeline robex {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
 
@@ -131,9 +131,6 @@ rule strip_skull_bet:
     output:
         image=volume("bet"),
         sidecar=sidecar("bet"),
-    params:
-        version=1,
-        fraction=brain_settings("bet_fraction"),
     log:
         volume_log("bet"),
     benchmark:
@@ -143,6 +140,9 @@ rule strip_skull_bet:
     resources:
         mem_mb=3000,
         runtime=20,
+    params:
+        version=1,
+        fraction=brain_settings("bet_fraction"),
     shell:
         "python -m pipeline bet {input.image:q} {output.image:q} --fraction {params.fraction}"
         " --threads {threads} --log {log:q}"
@@ -155,10 +155,6 @@ rule resample_grid:
     output:
         image=volume("grid"),
         sidecar=sidecar("grid"),
-    params:
-        version=1,
-        voxel_mm=brain_settings("voxel_mm"),
-        shape=brain_settings("shape"),
     log:
         volume_log("grid"),
     benchmark:
@@ -168,6 +164,10 @@ rule resample_grid:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        version=1,
+        voxel_mm=brain_settings("voxel_mm"),
+        shape=brain_settings("shape"),
     shell:
         "python -m pipeline grid {input.image:q} {output.image:q} --voxel-mm {params.voxel_mm}"
         " --shape {params.shape} --threads {threads} --log {log:q}"

@@ -12,7 +12,11 @@ def used_shards(dataset, subjects):
 def shard_films(wildcards):
     manifest = cohort(wildcards.dataset).manifest
     shard, shards = int(wildcards.shard), shards_of(wildcards.dataset)
-    return [row.path for row in manifest.itertuples() if shard_of(row.subject, shards) == shard]
+    return [
+        row.path
+        for row in manifest.itertuples()
+        if shard_of(row.subject, shards) == shard
+    ]
 
 
 rule prepare_films:
@@ -22,10 +26,6 @@ rule prepare_films:
     output:
         films="results/{dataset}/film/shard-{shard}.npz",
         status="results/{dataset}/film/shard-{shard}.csv",
-    params:
-        version=1,
-        shards=chest_settings("shards"),
-        resize=chest_settings("resize"),
     log:
         "logs/{dataset}/film/shard-{shard}.log",
     benchmark:
@@ -35,6 +35,10 @@ rule prepare_films:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=1,
+        shards=chest_settings("shards"),
+        resize=chest_settings("resize"),
     shell:
         "python -m pipeline films {input.manifest:q} {output.films:q} --status {output.status:q}"
         " --shard {wildcards.shard} --shards {params.shards} --resize {params.resize}"
@@ -43,7 +47,8 @@ rule prepare_films:
 
 def film_shards(dataset, stage, subjects):
     return [
-        f"results/{dataset}/{stage}/shard-{shard}.npz" for shard in used_shards(dataset, subjects)
+        f"results/{dataset}/{stage}/shard-{shard}.npz"
+        for shard in used_shards(dataset, subjects)
     ]
 
 

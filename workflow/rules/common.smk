@@ -8,7 +8,12 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline import layout
 from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
+from pipeline.cohort.ingest import (
+    fingerprint,
+    ingest_settings,
+    planned_cohort,
+    read_cohort,
+)
 from pipeline.config import MODALITY, check_config, gpus_per_training, training_settings
 from pipeline.errors import InputError
 from pipeline.sidecar import sidecar_path
@@ -108,7 +113,9 @@ def archive_state(dataset):
 def ready_cohort(dataset):
     try:
         settings = ingest_settings(DATASETS[dataset])
-        return planned_cohort(settings, Path(".snakemake/cohorts") / archive_state(dataset))
+        return planned_cohort(
+            settings, Path(".snakemake/cohorts") / archive_state(dataset)
+        )
     except InputError as error:
         raise WorkflowError(f"datasets.{dataset}: {error}") from None
 

@@ -7,8 +7,13 @@ def packed_volumes(wildcards):
         "results/" + layout.volume(name, "grid", row.subject, row.session)
         for row in cohort(name).manifest.itertuples()
     ]
-    pairs = [*volume_pairs(name, "difference.nii.gz"), *volume_pairs(name, "mask.nii.gz")]
-    sidecars = [sidecar_path(Path(p)) for p in images + volume_pairs(name, "difference.nii.gz")]
+    pairs = [
+        *volume_pairs(name, "difference.nii.gz"),
+        *volume_pairs(name, "mask.nii.gz"),
+    ]
+    sidecars = [
+        sidecar_path(Path(p)) for p in images + volume_pairs(name, "difference.nii.gz")
+    ]
     return [*images, *pairs, *sidecars]
 
 
@@ -27,8 +32,6 @@ rule pack_volumes:
     output:
         packed=directory("results/{dataset}/packed"),
         exclusions="results/{dataset}/exclusions.csv",
-    params:
-        version=1,
     log:
         "logs/{dataset}/pack.log",
     benchmark:
@@ -38,6 +41,8 @@ rule pack_volumes:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=1,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
         " --exclusions {output.exclusions:q} --log {log:q}"
@@ -50,9 +55,6 @@ rule pack_films:
     output:
         packed=directory("results/{dataset}/packed"),
         exclusions="results/{dataset}/exclusions.csv",
-    params:
-        version=1,
-        shards=chest_settings("shards"),
     log:
         "logs/{dataset}/pack.log",
     benchmark:
@@ -62,6 +64,9 @@ rule pack_films:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=1,
+        shards=chest_settings("shards"),
     shell:
         "python -m pipeline pack-films results {wildcards.dataset} {output.packed:q}"
         " --shards {params.shards} --exclusions {output.exclusions:q} --log {log:q}"

@@ -11,9 +11,6 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "adni"):
             images=directory(DATASETS[name]["archive"]["images"]),
             tables=directory(DATASETS[name]["archive"]["tables"]),
             truth=directory(DATASETS[name]["demo"]["truth"]),
-        params:
-            version=1,
-            settings=demo_settings(name),
         log:
             f"logs/{name}/make_demo.log",
         benchmark:
@@ -21,6 +18,9 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "adni"):
         resources:
             mem_mb=3000,
             runtime=60,
+        params:
+            version=1,
+            settings=demo_settings(name),
         shell:
             "python -m pipeline make-demo-adni {output.images:q} {output.tables:q}"
             " {output.truth:q} --settings {params.settings:q} --log {log:q}"
@@ -36,9 +36,6 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
             spirometry=DATASETS[name]["archive"]["spirometry"],
             truth=directory(DATASETS[name]["demo"]["truth"]),
             pseudonym_key=DATASETS[name]["labels"]["pseudonym_key"],
-        params:
-            version=1,
-            settings=demo_settings(name),
         log:
             f"logs/{name}/make_demo.log",
         benchmark:
@@ -46,6 +43,9 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
         resources:
             mem_mb=2000,
             runtime=60,
+        params:
+            version=1,
+            settings=demo_settings(name),
         shell:
             "python -m pipeline make-demo-copd {output.films:q} {output.spirometry:q}"
             " {output.truth:q} {output.pseudonym_key:q} --settings {params.settings:q} --log {log:q}"

@@ -6,10 +6,12 @@ def tables_read(wildcards):
     settings = DATASETS[wildcards.dataset]
     lists = list(settings["splits"].get("lists", {}).values())
     if wildcards.dataset in DEMOS:
-        return [*settings["archive"].values(), *lists]
+        return [*filter(None, settings["archive"].values()), *lists]
     archive = settings["archive"]
-    tables = sorted(map(str, Path(archive["tables"]).glob("*.csv"))) if "tables" in archive else []
-    return [*tables, *([archive["spirometry"]] if "spirometry" in archive else []), *lists]
+    tables = [archive[key] for key in ("spirometry", "films_table") if archive.get(key)]
+    if "tables" in archive:
+        tables += sorted(map(str, Path(archive["tables"]).glob("*.csv")))
+    return [*tables, *lists]
 
 
 checkpoint ingest:
@@ -19,11 +21,6 @@ checkpoint ingest:
         manifest="results/{dataset}/ingest/manifest.parquet",
         pairs="results/{dataset}/ingest/pairs.parquet",
         exclusions="results/{dataset}/ingest/exclusions.csv",
-    params:
-        version=1,
-        archive=lambda wildcards: archive_state(wildcards.dataset),
-        settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
-        folder=lambda wildcards, output: Path(output.manifest).parent,
     log:
         "logs/{dataset}/ingest.log",
     benchmark:
@@ -31,6 +28,11 @@ checkpoint ingest:
     resources:
         mem_mb=2000,
         runtime=30,
+    params:
+        version=1,
+        archive=lambda wildcards: archive_state(wildcards.dataset),
+        settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
+        folder=lambda wildcards, output: Path(output.manifest).parent,
     shell:
         "python -m pipeline ingest {params.folder:q} --settings {params.settings:q} --log {log:q}"
 

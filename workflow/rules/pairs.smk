@@ -3,7 +3,10 @@
 
 def visit(stage, session):
     path = "results/" + layout.volume("{dataset}", stage, "{subject}", f"{{{session}}}")
-    return {f"{session}_image": path, f"{session}_sidecar": str(sidecar_path(Path(path)))}
+    return {
+        f"{session}_image": path,
+        f"{session}_sidecar": str(sidecar_path(Path(path))),
+    }
 
 
 rule register_volumes:
@@ -14,8 +17,6 @@ rule register_volumes:
         difference=pair("difference.nii.gz"),
         mask=pair("mask.nii.gz"),
         sidecar=pair("difference.json"),
-    params:
-        version=1,
     log:
         "logs/{dataset}/pairs/sub-{subject}_ses-{followup}_from-{baseline}.log",
     benchmark:
@@ -25,6 +26,8 @@ rule register_volumes:
     resources:
         mem_mb=2000,
         runtime=20,
+    params:
+        version=1,
     shell:
         "python -m pipeline register-volumes {input.baseline_image:q} {input.followup_image:q}"
         " {output.difference:q} {output.mask:q} --threads {threads} --log {log:q}"
@@ -38,10 +41,6 @@ rule register_films:
     output:
         pairs="results/{dataset}/pairs/shard-{shard}.npz",
         status="results/{dataset}/pairs/shard-{shard}.csv",
-    params:
-        version=1,
-        shards=chest_settings("shards"),
-        crop=chest_settings("crop"),
     log:
         "logs/{dataset}/pairs/shard-{shard}.log",
     benchmark:
@@ -51,6 +50,10 @@ rule register_films:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=1,
+        shards=chest_settings("shards"),
+        crop=chest_settings("crop"),
     shell:
         "python -m pipeline register-films {input.films:q} {input.pairs:q} {output.pairs:q}"
         " --status {output.status:q} --shard {wildcards.shard} --shards {params.shards}"
@@ -67,7 +70,8 @@ def volume_pairs(name, suffix):
 def all_pairs(wildcards):
     volumes = [volume_pairs(name, "difference.nii.gz") for name in of_modality("brain")]
     films = [
-        film_shards(name, "pairs", cohort(name).pairs["subject"]) for name in of_modality("chest")
+        film_shards(name, "pairs", cohort(name).pairs["subject"])
+        for name in of_modality("chest")
     ]
     return [path for paths in volumes + films for path in paths]
 

@@ -7,8 +7,6 @@ rule score_model:
         generator=model("generator.safetensors"),
     output:
         model("scores.parquet"),
-    params:
-        version=1,
     log:
         "logs/{dataset}/score/{method}_seed-{seed}.log",
     benchmark:
@@ -16,6 +14,8 @@ rule score_model:
     resources:
         mem_mb=3000,
         runtime=60,
+    params:
+        version=1,
     shell:
         "python -m pipeline score {input.packed:q} {input.generator:q} {output:q}"
         " --dataset {wildcards.dataset} --method {wildcards.method} --seed {wildcards.seed}"
@@ -29,13 +29,6 @@ rule score_true_deformation:
         truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
     output:
         "results/{dataset}/true_deformation/scores.parquet",
-    params:
-        version=1,
-        resize=lambda wildcards: (
-            ["--resize", DATASETS[wildcards.dataset]["chest"]["resize"]]
-            if wildcards.dataset in of_modality("chest")
-            else []
-        ),
     log:
         "logs/{dataset}/score/true_deformation.log",
     benchmark:
@@ -45,6 +38,13 @@ rule score_true_deformation:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        version=1,
+        resize=lambda wildcards: (
+            ["--resize", DATASETS[wildcards.dataset]["chest"]["resize"]]
+            if wildcards.dataset in of_modality("chest")
+            else []
+        ),
     shell:
         "python -m pipeline score-true-deformation results {wildcards.dataset} {input.truth:q}"
         " {output:q} {params.resize} --log {log:q}"
@@ -63,8 +63,14 @@ rule make_table:
             dataset=DEMOS,
         ),
     output:
-        csv="results/table1.csv",
+        csv=report(
+            "results/table1.csv", caption="../report/table1.rst", category="Table 1"
+        ),
         md="results/table1.md",
+    log:
+        "logs/table1.log",
+    benchmark:
+        "benchmarks/table1.tsv"
     params:
         version=1,
         datasets=as_json(
@@ -73,10 +79,6 @@ rule make_table:
                 for name, d in DATASETS.items()
             }
         ),
-    log:
-        "logs/table1.log",
-    benchmark:
-        "benchmarks/table1.tsv"
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"

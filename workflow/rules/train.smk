@@ -15,9 +15,6 @@ rule train_model:
         history=model("history.parquet"),
         training=model("training.json"),
         tensorboard=directory(model("tensorboard")),
-    params:
-        version=1,
-        settings=train_settings,
     log:
         "logs/{dataset}/train/{method}_seed-{seed}.log",
     benchmark:
@@ -26,6 +23,9 @@ rule train_model:
         mem_mb=3000,
         runtime=2880,
         gpu=gpus_per_training(config["device"]),
+    params:
+        version=1,
+        settings=train_settings,
     shell:
         "python -m pipeline train {input.packed:q} {output.generator:q}"
         " --settings {params.settings:q} --device {config[device]} --threads {threads}"

@@ -60,6 +60,10 @@ def test_coarse_grid_is_smoothed_first(tmp_path: Path) -> None:
     # Stripes of one source voxel must not come out as stripes of the coarse grid.
     core = coarse.get_fdata()[12:18, 14:20, 12:20]
     assert np.abs(np.diff(core, axis=2)).max() < 0.25
+    # The brain does not grow: its radius is 25 voxels of the source.
+    assert np.mean(coarse.get_fdata() > -1) == pytest.approx(
+        4 / 3 * np.pi * 25**3 / stripes.size, rel=0.05
+    )
     assert not run(tmp_path, stripes, voxel_mm=3.0, shape=(40, 46, 42))[1]["smoothed"]
 
 

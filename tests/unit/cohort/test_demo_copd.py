@@ -20,9 +20,8 @@ SUBJECTS = 5 + 4 + 5 + len(FAULTS)
 
 
 def _make(folder: Path, **changes) -> Path:
-    make_demo_copd(
-        folder / "films", folder / "spirometry.csv", folder / "truth", **SETTINGS | changes
-    )
+    paths = (folder / name for name in ("films", "spirometry.csv", "truth", "key"))
+    make_demo_copd(*paths, **SETTINGS | changes)
     return folder
 
 

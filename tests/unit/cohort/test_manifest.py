@@ -16,7 +16,11 @@ def rows(*keys):
 
 def test_rows_are_sorted_and_typed(tmp_path):
     manifest = as_manifest(rows(("b", "bl", "train"), ("a", "m12", "test"), ("a", "bl", "test")))
-    assert manifest[["subject", "session"]].agg(" ".join, axis=1).tolist() == ["a bl", "a m12", "b bl"]
+    assert manifest[["subject", "session"]].agg(" ".join, axis=1).tolist() == [
+        "a bl",
+        "a m12",
+        "b bl",
+    ]
     write_parquet(manifest, tmp_path / "m.parquet")
     pd.testing.assert_frame_equal(read_manifest(tmp_path / "m.parquet"), manifest)
 

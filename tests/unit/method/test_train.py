@@ -38,7 +38,7 @@ def test_the_best_epoch_is_kept(make_packed, make_settings, tmp_path, method):
     scores = score_pairs(
         load_generator(out / "generator.safetensors"), PackedDataset.open(packed), "validation"
     )
-    assert subject_average(scores) == pytest.approx(best, abs=1e-12)
+    assert subject_average(scores) == pytest.approx(best, abs=1e-5)
 
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     logged = [event.value for event in events.Scalars("validation_ncc")]
@@ -90,9 +90,9 @@ def test_running_statistics_move_in_critic_updates(make_packed, make_settings, t
 def test_a_loss_that_is_not_finite_ends_the_run(make_packed, make_settings, tmp_path):
     packed = make_packed((32, 32))
     images = np.load(packed / "train.npy")
-    images[:] = np.nan
+    images[10] = np.nan  # one of six healthy images: met within three updates of two
     np.save(packed / "train.npy", images)
-    with pytest.raises(RuntimeError, match="critic_loss is nan at update 1"):
+    with pytest.raises(RuntimeError, match=r"critic_loss is nan at update [1-4]$"):
         train_model(packed, tmp_path / "model", make_settings(), device="cpu", threads=1)
     assert not (tmp_path / "model" / "generator.safetensors").exists()
 
@@ -121,10 +121,15 @@ def test_a_missing_gpu_is_named(make_packed, make_settings, tmp_path, monkeypatc
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
 def test_training_learns(make_packed, make_settings, tmp_path, method):
-    """The score of a small square grown into a large one rises well above chance."""
+    """The score of small squares grown into large ones rises well above the start's.
+
+    It takes some 600 updates for the running statistics of the generator to follow the images, so
+    the first epochs say nothing.
+    """
     settings = make_settings(
-        method=method, epochs=5, updates_per_epoch=60, base_filters=8, critic_base_filters=8
+        method=method, epochs=4, updates_per_epoch=200, critic_updates=1, flow_scale=5
     )
-    packed = make_packed((32, 32), images=12)
+    packed = make_packed((16, 16), images=12)
     train_model(packed, tmp_path / "model", settings, device="cpu", threads=1)
-    assert pd.read_parquet(tmp_path / "model" / "history.parquet")["validation_ncc"].max() > 0.5
+    history = pd.read_parquet(tmp_path / "model" / "history.parquet")
+    assert history["validation_ncc"].max() > max(0.5, history["validation_ncc"].iloc[0] + 0.2)

@@ -1,0 +1,41 @@
+"""Running the workflow as a user does, in a folder of the test's own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def run_snakemake(
+    folder: Path, *arguments: object, cores: int = 1, check: bool = True
+) -> subprocess.CompletedProcess:
+    """Run snakemake in `folder`; the configuration is the default one unless an argument says."""
+    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
+    if "--configfile" not in arguments:
+        command += ["--configfile", ROOT / "config.yaml"]
+    done = subprocess.run(
+        [*map(str, command), "--cores", str(cores), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def planned_jobs(folder: Path, *arguments: object) -> dict[str, int]:
+    """Jobs by rule that a run with these arguments would have."""
+    done = run_snakemake(folder, "--dry-run", "--quiet", "rules", *arguments)
+    lines = (done.stdout + done.stderr).splitlines()
+    if "Job stats:" not in lines:
+        return {}
+    table = {}
+    for line in lines[lines.index("Job stats:") + 3 :]:
+        if not line.strip():
+            break
+        rule, count = line.split()
+        table[rule] = int(count)
+    return table

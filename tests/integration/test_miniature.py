@@ -1,0 +1,163 @@
+"""The whole graph, for real, at a very small size.
+
+One run is shared by all tests here; what they run again they run in its folder, in their order.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from helpers.workflow import planned_jobs, run_snakemake
+
+from pipeline.dataset import PackedDataset
+from pipeline.sidecar import read_sidecar
+
+HERE = Path(__file__).parent
+CONFIG = ("--configfile", HERE / "miniature.yaml")
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    """Folder in which the miniature has run from the raw studies to the table."""
+    folder = tmp_path_factory.mktemp("study")
+    run_snakemake(folder, *CONFIG, cores=2)
+    return folder
+
+
+def produced(study):
+    """Files of a run, with the names of subjects and sessions left out of per-image files."""
+    names = set()
+    for path in study.rglob("*"):
+        name = path.relative_to(study).as_posix()
+        if path.is_file() and name.startswith(("results/", "logs/", "benchmarks/")):
+            name = re.sub(r"sub-[0-9A-Za-z]+", "sub-X", name)
+            name = re.sub(r"ses-[0-9A-Za-z]+", "ses-X", name)
+            name = re.sub(r"from-[0-9A-Za-z]+", "from-X", name)
+            names.add(re.sub(r"events\.out\.tfevents\S+", "events.out.tfevents.X", name))
+    return names
+
+
+def test_exactly_the_expected_files(study):
+    expected = set((HERE / "expected_files.txt").read_text().split())
+    assert produced(study) == expected
+
+
+def test_table_has_a_row_for_each_method_and_the_ceiling(study):
+    table = pd.read_csv(study / "results/table1.csv")
+    rows = list(zip(table["dataset"], table["method"], strict=True))
+    methods = ["true deformation", "va-gan", "defi-gan"]
+    assert rows == [(name, method) for name in ("adni", "copd") for method in methods]
+    assert set(table["data"]) == {"demo"}
+    assert table[["paper_mean", "paper_sd"]].isna().all(axis=None)
+    assert table["ncc_mean"].between(-1, 1).all()
+    assert (table.loc[table["method"] != "true deformation", "seeds"] == 2).all()
+
+
+def test_true_deformation_explains_the_observed_change(study):
+    """The geometry from raw scanner space to the grid is right, or this score would be near 0."""
+    table = pd.read_csv(study / "results/table1.csv").set_index(["dataset", "method"])
+    assert table.loc[("adni", "true deformation"), "ncc_mean"] > 0.4
+    assert table.loc[("copd", "true deformation"), "ncc_mean"] > 0.4
+
+
+def test_bad_images_are_left_out_with_their_reason(study):
+    brain = pd.read_csv(study / "results/adni/exclusions.csv")
+    truncated = brain[brain["stage"] == "orient"]
+    assert len(truncated) == 1
+    assert "truncated" in truncated["reason"].item()
+    reasons = " ".join(brain["reason"])
+    for part in ("ADNI3", "no date", "no usable image", "CN", "an earlier exam of the visit"):
+        assert part in reasons
+    films = pd.read_csv(study / "results/copd/exclusions.csv")
+    reasons = " ".join(films["reason"])
+    for part in ("LATERAL", "AP", "transplant", "neither a DICOM nor a PNG", "truncated"):
+        assert part in reasons
+    # What was left out before training is in no array.
+    packed = PackedDataset.open(study / "results/adni/packed")
+    assert truncated["subject"].item() not in set(packed.train_index["subject"])
+
+
+def test_every_image_of_the_manifest_is_accounted_for(study):
+    manifest = pd.read_parquet(study / "results/adni/ingest/manifest.parquet")
+    packed = PackedDataset.open(study / "results/adni/packed")
+    excluded = pd.read_csv(study / "results/adni/exclusions.csv")
+    late = excluded[(excluded["stage"] != "ingest") & (excluded["item"] == "image")]
+    paired = set(packed.pairs_index["subject"] + packed.pairs_index["followup"])
+    paired |= set(packed.pairs_index["subject"] + packed.pairs_index["baseline"])
+    trained = set(packed.train_index["subject"] + packed.train_index["session"])
+    left_out = set(late["subject"] + late["session"])
+    assert set(manifest["subject"] + manifest["session"]) == paired | trained | left_out
+
+
+def test_prepared_volumes_are_scaled_and_stripped(study):
+    packed = PackedDataset.open(study / "results/adni/packed")
+    for volume in [*packed.train, *packed.pairs_image]:
+        assert volume.min() == -1
+        assert volume.max() == 1
+        assert 0.1 < np.mean(volume > -1) < 0.7  # a brain in a box
+
+
+def test_each_volume_tells_its_tools(study):
+    sidecars = [
+        read_sidecar(image) for image in (study / "results/adni/grid").rglob("*_T1w.nii.gz")
+    ]
+    usable = [sidecar for sidecar in sidecars if sidecar["status"] == "ok"]
+    assert len(usable) >= 6
+    stages = ["orient", "crop", "bias", "template", "robex", "bet", "grid"]
+    for sidecar in usable:
+        assert [step["stage"] for step in sidecar["steps"]] == stages
+        assert all(step["engine"] and step["version"] for step in sidecar["steps"])
+
+
+def test_no_name_or_birth_date_survives(study):
+    identifiers = (study / "demo/copd/truth/identifiers.txt").read_bytes().split(b"\n")
+    identifiers = [text for text in identifiers if len(text) > 3]
+    assert len(identifiers) > 50
+    for folder in ("results", "logs", ".snakemake/log"):
+        for path in (study / folder).rglob("*"):
+            if path.is_file():
+                contents = path.read_bytes()
+                found = [text for text in identifiers if text in contents]
+                assert not found, f"{path.relative_to(study)} holds {found[:3]}"
+
+
+def test_no_path_ran_as_a_command(study):
+    assert not list(study.rglob("oops"))
+
+
+def test_second_run_does_nothing(study):
+    assert planned_jobs(study, *CONFIG) == {}
+
+
+def test_one_stage_can_be_run_again(study):
+    plan = planned_jobs(study, "--forcerun", "strip_skull_bet", *CONFIG)
+    volumes = plan["strip_skull_bet"]
+    assert volumes == plan["resample_grid"] >= 6
+    assert plan["pack_volumes"] == 1
+    assert plan["train_model"] == 4
+    assert not {"strip_skull_robex", "pack_films", "prepare_films"} & set(plan)
+
+
+def test_another_lambda_retrains_that_method_alone(study, tmp_path):
+    config = yaml.safe_load((HERE / "miniature.yaml").read_text())
+    config["datasets"]["copd"]["training"]["methods"]["va-gan"]["lambda"] = 51
+    changed = tmp_path / "changed.yaml"
+    changed.write_text(yaml.safe_dump(config))
+    plan = planned_jobs(study, "--configfile", changed)
+    assert plan == {"train_model": 2, "score_model": 2, "make_table": 1, "all": 1, "total": 6}
+
+
+def test_same_table_from_the_prepared_images_on(study):
+    """Packing, training, scoring and the table again give the same bytes."""
+    before = {
+        name: (study / name).read_bytes() for name in ("results/table1.csv", "results/table1.md")
+    }
+    forced = ("--forcerun", "pack_volumes", "pack_films", "register_films")
+    run_snakemake(study, *forced, *CONFIG, cores=2)
+    for name, contents in before.items():
+        assert (study / name).read_bytes() == contents

@@ -1,0 +1,78 @@
+import os
+
+import pandas as pd
+import pytest
+from helpers.made_up_adni import write_adni_archive
+from helpers.made_up_copd import write_copd_archive
+
+from pipeline.cohort.ingest import (
+    fingerprint,
+    ingest_dataset,
+    planned_cohort,
+    read_cohort,
+    write_cohort,
+)
+
+SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
+
+
+@pytest.fixture
+def adni(tmp_path):
+    images, tables = tmp_path / "ADNI", tmp_path / "tables"
+    write_adni_archive(images, tables, subjects=60, seed=3)
+    archive = {"images": str(images), "tables": str(tables)}
+    return {"source": "adni", "archive": archive, "splits": SPLITS}
+
+
+@pytest.fixture
+def copd(tmp_path):
+    write_copd_archive(tmp_path, single=6, paired=6)
+    archive = {
+        "films": str(tmp_path / "films"),
+        "films_table": None,
+        "spirometry": str(tmp_path / "spirometry.csv"),
+    }
+    key = str(tmp_path / "key")
+    labels = {"ratio_threshold": 0.7, "max_days": 30, "pseudonym_key": key}
+    return {"source": "copd", "archive": archive, "splits": SPLITS, "labels": labels}
+
+
+def test_each_source_ends_in_a_manifest(adni, copd):
+    for settings in (adni, copd):
+        cohort = ingest_dataset(settings)
+        assert set(cohort.manifest["split"]) == {"train", "validation", "test"}
+        assert set(cohort.pairs["split"]) == {"validation", "test"}
+
+
+def test_cohort_is_read_as_it_was_written(adni, tmp_path):
+    cohort = ingest_dataset(adni)
+    write_cohort(cohort, tmp_path / "ingest")
+    again = read_cohort(tmp_path / "ingest")
+    for name in ("manifest", "exclusions", "pairs"):
+        pd.testing.assert_frame_equal(
+            getattr(again, name), getattr(cohort, name), check_dtype=name == "manifest"
+        )
+    row = cohort.manifest.iloc[0]
+    assert again.paths[row.subject, row.session] == row.path
+
+
+def test_fingerprint_changes_with_the_archive_and_the_settings(adni, tmp_path):
+    first = fingerprint(adni)
+    assert fingerprint(adni) == first
+    table = tmp_path / "tables/MRIMETA.csv"
+    table.write_text(table.read_text() + "\n")
+    second = fingerprint(adni)
+    image = next((tmp_path / "ADNI").rglob("*.nii"))
+    os.utime(image, (1, 1))
+    third = fingerprint(adni)
+    image.unlink()
+    fourth = fingerprint(adni)
+    fifth = fingerprint(adni | {"splits": SPLITS | {"seed": 1}})
+    assert len({first, second, third, fourth, fifth}) == 5
+
+
+def test_ready_archive_is_read_once(adni, tmp_path):
+    cache = tmp_path / "cache" / "state"
+    first = planned_cohort(adni, cache)
+    adni["archive"] = {"images": "gone", "tables": "gone"}
+    pd.testing.assert_frame_equal(planned_cohort(adni, cache).manifest, first.manifest)

@@ -1,0 +1,86 @@
+import logging
+import subprocess
+import sys
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from pipeline import cli
+from pipeline.sidecar import read_sidecar
+
+
+@pytest.fixture(autouse=True)
+def quiet_logging():
+    """The command line sets up logging for its process; here that is the tests'."""
+    yield
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if type(h).__module__ == "logging"]:
+        root.removeHandler(handler)
+    logging.captureWarnings(False)
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_image_stage_writes_image_sidecar_and_log(tmp_path):
+    data = np.random.default_rng(0).uniform(1, 100, (60, 60, 60)).astype(np.float32)
+    nib.save(nib.Nifti1Image(data, np.diag([-2.0, 2.0, 2.0, 1.0])), tmp_path / "raw.nii")
+    image = tmp_path / "out" / "oriented.nii.gz"
+    done = run("orient", tmp_path / "raw.nii", image, "--log", tmp_path / "logs/orient.log")
+    assert done.returncode == 0, done.stderr
+    assert nib.aff2axcodes(nib.load(image).affine) == ("R", "A", "S")
+    assert read_sidecar(image)["status"] == "ok"
+    assert (tmp_path / "logs/orient.log").is_file()
+
+
+def test_bad_volume_ends_well_with_its_reason(tmp_path):
+    (tmp_path / "raw.nii").write_bytes(b"this is no image")
+    image = tmp_path / "oriented.nii.gz"
+    done = run("orient", tmp_path / "raw.nii", image, "--log", tmp_path / "orient.log")
+    assert done.returncode == 0
+    assert read_sidecar(image)["status"] == "excluded"
+    assert "excluded" in (tmp_path / "orient.log").read_text()
+
+
+def test_wrong_input_ends_with_2_and_a_plain_message(tmp_path):
+    done = run("template", tmp_path, tmp_path, "--template", tmp_path / "no.nii")
+    assert done.returncode != 0
+    settings = '{"source": "adni", "archive": {"images": "no", "tables": "no"}, "splits": {}}'
+    done = run("ingest", tmp_path, "--settings", settings)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert "no is not a folder" in done.stderr
+
+
+def test_error_of_ours_ends_with_1_and_its_traceback_in_the_log(tmp_path):
+    done = run("grid", tmp_path / "no.nii.gz", tmp_path / "out.nii.gz", "--voxel-mm", 2)
+    assert done.returncode == 2  # argparse: --shape is missing
+    done = run(
+        *("grid", tmp_path / "no.nii.gz", tmp_path / "out.nii.gz"),
+        *("--voxel-mm", 2, "--shape", 8, 8, 8, "--log", tmp_path / "grid.log"),
+    )
+    assert done.returncode == 1
+    assert "Traceback" in (tmp_path / "grid.log").read_text()
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_every_stage_of_the_rules_is_a_command():
+    from helpers.workflow import ROOT
+
+    rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
+    called = {text.split()[0] for text in rules.split("python -m pipeline ")[1:]}
+    actions = cli._parser()._subparsers._group_actions[0]
+    assert called == set(actions.choices)
+
+
+def test_a_light_stage_imports_no_heavy_library():
+    script = (
+        "import sys; from pipeline.cli import _parser; _parser()\n"
+        "import pipeline.brain.orient\n"
+        "heavy = {'torch', 'ants', 'SimpleITK', 'skimage', 'pandas'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -1,0 +1,99 @@
+"""Dry runs: what would run, and what stops a run before the first job."""
+
+import pytest
+import yaml
+from helpers.made_up_adni import write_adni_archive
+from helpers.made_up_copd import write_copd_archive
+from helpers.workflow import ROOT, planned_jobs, run_snakemake
+
+PAPER = ("--configfile", ROOT / "config/paper.yaml")
+
+
+def refusal(folder, *arguments):
+    """What a run says that does not even begin."""
+    done = run_snakemake(folder, "--dry-run", *arguments, check=False)
+    assert done.returncode != 0
+    return done.stdout + done.stderr
+
+
+def test_demonstration_begins_with_its_archives(tmp_path):
+    plan = planned_jobs(tmp_path)
+    assert plan["make_demo_adni"] == plan["make_demo_copd"] == 1
+    assert plan["ingest"] == 2
+    assert plan["train_model"] == plan["score_model"] == 2 * 2 * 2
+    assert plan["score_true_deformation"] == 2
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Made-up archives where config/paper.yaml expects them."""
+    adni = tmp_path / "data/adni"
+    write_adni_archive(adni / "ADNI", adni / "tables", subjects=80, seed=1)
+    write_copd_archive(tmp_path / "data/copd", single=12, paired=9)
+    return tmp_path
+
+
+def test_whole_graph_of_the_paper_is_planned(archive):
+    plan = planned_jobs(archive, *PAPER)
+    assert "make_demo_adni" not in plan
+    assert "score_true_deformation" not in plan
+    assert plan["train_model"] == plan["score_model"] == 2 * 2 * 5
+    volumes = plan["orient_volume"]
+    assert volumes > 20
+    for rule in (
+        "crop_volume",
+        "correct_bias",
+        "register_template",
+        "strip_skull_robex",
+        "strip_skull_bet",
+        "resample_grid",
+    ):
+        assert plan[rule] == volumes
+    assert plan["register_volumes"] > 2
+    assert plan["prepare_films"] > 1
+    assert plan["register_films"] >= 1
+    assert plan["pack_volumes"] == plan["pack_films"] == 1
+    # The archive was read at planning time, once; an untouched one is not read again.
+    cached = {path: path.stat().st_mtime_ns for path in archive.glob(".snakemake/cohorts/*/*")}
+    assert cached
+    planned_jobs(archive, *PAPER)
+    assert cached == {p: p.stat().st_mtime_ns for p in archive.glob(".snakemake/cohorts/*/*")}
+
+
+@pytest.mark.parametrize(
+    ("target", "rules"),
+    [
+        ("prepare_brain", {"strip_skull_bet", "resample_grid"}),
+        ("prepare_chest", {"prepare_films"}),
+        ("register_pairs", {"register_volumes", "register_films"}),
+        ("train_models", {"train_model"}),
+    ],
+)
+def test_each_stage_has_a_target(archive, target, rules):
+    plan = planned_jobs(archive, target, *PAPER)
+    assert rules <= set(plan)
+    assert "make_table" not in plan
+
+
+def test_unknown_key_stops_the_run(tmp_path):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text())
+    config["datasets"]["copd"]["chest"]["resise"] = 72
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    said = refusal(tmp_path, "--configfile", tmp_path / "config.yaml")
+    assert "unknown key 'resise'; did you mean 'resize'?" in said
+
+
+def test_wrong_path_stops_the_run(tmp_path):
+    said = refusal(tmp_path, *PAPER)
+    assert "datasets.adni.archive.images: there is no 'data/adni/ADNI'" in said
+
+
+def test_wrong_table_stops_the_run(archive):
+    (archive / "data/copd/spirometry.csv").write_text("PatientID,Date,FEV1_FVC\n")
+    said = refusal(archive, *PAPER)
+    assert "datasets.copd: " in said
+    assert "TestDate" in said
+
+
+def test_setting_on_the_command_line_keeps_the_configuration(tmp_path):
+    assert planned_jobs(tmp_path, "--config", "seeds=[7]")["train_model"] == 4
