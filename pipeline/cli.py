@@ -10,6 +10,7 @@ import importlib
 import json
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -70,10 +71,13 @@ def _ingest(args: argparse.Namespace) -> None:
 
     cohort = ingest_dataset(args.settings)
     write_cohort(cohort, args.folder)
-    used = cohort.manifest.groupby(["split", "label"]).size().rename("images").to_string()
-    log.info("images used:\n%s", used)
-    log.info("pairs:\n%s", cohort.pairs.groupby("split").size().to_string())
-    log.info("left out:\n%s", count_reasons(cohort.exclusions).to_string(index=False))
+    images = cohort.manifest.groupby(["split", "label"]).size().rename("images")
+    pairs = cohort.pairs.groupby("split").size().rename("pairs")
+    left_out = count_reasons(cohort.exclusions)
+    tables = [images.reset_index(), pairs.reset_index(), left_out]
+    text = "\n\n".join(table.to_string(index=False) for table in tables)
+    log.info("used, paired and left out:\n%s", text)
+    print(text)
 
 
 def _films(args: argparse.Namespace) -> None:
@@ -280,6 +284,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(args.threads)
     _start_logging(args.log)
+    # As at the end of a cluster's time limit: leave by the way that clears up what is half-written.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         args.command(args)
     except InputError as error:

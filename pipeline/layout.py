@@ -1,7 +1,7 @@
 """Where everything lies below the results folder: the one place that builds paths.
 
-Paths are BIDS-like (``{dataset}/{stage}/sub-{subject}/ses-{session}/``); the fields may be Snakemake
-wildcards, so that the rules use the same functions as the code.
+Paths are BIDS-like (``{dataset}/{stage}/sub-{subject}/ses-{session}/``); the fields may be
+wildcards of Snakemake, so that the rules use the same functions as the code.
 """
 
 from pathlib import Path

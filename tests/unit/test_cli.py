@@ -1,6 +1,9 @@
+import json
 import logging
+import signal
 import subprocess
 import sys
+import time
 
 import nibabel as nib
 import numpy as np
@@ -65,6 +68,21 @@ def test_error_of_ours_ends_with_1_and_its_traceback_in_the_log(tmp_path):
     assert done.returncode == 1
     assert "Traceback" in (tmp_path / "grid.log").read_text()
     assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_terminated_stage_leaves_nothing_half_written(tmp_path):
+    paths = [tmp_path / name for name in ("films", "tests.csv", "truth", "key")]
+    settings = json.dumps({"seed": 1, "normal": 300, "height": 64})
+    command = ["make-demo-copd", *paths, "--settings", settings]
+    process = subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, command)])
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob(".partial-films/*/*")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_every_stage_of_the_rules_is_a_command():

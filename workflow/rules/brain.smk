@@ -1,15 +1,6 @@
 # Brain MRI, volume by volume, in the paper's order (section 3.2).
 
 
-def raw_volume(wildcards):
-    return cohort(wildcards.dataset).paths[wildcards.subject, wildcards.session]
-
-
-def template_file(wildcards):
-    """The template of the configuration; the packaged one is part of the environment."""
-    return DATASETS[wildcards.dataset]["brain"]["template"] or []
-
-
 rule orient_volume:
     input:
         raw_volume,
@@ -22,6 +13,8 @@ rule orient_volume:
         volume_benchmark("orient")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=1000,
         runtime=10,
@@ -44,6 +37,8 @@ rule crop_volume:
         volume_benchmark("crop")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=1000,
         runtime=10,
@@ -66,6 +61,8 @@ rule correct_bias:
         volume_benchmark("bias")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=20,
@@ -89,14 +86,14 @@ rule register_template:
         volume_benchmark("template")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
-        template=lambda wildcards, input: (
-            ["--template", input.template] if input.template else []
-        ),
+        template=template_option,
     shell:
         "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
         " --threads {threads} --log {log:q}"
@@ -115,6 +112,8 @@ rule strip_skull_robex:
         volume_benchmark("robex")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=20,
@@ -137,6 +136,8 @@ rule strip_skull_bet:
         volume_benchmark("bet")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=20,
@@ -161,6 +162,8 @@ rule resample_grid:
         volume_benchmark("grid")
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=1000,
         runtime=10,
@@ -171,14 +174,6 @@ rule resample_grid:
     shell:
         "python -m pipeline grid {input.image:q} {output.image:q} --voxel-mm {params.voxel_mm}"
         " --shape {params.shape} --threads {threads} --log {log:q}"
-
-
-def all_volumes(wildcards):
-    return [
-        "results/" + layout.volume(name, "grid", row.subject, row.session)
-        for name in of_modality("brain")
-        for row in cohort(name).manifest.itertuples()
-    ]
 
 
 rule prepare_brain:

@@ -1,20 +1,17 @@
-# What the rules share: the checked configuration, paths, and who is in the graph.
+# What the rules share: the checked configuration, settings on command lines, and path patterns.
 
 import json
-from functools import cache
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
 from pipeline import layout
-from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import (
-    fingerprint,
-    ingest_settings,
-    planned_cohort,
-    read_cohort,
+from pipeline.config import (
+    MODALITY,
+    check_config,
+    gpus_per_training,
+    training_settings,
 )
-from pipeline.config import MODALITY, check_config, gpus_per_training, training_settings
 from pipeline.errors import InputError
 from pipeline.sidecar import sidecar_path
 
@@ -25,7 +22,7 @@ except InputError as error:
 
 DATASETS = config["datasets"]
 SEEDS = config["seeds"]
-DEMOS = [name for name, dataset in DATASETS.items() if dataset["demo"] is not None]
+PYTHON_ENV = "../../envs/python.yaml"
 
 
 def of_modality(modality):
@@ -37,6 +34,8 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
+DEMOS = [name for name, d in DATASETS.items() if d["demo"] is not None]
+WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
 
@@ -52,35 +51,7 @@ wildcard_constraints:
     seed=r"\d+",
 
 
-# ---- paths, with the wildcards of the rules ----
-
-
-def volume(stage):
-    return "results/" + layout.volume("{dataset}", stage, "{subject}", "{session}")
-
-
-def sidecar(stage):
-    return str(sidecar_path(Path(volume(stage))))
-
-
-def volume_log(stage, folder="logs", suffix="log"):
-    return f"{folder}/{{dataset}}/{stage}/sub-{{subject}}_ses-{{session}}.{suffix}"
-
-
-def volume_benchmark(stage):
-    return volume_log(stage, "benchmarks", "tsv")
-
-
-def pair(suffix):
-    path = layout.pair("{dataset}", "{subject}", "{followup}", "{baseline}", suffix)
-    return "results/" + path
-
-
-def model(name):
-    return "results/{dataset}/models/{method}/seed-{seed}/" + name
-
-
-# ---- settings on a command line ----
+# ---- settings ----
 
 
 def as_json(settings):
@@ -99,49 +70,64 @@ def chest_settings(key):
     return lambda wildcards: DATASETS[wildcards.dataset]["chest"][key]
 
 
-# ---- who is in the graph ----
+def template_option(wildcards, input):
+    return ["--template", input.template] if input.template else []
 
 
-@cache
-def archive_state(dataset):
-    """Changes whenever a ready archive does, so that it is read again."""
-    demo = DATASETS[dataset]["demo"] is not None
-    return None if demo else fingerprint(ingest_settings(DATASETS[dataset]))
+def train_settings(wildcards):
+    return as_json(
+        training_settings(config, wildcards.dataset, wildcards.method, wildcards.seed)
+    )
 
 
-@cache
-def ready_cohort(dataset):
-    try:
-        settings = ingest_settings(DATASETS[dataset])
-        return planned_cohort(
-            settings, Path(".snakemake/cohorts") / archive_state(dataset)
-        )
-    except InputError as error:
-        raise WorkflowError(f"datasets.{dataset}: {error}") from None
+def resize_option(wildcards):
+    """Films were resized on the way from the raw film; the true field has to follow them."""
+    chest = DATASETS[wildcards.dataset].get("chest")
+    return f"--resize {chest['resize']}" if chest else ""
 
 
-@cache
-def ingested_cohort(folder, changed):
-    return read_cohort(folder)
+def table_settings():
+    return as_json(
+        {
+            name: {"demo": name in DEMOS, "published": d["published"]}
+            for name, d in DATASETS.items()
+        }
+    )
 
 
-def cohort(dataset):
-    """Manifest, pairs and exclusions of a data set, for planning.
-
-    A ready archive is read when the graph is planned, so that a dry run shows every job. The
-    demonstration's archive is itself made by a job: its cohort is known when the checkpoint is.
-    """
-    if DATASETS[dataset]["demo"] is None:
-        return ready_cohort(dataset)
-    manifest = Path(checkpoints.ingest.get(dataset=dataset).output.manifest)
-    return ingested_cohort(manifest.parent, manifest.stat().st_mtime_ns)
+# ---- paths, with the wildcards of the rules ----
 
 
-def on_methods(pattern, datasets=DATASETS):
+def volume(stage, session="{session}"):
+    return f"results/{layout.volume('{dataset}', stage, '{subject}', session)}"
+
+
+def sidecar(stage, session="{session}"):
+    return str(sidecar_path(Path(volume(stage, session))))
+
+
+def volume_log(stage, folder="logs", suffix="log"):
+    return f"{folder}/{{dataset}}/{stage}/sub-{{subject}}_ses-{{session}}.{suffix}"
+
+
+def volume_benchmark(stage):
+    return volume_log(stage, "benchmarks", "tsv")
+
+
+def pair(suffix):
+    path = layout.pair("{dataset}", "{subject}", "{followup}", "{baseline}", suffix)
+    return f"results/{path}"
+
+
+def model(name):
+    return f"results/{{dataset}}/models/{{method}}/seed-{{seed}}/{name}"
+
+
+def on_methods(pattern):
     """`pattern` for each data set, each of its methods and each seed."""
     return [
         pattern.format(dataset=name, method=method, seed=seed)
-        for name in datasets
-        for method in DATASETS[name]["training"]["methods"]
+        for name, dataset in DATASETS.items()
+        for method in dataset["training"]["methods"]
         for seed in SEEDS
     ]

@@ -1,30 +1,6 @@
 # Packed arrays for training and scoring, and the whole list of exclusions.
 
 
-def packed_volumes(wildcards):
-    name = wildcards.dataset
-    images = [
-        "results/" + layout.volume(name, "grid", row.subject, row.session)
-        for row in cohort(name).manifest.itertuples()
-    ]
-    pairs = [
-        *volume_pairs(name, "difference.nii.gz"),
-        *volume_pairs(name, "mask.nii.gz"),
-    ]
-    sidecars = [
-        sidecar_path(Path(p)) for p in images + volume_pairs(name, "difference.nii.gz")
-    ]
-    return [*images, *pairs, *sidecars]
-
-
-def packed_films(wildcards):
-    name = wildcards.dataset
-    who = cohort(name)
-    shards = film_shards(name, "film", who.manifest["subject"])
-    shards += film_shards(name, "pairs", who.pairs["subject"])
-    return [*shards, *(path.replace(".npz", ".csv") for path in shards)]
-
-
 rule pack_volumes:
     input:
         packed_volumes,
@@ -38,6 +14,8 @@ rule pack_volumes:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=60,
@@ -61,6 +39,8 @@ rule pack_films:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
         dataset=CHEST,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=60,

@@ -15,6 +15,8 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "adni"):
             f"logs/{name}/make_demo.log",
         benchmark:
             f"benchmarks/{name}/make_demo.tsv"
+        conda:
+            PYTHON_ENV
         resources:
             mem_mb=3000,
             runtime=60,
@@ -40,6 +42,8 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
             f"logs/{name}/make_demo.log",
         benchmark:
             f"benchmarks/{name}/make_demo.tsv"
+        conda:
+            PYTHON_ENV
         resources:
             mem_mb=2000,
             runtime=60,

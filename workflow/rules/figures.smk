@@ -1,27 +1,9 @@
 # Pictures.
 
 
-def overview_models(wildcards):
-    """What the picture needs of each data set: arrays, and one DeFI-GAN with its scores."""
-    first = {"method": "defi-gan", "seed": SEEDS[0]}
-    files = []
-    for name in with_fields:
-        files += [
-            f"results/{name}/packed",
-            model("generator.safetensors").format(dataset=name, **first),
-            model("scores.parquet").format(dataset=name, **first),
-        ]
-    return files
-
-
-with_fields = [
-    name for name, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]
-]
-
-
 rule draw_overview:
     input:
-        overview_models,
+        overview_files,
     output:
         report(
             "results/overview.png",
@@ -32,12 +14,14 @@ rule draw_overview:
         "logs/overview.log",
     benchmark:
         "benchmarks/overview.tsv"
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
-        names=with_fields,
+        names=WITH_FIELDS,
         demos=DEMOS,
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"

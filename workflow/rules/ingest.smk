@@ -1,19 +1,6 @@
 # Archives to manifests: who is studied, and why the others are not.
 
 
-def tables_read(wildcards):
-    """What makes an ingest run again; the images of a ready archive count by `archive_state`."""
-    settings = DATASETS[wildcards.dataset]
-    lists = list(settings["splits"].get("lists", {}).values())
-    if wildcards.dataset in DEMOS:
-        return [*filter(None, settings["archive"].values()), *lists]
-    archive = settings["archive"]
-    tables = [archive[key] for key in ("spirometry", "films_table") if archive.get(key)]
-    if "tables" in archive:
-        tables += sorted(map(str, Path(archive["tables"]).glob("*.csv")))
-    return [*tables, *lists]
-
-
 checkpoint ingest:
     input:
         tables_read,
@@ -25,6 +12,8 @@ checkpoint ingest:
         "logs/{dataset}/ingest.log",
     benchmark:
         "benchmarks/{dataset}/ingest.tsv"
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=30,

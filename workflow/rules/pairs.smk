@@ -1,18 +1,12 @@
 # Longitudinal pairs: the observed change that explanations are scored against (section 3.3).
 
 
-def visit(stage, session):
-    path = "results/" + layout.volume("{dataset}", stage, "{subject}", f"{{{session}}}")
-    return {
-        f"{session}_image": path,
-        f"{session}_sidecar": str(sidecar_path(Path(path))),
-    }
-
-
 rule register_volumes:
     input:
-        **visit("grid", "baseline"),
-        **visit("grid", "followup"),
+        baseline_image=volume("grid", "{baseline}"),
+        baseline_sidecar=sidecar("grid", "{baseline}"),
+        followup_image=volume("grid", "{followup}"),
+        followup_sidecar=sidecar("grid", "{followup}"),
     output:
         difference=pair("difference.nii.gz"),
         mask=pair("mask.nii.gz"),
@@ -23,6 +17,8 @@ rule register_volumes:
         "benchmarks/{dataset}/pairs/sub-{subject}_ses-{followup}_from-{baseline}.tsv"
     wildcard_constraints:
         dataset=BRAIN,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=20,
@@ -47,6 +43,8 @@ rule register_films:
         "benchmarks/{dataset}/pairs/shard-{shard}.tsv"
     wildcard_constraints:
         dataset=CHEST,
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=60,
@@ -58,22 +56,6 @@ rule register_films:
         "python -m pipeline register-films {input.films:q} {input.pairs:q} {output.pairs:q}"
         " --status {output.status:q} --shard {wildcards.shard} --shards {params.shards}"
         " --crop {params.crop} --threads {threads} --log {log:q}"
-
-
-def volume_pairs(name, suffix):
-    return [
-        "results/" + layout.pair(name, row.subject, row.followup, row.baseline, suffix)
-        for row in cohort(name).pairs.itertuples()
-    ]
-
-
-def all_pairs(wildcards):
-    volumes = [volume_pairs(name, "difference.nii.gz") for name in of_modality("brain")]
-    films = [
-        film_shards(name, "pairs", cohort(name).pairs["subject"])
-        for name in of_modality("chest")
-    ]
-    return [path for paths in volumes + films for path in paths]
 
 
 rule register_pairs:

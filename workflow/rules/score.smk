@@ -11,15 +11,18 @@ rule score_model:
         "logs/{dataset}/score/{method}_seed-{seed}.log",
     benchmark:
         "benchmarks/{dataset}/score/{method}_seed-{seed}.tsv"
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=60,
+        device=config["device"],
     params:
         version=1,
     shell:
         "python -m pipeline score {input.packed:q} {input.generator:q} {output:q}"
         " --dataset {wildcards.dataset} --method {wildcards.method} --seed {wildcards.seed}"
-        " --device {config[device]} --threads {threads} --log {log:q}"
+        " --device {resources.device} --threads {threads} --log {log:q}"
 
 
 rule score_true_deformation:
@@ -35,16 +38,14 @@ rule score_true_deformation:
         "benchmarks/{dataset}/score/true_deformation.tsv"
     wildcard_constraints:
         dataset=one_of(DEMOS),
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=2000,
         runtime=60,
     params:
         version=1,
-        resize=lambda wildcards: (
-            ["--resize", DATASETS[wildcards.dataset]["chest"]["resize"]]
-            if wildcards.dataset in of_modality("chest")
-            else []
-        ),
+        resize=resize_option,
     shell:
         "python -m pipeline score-true-deformation results {wildcards.dataset} {input.truth:q}"
         " {output:q} {params.resize} --log {log:q}"
@@ -71,14 +72,11 @@ rule make_table:
         "logs/table1.log",
     benchmark:
         "benchmarks/table1.tsv"
+    conda:
+        PYTHON_ENV
     params:
         version=1,
-        datasets=as_json(
-            {
-                name: {"demo": name in DEMOS, "published": d["published"]}
-                for name, d in DATASETS.items()
-            }
-        ),
+        datasets=table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"

@@ -1,12 +1,6 @@
 # One model for each data set, method and seed (section 3).
 
 
-def train_settings(wildcards):
-    return as_json(
-        training_settings(config, wildcards.dataset, wildcards.method, wildcards.seed)
-    )
-
-
 rule train_model:
     input:
         packed="results/{dataset}/packed",
@@ -19,16 +13,19 @@ rule train_model:
         "logs/{dataset}/train/{method}_seed-{seed}.log",
     benchmark:
         "benchmarks/{dataset}/train/{method}_seed-{seed}.tsv"
+    conda:
+        PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=2880,
         gpu=gpus_per_training(config["device"]),
+        device=config["device"],
     params:
         version=1,
         settings=train_settings,
     shell:
         "python -m pipeline train {input.packed:q} {output.generator:q}"
-        " --settings {params.settings:q} --device {config[device]} --threads {threads}"
+        " --settings {params.settings:q} --device {resources.device} --threads {threads}"
         " --log {log:q}"
 
 

@@ -1,0 +1,157 @@
+# Who is in the graph: the files that rules read, as far as they depend on the cohorts.
+
+from functools import cache
+
+from pipeline.chest.shards import shard_of
+from pipeline.cohort.ingest import (
+    fingerprint,
+    ingest_settings,
+    planned_cohort,
+    read_cohort,
+)
+
+
+def tables_read(wildcards):
+    """What makes an ingest run again; the images of a ready archive count by `archive_state`."""
+    settings = DATASETS[wildcards.dataset]
+    archive = settings["archive"]
+    lists = list(settings["splits"].get("lists", {}).values())
+    if wildcards.dataset in DEMOS:
+        return [*filter(None, archive.values()), *lists]
+    tables = [archive[key] for key in ("spirometry", "films_table") if archive.get(key)]
+    if "tables" in archive:
+        tables += sorted(map(str, Path(archive["tables"]).glob("*.csv")))
+    return [*tables, *lists]
+
+
+@cache
+def archive_state(dataset):
+    """Changes whenever a ready archive does, so that it is read again."""
+    return None if dataset in DEMOS else fingerprint(ingest_settings(DATASETS[dataset]))
+
+
+@cache
+def ready_cohort(dataset):
+    try:
+        cache_folder = Path(".snakemake/cohorts") / archive_state(dataset)
+        return planned_cohort(ingest_settings(DATASETS[dataset]), cache_folder)
+    except InputError as error:
+        raise WorkflowError(f"datasets.{dataset}: {error}") from None
+
+
+@cache
+def ingested_cohort(folder, changed):
+    return read_cohort(folder)
+
+
+def cohort(dataset):
+    """Manifest, pairs and exclusions of a data set, for planning.
+
+    A ready archive is read when the graph is planned, so that a dry run shows every job. The
+    demonstration's archive is itself made by a job: its cohort is known when the checkpoint is.
+    """
+    if dataset not in DEMOS:
+        return ready_cohort(dataset)
+    manifest = Path(checkpoints.ingest.get(dataset=dataset).output.manifest)
+    return ingested_cohort(manifest.parent, manifest.stat().st_mtime_ns)
+
+
+# ---- brain volumes ----
+
+
+def raw_volume(wildcards):
+    return cohort(wildcards.dataset).paths[wildcards.subject, wildcards.session]
+
+
+def template_file(wildcards):
+    """The template of the configuration; the packaged one is part of the environment."""
+    return DATASETS[wildcards.dataset]["brain"]["template"] or []
+
+
+def grid_volumes(name):
+    return [
+        f"results/{layout.volume(name, 'grid', row.subject, row.session)}"
+        for row in cohort(name).manifest.itertuples()
+    ]
+
+
+def volume_pairs(name, suffix):
+    return [
+        f"results/{layout.pair(name, row.subject, row.followup, row.baseline, suffix)}"
+        for row in cohort(name).pairs.itertuples()
+    ]
+
+
+def packed_volumes(wildcards):
+    name = wildcards.dataset
+    differences = volume_pairs(name, "difference.nii.gz")
+    images = [*grid_volumes(name), *differences]
+    sidecars = [sidecar_path(Path(image)) for image in images]
+    return [*images, *volume_pairs(name, "mask.nii.gz"), *sidecars]
+
+
+# ---- films ----
+
+
+def shard_films(wildcards):
+    """Raw films of a shard; a new film reruns its own shard alone."""
+    shard, shards = int(wildcards.shard), DATASETS[wildcards.dataset]["chest"]["shards"]
+    rows = cohort(wildcards.dataset).manifest.itertuples()
+    return [row.path for row in rows if shard_of(row.subject, shards) == shard]
+
+
+def film_shards(name, stage, subjects):
+    shards = DATASETS[name]["chest"]["shards"]
+    used = sorted({shard_of(subject, shards) for subject in subjects})
+    return [f"results/{name}/{stage}/shard-{shard}.npz" for shard in used]
+
+
+def packed_films(wildcards):
+    name = wildcards.dataset
+    who = cohort(name)
+    shards = film_shards(name, "film", who.manifest["subject"])
+    shards += film_shards(name, "pairs", who.pairs["subject"])
+    return [*shards, *(path.replace(".npz", ".csv") for path in shards)]
+
+
+# ---- targets of whole stages ----
+
+
+def all_volumes(wildcards):
+    return [path for name in of_modality("brain") for path in grid_volumes(name)]
+
+
+def all_films(wildcards):
+    return [
+        path
+        for name in of_modality("chest")
+        for path in film_shards(name, "film", cohort(name).manifest["subject"])
+    ]
+
+
+def all_pairs(wildcards):
+    volumes = [
+        path
+        for name in of_modality("brain")
+        for path in volume_pairs(name, "difference.nii.gz")
+    ]
+    films = [
+        path
+        for name in of_modality("chest")
+        for path in film_shards(name, "pairs", cohort(name).pairs["subject"])
+    ]
+    return [*volumes, *films]
+
+
+def overview_files(wildcards):
+    """What the picture needs of each data set: arrays, and one DeFI-GAN with its scores."""
+    patterns = (
+        "results/{dataset}/packed",
+        model("generator.safetensors"),
+        model("scores.parquet"),
+    )
+    return [
+        pattern.format(dataset=name, method="defi-gan", seed=SEEDS[0])
+        for name in WITH_FIELDS
+        for pattern in patterns
+    ]
