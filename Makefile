@@ -6,7 +6,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 .PHONY: table1 test install clean
 
 table1: install
-	snakemake --cores all results/table1.csv
+	snakemake --cores all results/table1.csv results/overview.png
+	@cat results/table1.md
 
 test: install
 	pytest

@@ -115,8 +115,7 @@ def register_images(
         raise ValueError(f"transform is {transform!r}, neither 'rigid' nor 'affine'")
     fixed_mask = np.ones(fixed.shape, bool) if fixed_mask is None else fixed_mask
     moving_mask = np.ones(moving.shape, bool) if moving_mask is None else moving_mask
-    before = _correlation(fixed, moving, fixed_mask & moving_mask)
-    if not np.isfinite(before):
+    if not np.isfinite(_correlation(fixed, moving, fixed_mask & moving_mask)):
         raise ImageError("registration: an image is empty or uniform inside the masks")
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
@@ -153,8 +152,10 @@ def register_images(
     moved = _array(sitk.Resample(moving_image, fixed_image, found, sitk.sitkLinear, BACKGROUND))
     weight = sitk.Resample(moving_weight, fixed_image, found, sitk.sitkLinear, 0.0)
     inside = _array(weight) >= INSIDE
-    after = _correlation(fixed, moved, fixed_mask & inside)
-    if not np.isfinite(after):
+    # On the same pixels: those at the rim, which only one of the two would count, decide otherwise.
+    common = fixed_mask & moving_mask & inside
+    before, after = (_correlation(fixed, image, common) for image in (moving, moved))
+    if not np.isfinite([before, after]).all():
         raise ImageError("registration: the images do not overlap afterwards")
     if after < before - TOLERANCE:
         raise ImageError(

@@ -65,6 +65,13 @@ def test_true_deformation_explains_the_observed_change(study):
     assert table.loc[("copd", "true deformation"), "ncc_mean"] > 0.4
 
 
+def test_no_pair_is_lost_on_the_way(study):
+    """Pairs that lie well already are not held to be worse for their registration."""
+    for name in ("adni", "copd"):
+        excluded = pd.read_csv(study / f"results/{name}/exclusions.csv")
+        assert not (excluded["item"] == "pair").any(), excluded[excluded["item"] == "pair"]
+
+
 def test_bad_images_are_left_out_with_their_reason(study):
     brain = pd.read_csv(study / "results/adni/exclusions.csv")
     truncated = brain[brain["stage"] == "orient"]
