@@ -28,7 +28,7 @@ def run_snakemake(
 
 def planned_jobs(folder: Path, *arguments: object) -> dict[str, int]:
     """Jobs by rule that a run with these arguments would have."""
-    done = run_snakemake(folder, "--dry-run", "--quiet", "rules", *arguments)
+    done = run_snakemake(folder, "--quiet", "rules", "--dry-run", *arguments)
     lines = (done.stdout + done.stderr).splitlines()
     if "Job stats:" not in lines:
         return {}

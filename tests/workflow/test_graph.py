@@ -96,4 +96,4 @@ def test_wrong_table_stops_the_run(archive):
 
 
 def test_setting_on_the_command_line_keeps_the_configuration(tmp_path):
-    assert planned_jobs(tmp_path, "--config", "seeds=[7]")["train_model"] == 4
+    assert planned_jobs(tmp_path, "--config", "device=cpu")["train_model"] == 8
