@@ -25,9 +25,7 @@ def as_image(array):
 def test_labels_follow_the_brain_and_repeat_exactly():
     fixed, truth = brain((14, 16, 12), (21, 23, 18))
     moving, labels = brain((13, 15, 13), (18, 20, 17))
-    carried = [
-        carry_labels(as_image(fixed), as_image(moving), as_image(labels)) for _ in range(2)
-    ]
+    carried = [carry_labels(as_image(fixed), as_image(moving), as_image(labels)) for _ in range(2)]
     np.testing.assert_array_equal(carried[0], carried[1])
     overlap = 2 * np.sum((carried[0] > 0) & (truth > 0)) / (carried[0].sum() + truth.sum())
     assert overlap > 0.8
