@@ -37,3 +37,4 @@ rule all:
         "results/table1.csv",
         "results/table1.md",
         "results/overview.png",
+        TRUTH_TABLE,

@@ -142,6 +142,18 @@ def _score_true_deformation(args: argparse.Namespace) -> None:
     score_truth(args.results, args.dataset, args.truth, args.destination, resize=args.resize)
 
 
+def _compare_with_truth(args: argparse.Namespace) -> None:
+    compare = _load("pipeline.score.field_error:compare_with_truth")
+    generators = dict(zip(args.seeds, args.generators, strict=True))
+    paths = (args.results, args.dataset, args.truth, generators, args.destination)
+    compare(*paths, resize=args.resize)
+
+
+def _truth_table(args: argparse.Namespace) -> None:
+    make_truth_table = _load("pipeline.score.field_error:make_truth_table")
+    make_truth_table(args.comparisons, args.destination)
+
+
 def _table(args: argparse.Namespace) -> None:
     make_table = _load("pipeline.score.table:make_table")
     make_table(args.scores, args.csv, args.md, args.datasets)
@@ -251,6 +263,20 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("truth", type=Path)
     sub.add_argument("destination", type=Path)
     sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = stage(
+        "compare-with-truth",
+        _compare_with_truth,
+        "compare displacement fields with those that the demonstration applied",
+        "results",
+    )
+    sub.add_argument("dataset")
+    sub.add_argument("truth", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = stage("truth-table", _truth_table, "average the comparisons with truth", "destination")
+    sub.add_argument("comparisons", type=Path, nargs="+")
     sub = stage("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     settings(sub, "--datasets")

@@ -1,4 +1,8 @@
-"""Table 1: mean and standard deviation over the seeds, the paper's figures beside."""
+"""Table 1: mean and standard deviation over the seeds, the paper's figures beside.
+
+What the subjects of the test split say about others is told by 95 % bootstrap intervals over
+subjects; how two methods compare, by their paired difference within each subject.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,7 +12,9 @@ import pandas as pd
 
 from pipeline.files import atomic_path, write_csv
 from pipeline.score.ncc import subject_average
+from pipeline.score.uncertainty import mean_interval, wilcoxon_p
 
+COMPARED = "defi-gan"  # the method that the others are compared with
 METHODS = {"true deformation": "true deformation", "va-gan": "VA-GAN", "defi-gan": "DeFI-GAN"}
 DECIMALS = 6  # the same to the last digit on every run
 TITLES = {"adni": "ADNI", "copd": "COPD"}
@@ -29,7 +35,10 @@ def make_table(
     destination_csv
         A row a data set and method: dataset, data (``demo`` or ``real``), method, seeds, pairs,
         subjects, ncc_mean, ncc_sd (unbiased, over seeds, of the subject-averaged NCC; empty for
-        the true deformation and for one seed), paper_mean, paper_sd.
+        the true deformation and for one seed), paper_mean, paper_sd; ncc_low and ncc_high, the
+        95 % bootstrap interval over subjects; and the comparison DeFI-GAN minus this method, paired
+        within subjects: gain (mean), gain_low, gain_high (95 % bootstrap interval) and gain_p
+        (Wilcoxon's signed-rank test, two-sided).
     destination_md
         Data sets as rows, methods as columns.
     datasets
@@ -42,14 +51,16 @@ def make_table(
     rows = []
     for name, dataset in datasets.items():
         published = {} if dataset["demo"] else dataset["published"] or {}
-        for method in METHODS:
-            chosen = frame[(frame["dataset"] == name) & (frame["method"] == method)]
-            if len(chosen):
-                row = {"dataset": name, "data": "demo" if dataset["demo"] else "real"}
-                paper = published.get(method, (None, None))
-                rows.append(row | _summary(chosen, method, paper))
+        by_method = dict(list(frame[frame["dataset"] == name].groupby("method")))
+        subjects = {method: _by_subject(scores) for method, scores in by_method.items()}
+        for method in filter(by_method.__contains__, METHODS):
+            row = {"dataset": name, "data": "demo" if dataset["demo"] else "real"}
+            row |= _summary(by_method[method], method, published.get(method, (None, None)))
+            row |= _uncertainty(subjects, method)
+            rows.append(row)
     table = pd.DataFrame(rows).astype({"paper_mean": float, "paper_sd": float})
-    write_csv(table.round(DECIMALS), destination_csv)
+    table["gain_p"] = table["gain_p"].map(lambda p: float(f"{p:.3g}"))
+    write_csv(table.round(dict.fromkeys(table.columns.drop("gain_p"), DECIMALS)), destination_csv)
     with atomic_path(destination_md) as temporary:
         temporary.write_text(_markdown(table), encoding="utf-8")
 
@@ -70,6 +81,22 @@ def _summary(
     }
 
 
+def _by_subject(scores: pd.DataFrame) -> pd.Series:
+    """Score of each subject: pairs averaged within a seed, then seeds."""
+    return scores.groupby(["subject", "seed"])["ncc"].mean().groupby("subject").mean()
+
+
+def _uncertainty(subjects: dict[str, pd.Series], method: str) -> dict[str, float]:
+    low, high = mean_interval(subjects[method])
+    columns = {"ncc_low": low, "ncc_high": high}
+    names = ("gain", "gain_low", "gain_high", "gain_p")
+    if method == COMPARED or COMPARED not in subjects:
+        return columns | dict.fromkeys(names, float("nan"))
+    gain = (subjects[COMPARED] - subjects[method]).dropna()
+    values = (gain.mean(), *mean_interval(gain), wilcoxon_p(gain))
+    return columns | dict(zip(names, values, strict=True))
+
+
 def _figure(mean: float, sd: float) -> str:
     return f"{mean:.3f}" if pd.isna(sd) else f"{mean:.3f} ± {sd:.3f}"
 
@@ -81,6 +108,21 @@ def _cell(row: pd.Series) -> str:
     return text
 
 
+def _title(dataset: str, data: str) -> str:
+    return TITLES.get(dataset, dataset) + (" (demo)" if data == "demo" else "")
+
+
+def _comparison(row: pd.Series) -> str:
+    """DeFI-GAN against VA-GAN on one data set, as a sentence; empty without both methods."""
+    if pd.isna(row["gain"]):
+        return ""
+    text = f"{_title(row['dataset'], row['data'])}: DeFI-GAN minus VA-GAN {row['gain']:+.3f}"
+    if pd.notna(row["gain_low"]):
+        text += f" (95 % interval over subjects {row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
+        text += f", Wilcoxon p = {row['gain_p']:.2g})"
+    return f"{text}, {row['subjects']} subjects."
+
+
 def _markdown(table: pd.DataFrame) -> str:
     methods = [method for method in METHODS if method in set(table["method"])]
     lines = [
@@ -89,16 +131,17 @@ def _markdown(table: pd.DataFrame) -> str:
     ]
     for name, rows in table.groupby("dataset", sort=False):
         cells = {row["method"]: _cell(row) for _, row in rows.iterrows()}
-        title = TITLES.get(name, name) + (" (demo)" if rows["data"].iloc[0] == "demo" else "")
+        title = _title(name, rows["data"].iloc[0])
         lines.append(f"| {title} | " + " | ".join(cells.get(m, "") for m in methods) + " |")
     notes = [
         "Normalised cross-correlation of observed and predicted differences on the test pairs: "
         "mean ± standard deviation over the seeds of training."
     ]
+    notes += [_comparison(row) for _, row in table[table["method"] == "va-gan"].iterrows()]
     if (table["data"] == "demo").any():
         notes.append(
             "Rows marked demo are simulated studies, not patients, and cannot be compared with the "
             "paper. The true deformation is the one that the simulation applied, sent through the "
             "same pipeline: the ceiling for any method."
         )
-    return "\n".join([*lines, "", *notes]) + "\n"
+    return "\n".join([*lines, "", "\n\n".join(filter(None, notes))]) + "\n"

@@ -6,7 +6,10 @@ its score below 1 is what no method can know: noise, contrast, interpolation and
 """
 
 import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -115,10 +118,30 @@ def _read_field(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return field[:, :, :, 0], image.affine
 
 
-def score_truth(
-    results: Path, dataset: str, truth: Path, destination: Path, *, resize: int | None = None
-) -> None:
-    """Score the true deformation on the test pairs, as `score_model` does with a generator's.
+@dataclass(frozen=True)
+class TrueField:
+    """True displacement fields of one test pair, on the networks' grid.
+
+    Attributes
+    ----------
+    pair
+        Row of the index of pairs.
+    fields
+        phi (D, *shape) in voxels by kind, as of `pipeline.method.deformation.warp`: ``total``
+        undoes the disease and the ageing, ``disease`` the disease alone.
+    to_mm
+        (D, D), displacements in voxels along the array axes to mm of the raw image.
+    """
+
+    pair: Any
+    fields: dict[str, np.ndarray]
+    to_mm: np.ndarray
+
+
+def true_fields(
+    results: Path, dataset: str, truth: Path, *, resize: int | None = None
+) -> Iterator[TrueField]:
+    """Carry the true fields of the test pairs to the networks' grid, one pair at a time.
 
     Parameters
     ----------
@@ -128,9 +151,6 @@ def score_truth(
         Name of the data set.
     truth
         Folder of the true fields.
-    destination
-        Table written (Parquet): columns `SCORE_COLUMNS` and ``field``, which is ``total`` (undoes
-        the disease and the ageing) or ``disease``.
     resize
         Side of the resized film, for films.
 
@@ -144,20 +164,37 @@ def score_truth(
     paths = manifest.set_index(["subject", "session"])["path"]
     shape = packed.pairs_image.shape[1:]
     index = packed.pairs_index
-    rows = []
     for pair in index[index["split"] == "test"].itertuples():
-        name = (pair.subject, pair.followup)
+        name, spacing = (pair.subject, pair.followup), 1.0
         if resize is None:
             to_raw = _volume_geometry(results / layout.volume(dataset, "grid", *name))
         else:
             film = pydicom.dcmread(paths[name], stop_before_pixels=True)
             to_raw = film_to_raw((film.Rows, film.Columns), resize, shape[0])
+            spacing = float(film.ImagerPixelSpacing[0])  # the simulated films' pixels are square
             name = _name_in_archive(film)
-        image = np.array(packed.pairs_image[pair.row])
-        observed, mask = packed.pairs_difference[pair.row], packed.pairs_mask[pair.row]
+        fields = {}
         for kind in KINDS:
             field, affine = _read_field(layout.true_field(truth, *name, kind))
-            phi = field_on_grid(field, affine, to_raw, shape)
+            fields[kind] = field_on_grid(field, affine, to_raw, shape)
+        yield TrueField(pair, fields, to_raw[:-1, :-1] * spacing)
+
+
+def score_truth(
+    results: Path, dataset: str, truth: Path, destination: Path, *, resize: int | None = None
+) -> None:
+    """Score the true deformation on the test pairs, as `score_model` does with a generator's.
+
+    Parameters and errors are those of `true_fields`; `destination` is the table written (Parquet):
+    columns `SCORE_COLUMNS` and ``field``, which is ``total`` or ``disease``.
+    """
+    packed = PackedDataset.open(results / dataset / "packed")
+    rows = []
+    for true in true_fields(results, dataset, truth, resize=resize):
+        pair = true.pair
+        image = np.array(packed.pairs_image[pair.row])
+        observed, mask = packed.pairs_difference[pair.row], packed.pairs_mask[pair.row]
+        for kind, phi in true.fields.items():
             xhat0 = warp(torch.from_numpy(image)[None, None], torch.from_numpy(phi)[None])
             rows.append(
                 {

@@ -36,6 +36,8 @@ def one_of(names):
 
 DEMOS = [name for name, d in DATASETS.items() if d["demo"] is not None]
 WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
+KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
+TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
 
@@ -131,3 +133,9 @@ def on_methods(pattern):
         for method in dataset["training"]["methods"]
         for seed in SEEDS
     ]
+
+
+def fields_of_seeds(wildcards):
+    """The generators of DeFI-GAN of a data set, one a seed."""
+    pattern = model("generator.safetensors")
+    return expand(pattern, dataset=wildcards.dataset, method="defi-gan", seed=SEEDS)

@@ -51,6 +51,55 @@ rule score_true_deformation:
         " {output:q} {params.resize} --log {log:q}"
 
 
+rule compare_with_truth:
+    input:
+        packed="results/{dataset}/packed",
+        manifest="results/{dataset}/ingest/manifest.parquet",
+        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
+        generators=fields_of_seeds,
+    output:
+        "results/{dataset}/true_deformation/fields.parquet",
+    log:
+        "logs/{dataset}/score/true_fields.log",
+    benchmark:
+        "benchmarks/{dataset}/score/true_fields.tsv"
+    wildcard_constraints:
+        dataset=one_of(DEMOS),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        version=1,
+        resize=resize_option,
+        seeds=SEEDS,
+    shell:
+        "python -m pipeline compare-with-truth results {wildcards.dataset} {input.truth:q}"
+        " {output:q} --generators {input.generators:q} --seeds {params.seeds} {params.resize}"
+        " --log {log:q}"
+
+
+rule make_truth_table:
+    input:
+        expand(rules.compare_with_truth.output, dataset=KNOWN_FIELDS),
+    output:
+        report("results/truth.csv", caption="../report/truth.rst", category="Truth"),
+    log:
+        "logs/truth.log",
+    benchmark:
+        "benchmarks/truth.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+    shell:
+        "python -m pipeline truth-table {output:q} {input:q} --log {log:q}"
+
+
 rule score_models:
     input:
         on_methods(model("scores.parquet")),

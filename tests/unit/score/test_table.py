@@ -41,14 +41,17 @@ def test_table(tmp_path, scores):
     }
     make_table(scores, tmp_path / "table.csv", tmp_path / "table.md", datasets)
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
-    assert lines == [
-        "dataset,data,method,seeds,pairs,subjects,ncc_mean,ncc_sd,paper_mean,paper_sd",
-        "adni,real,va-gan,2,3,2,0.35,0.070711,0.332,0.015",
-        "adni,real,defi-gan,2,3,2,0.6,0.070711,0.365,0.014",
+    columns = "dataset,data,method,seeds,pairs,subjects,ncc_mean,ncc_sd,paper_mean,paper_sd"
+    assert lines[0] == columns + ",ncc_low,ncc_high,gain,gain_low,gain_high,gain_p"
+    # Two subjects: of four equally likely resamples one holds only the worse and one the better.
+    # Both differ by the same from VA-GAN, and with two subjects p cannot be below a half.
+    assert lines[1:] == [
+        "adni,real,va-gan,2,3,2,0.35,0.070711,0.332,0.015,0.25,0.45,0.25,0.25,0.25,0.5",
+        "adni,real,defi-gan,2,3,2,0.6,0.070711,0.365,0.014,0.5,0.7,,,,",
         # Undoing the disease alone is not what the pairs show; and no paper beside a demo.
-        "copd,demo,true deformation,0,3,2,0.9,,,",
-        "copd,demo,va-gan,2,3,2,0.35,0.070711,,",
-        "copd,demo,defi-gan,2,3,2,0.6,0.070711,,",
+        "copd,demo,true deformation,0,3,2,0.9,,,,0.9,0.9,-0.3,-0.4,-0.2,0.5",
+        "copd,demo,va-gan,2,3,2,0.35,0.070711,,,0.25,0.45,0.25,0.25,0.25,0.5",
+        "copd,demo,defi-gan,2,3,2,0.6,0.070711,,,0.5,0.7,,,,",
     ]
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert text.splitlines()[:4] == [
@@ -58,6 +61,10 @@ def test_table(tmp_path, scores):
         "| COPD (demo) | 0.900 | 0.350 ± 0.071 | 0.600 ± 0.071 |",
     ]
     assert "simulated" in text
+    assert (
+        "ADNI: DeFI-GAN minus VA-GAN +0.250 (95 % interval over subjects +0.250 to +0.250, "
+        "Wilcoxon p = 0.5), 2 subjects."
+    ) in text
 
 
 def test_real_data_and_one_seed(tmp_path, scores):

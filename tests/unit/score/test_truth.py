@@ -151,6 +151,7 @@ def film(tmp_path):
     film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
     film.PatientID, film.Rows, film.Columns = "MRN1", 96, 80
     film.StudyDate = (FIRST_DAY + dt.timedelta(days=400)).strftime("%Y%m%d")
+    film.ImagerPixelSpacing = [1.5, 1.5]
     film.save_as(tmp_path / "film.dcm", enforce_file_format=True)
     return tmp_path / "film.dcm"
 
