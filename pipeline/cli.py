@@ -166,6 +166,15 @@ def _overview(args: argparse.Namespace) -> None:
     draw_overview(models, args.demos, args.destination)
 
 
+def _explain(args: argparse.Namespace) -> None:
+    from pipeline.explain import NOT_DIAGNOSTIC, explain_file, read_settings
+
+    print(NOT_DIAGNOSTIC)
+    settings = read_settings(args.config, args.dataset)
+    explain_file(args.source, args.generator, args.destination, settings)
+    print(f"The explanation lies in {args.destination}.")
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=1, help="processor threads to use")
@@ -284,6 +293,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
+    sub = stage(
+        "explain",
+        _explain,
+        "explain a new scan or film with a trained model (not a diagnostic device)",
+        *("source", "generator", "destination"),
+    )
+    sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
+    sub.add_argument(
+        "--config", type=Path, default=Path("config.yaml"), help="configuration of its training"
+    )
     return parser
 
 

@@ -86,8 +86,8 @@ def register_to_template(source: Path, destination: Path, *, template: str | Non
     fixed_data, fixed_affine = _load_template(path)
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     start = nearest_similarity(_affine_start(source, path.resolve()))
-    fixed = _to_itk(fixed_data, fixed_affine)
-    moving = _to_itk(*load_volume(source))
+    fixed = to_itk(fixed_data, fixed_affine)
+    moving = to_itk(*load_volume(source))
     transform = _refine(fixed, moving, start)
     matrix = _to_matrix(transform)
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
@@ -233,9 +233,11 @@ def _to_matrix(transform: sitk.Transform) -> np.ndarray:
     return RAS_TO_LPS @ lps @ RAS_TO_LPS
 
 
-def _to_itk(data: np.ndarray, affine: np.ndarray) -> sitk.Image:
+def to_itk(data: np.ndarray, affine: np.ndarray) -> sitk.Image:
+    """Image of ITK from a volume (x, y, z), or of vectors from (x, y, z, 3), and its RAS affine."""
     sizes = voxel_sizes(affine)
-    image = sitk.GetImageFromArray(np.ascontiguousarray(data.T))
+    ordered = np.ascontiguousarray(data.swapaxes(0, 2))
+    image = sitk.GetImageFromArray(ordered, isVector=data.ndim == 4)
     image.SetSpacing(sizes.tolist())
     image.SetOrigin((RAS_TO_LPS[:3, :3] @ affine[:3, 3]).tolist())
     image.SetDirection((RAS_TO_LPS[:3, :3] @ affine[:3, :3] / sizes).ravel().tolist())

@@ -33,7 +33,8 @@ def _arrows(field: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
     return _slice(field[2], level), -_slice(field[1], level)
 
 
-def _show_difference(axes: plt.Axes, image: np.ndarray, difference: np.ndarray) -> None:
+def show_difference(axes: plt.Axes, image: np.ndarray, difference: np.ndarray) -> None:
+    """Show a difference over its image: pink brighter, green darker."""
     axes.imshow(image, cmap="gray", vmin=-1, vmax=1)
     opacity = np.clip(np.abs(4 * difference), 0, 1)
     axes.imshow(
@@ -41,7 +42,8 @@ def _show_difference(axes: plt.Axes, image: np.ndarray, difference: np.ndarray) 
     )
 
 
-def _show_field(axes: plt.Axes, image: np.ndarray, right: np.ndarray, down: np.ndarray) -> None:
+def show_field(axes: plt.Axes, image: np.ndarray, right: np.ndarray, down: np.ndarray) -> None:
+    """Show a displacement field, in pixels rightwards and downwards, over its image."""
     axes.imshow(image, cmap="gray", vmin=-1, vmax=1)
     rows, columns = (np.arange(QUIVER_STEP // 2, size, QUIVER_STEP) for size in image.shape)
     u, v = (part[np.ix_(rows, columns)] for part in (right, down))
@@ -99,9 +101,9 @@ def draw_overview(
         image, modified = _slice(image, level), _slice(xhat0[0], level)
         for axes, picture in zip(row[:2], (image, modified), strict=True):
             axes.imshow(picture, cmap="gray", vmin=-1, vmax=1)
-        _show_field(row[2], image, right, down)
-        _show_difference(row[3], image, predicted)
-        _show_difference(row[4], image, observed)
+        show_field(row[2], image, right, down)
+        show_difference(row[3], image, predicted)
+        show_difference(row[4], image, observed)
         title = f"{name} (simulated)" if name in demos else name
         row[0].set_ylabel(f"{title}\nNCC {pair['ncc']:.2f}")
     for axes, title in zip(grid[0], titles, strict=True):

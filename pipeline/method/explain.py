@@ -1,6 +1,7 @@
 """Trained generators: saving, loading, and explaining images with them."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,77 @@ def explain_images(
         modified.append(xhat0.squeeze(1).cpu().numpy())
         changes.append((change if generator.method == "defi-gan" else change.squeeze(1)).cpu())
     return np.concatenate(modified), np.concatenate(changes)
+
+
+@dataclass(frozen=True)
+class ImageExplanation:
+    """What a model sees of the disease in one image.
+
+    Attributes
+    ----------
+    image : array, shape (*spatial)
+        The diseased image x1, in [-1, 1].
+    modified : array, shape (*spatial)
+        The image without the disease, xhat0.
+    displacement : array, shape (d, *spatial), or None
+        DeFI-GAN: the field phi of Eq. 1 in voxels, channel 0 along the last array axis. VA-GAN has
+        none.
+    """
+
+    image: np.ndarray
+    modified: np.ndarray
+    displacement: np.ndarray | None
+
+    @property
+    def difference(self) -> np.ndarray:
+        """What the model changes, xhat0 - x1, shape (*spatial)."""
+        return self.modified - self.image
+
+
+def explain_image(model: Generator | str | Path, image: np.ndarray) -> ImageExplanation:
+    """Explain one prepared image.
+
+    Parameters
+    ----------
+    model
+        Trained generator, or its file (``generator.safetensors``).
+    image : array, shape (*spatial)
+        A film or volume as the stages prepare it: on the grid of the training, in [-1, 1].
+
+    Raises
+    ------
+    InputError
+        If the file is no generator, or the image does not suit it.
+
+    Examples
+    --------
+    A generator as it is before its training (in earnest, give the file of a trained one):
+
+    >>> import numpy as np, torch
+    >>> from pipeline.method import Generator, explain_image
+    >>> _ = torch.manual_seed(0)
+    >>> model = Generator(dimensions=2, method="defi-gan", base_filters=4, poolings=2)
+    >>> rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
+    >>> film = np.where(rows**2 + columns**2 < 0.5, 1, -1)
+    >>> explanation = explain_image(model, film)
+    >>> explanation.displacement.shape  # along the columns, along the rows
+    (2, 32, 32)
+    >>> explanation.modified.shape
+    (32, 32)
+    >>> bool(np.abs(explanation.difference).max() < 2)
+    True
+    """
+    generator = model if isinstance(model, Generator) else load_generator(Path(model))
+    image = np.asarray(image, dtype=np.float32)
+    if image.ndim != generator.dimensions:
+        raise InputError(
+            f"the image has {image.ndim} dimensions, the model explains {generator.dimensions}"
+        )
+    if not np.isfinite(image).all() or np.abs(image).max() > 1:
+        raise InputError("the image is not scaled to [-1, 1]; prepare it as for the training")
+    xhat0, change = explain_images(generator, image[None])
+    displacement = change[0] if generator.method == "defi-gan" else None
+    return ImageExplanation(image, xhat0[0], displacement)
 
 
 def score_pairs(generator: Generator, packed: PackedDataset, split: str) -> pd.DataFrame:

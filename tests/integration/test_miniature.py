@@ -3,9 +3,11 @@
 One run is shared by all tests here; what they run again they run in its folder, in their order.
 """
 
+import json
 import re
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ import yaml
 from helpers.workflow import planned_jobs, run_snakemake
 
 from pipeline.dataset import PackedDataset
+from pipeline.explain import explain_file, read_settings
 from pipeline.sidecar import read_sidecar
 
 HERE = Path(__file__).parent
@@ -135,6 +138,29 @@ def test_no_name_or_birth_date_survives(study):
 
 def test_no_path_ran_as_a_command(study):
     assert not list(study.rglob("oops"))
+
+
+def test_new_scan_is_explained_as_in_the_study(study, tmp_path):
+    """The raw scan of a test pair, by itself: the same prepared volume, and its deformed scan."""
+    results = study / "results/adni"
+    packed = PackedDataset.open(results / "packed")
+    pair = packed.pairs_index[packed.pairs_index["split"] == "test"].iloc[0]
+    manifest = pd.read_parquet(results / "ingest/manifest.parquet")
+    chosen = (manifest["subject"] == pair["subject"]) & (manifest["session"] == pair["followup"])
+    scan = study / manifest.loc[chosen, "path"].item()
+    model = results / "models/defi-gan/seed-0/generator.safetensors"
+    settings = read_settings(HERE / "miniature.yaml", "adni")
+    explanation = explain_file(scan, model, tmp_path / "out", settings)
+    np.testing.assert_array_equal(explanation.image, packed.pairs_image[pair["row"]])
+    raw, warped = nib.load(scan), nib.load(tmp_path / "out/scan_modified.nii.gz")
+    assert warped.shape == raw.shape[:3]
+    np.testing.assert_allclose(warped.affine, raw.affine)
+    field = nib.load(tmp_path / "out/scan_displacement.nii.gz").get_fdata()
+    voxel_mm = settings["brain"]["voxel_mm"]
+    largest = np.linalg.norm(explanation.displacement, axis=0).max() * voxel_mm
+    said = json.loads((tmp_path / "out/explanation.json").read_text())
+    scale = next(step["scale"] for step in said["preparation"] if step["stage"] == "template")
+    assert np.linalg.norm(field, axis=-1).max() == pytest.approx(largest * scale, rel=1e-3)
 
 
 def test_second_run_does_nothing(study):

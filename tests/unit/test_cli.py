@@ -88,16 +88,17 @@ def test_terminated_stage_leaves_nothing_half_written(tmp_path):
 def test_every_stage_of_the_rules_is_a_command():
     from helpers.workflow import ROOT
 
+    by_hand = {"explain"}  # for people, not for the workflow
     rules = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
     called = {text.split()[0] for text in rules.split("python -m pipeline ")[1:]}
     actions = cli._parser()._subparsers._group_actions[0]
-    assert called == set(actions.choices)
+    assert called | by_hand == set(actions.choices)
 
 
 def test_a_light_stage_imports_no_heavy_library():
     script = (
         "import sys; from pipeline.cli import _parser; _parser()\n"
-        "import pipeline.brain.orient\n"
+        "import pipeline.brain.orient, pipeline.config\n"
         "heavy = {'torch', 'ants', 'SimpleITK', 'skimage', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

@@ -1,12 +1,21 @@
 """Saved generators and their explanations."""
 
+import doctest
+
 import numpy as np
 import pytest
 import torch
 
 from pipeline.dataset import PackedDataset
 from pipeline.errors import InputError
-from pipeline.method.explain import explain_images, load_generator, save_generator, score_pairs
+from pipeline.method import explain
+from pipeline.method.explain import (
+    explain_image,
+    explain_images,
+    load_generator,
+    save_generator,
+    score_pairs,
+)
 from pipeline.method.generator import Generator
 from pipeline.score.ncc import masked_ncc
 
@@ -56,3 +65,28 @@ def test_other_files_are_refused(saved):
         load_generator(saved)
     with pytest.raises(InputError, match="is not a generator"):
         load_generator(saved.with_name("missing.safetensors"))
+
+
+def test_example_of_the_documentation():
+    result = doctest.testmod(explain)
+    assert result.attempted > 5
+    assert result.failed == 0
+
+
+def test_explained_image_of_either_method(saved):
+    image = np.random.default_rng(0).uniform(-1, 1, (16, 16)).astype(np.float32)
+    explanation = explain_image(saved, image)
+    xhat0, field = explain_images(load_generator(saved), image[None])
+    np.testing.assert_array_equal(explanation.modified, xhat0[0])
+    np.testing.assert_array_equal(explanation.displacement, field[0])
+    np.testing.assert_array_equal(explanation.difference, xhat0[0] - image)
+    adding = Generator(dimensions=2, method="va-gan", base_filters=4, poolings=2)
+    assert explain_image(adding, image).displacement is None
+    for wrong, message in (
+        (image[0], "has 1 dimensions"),
+        (100 * image, "not scaled"),
+        (np.full((16, 16), np.nan), "not scaled"),
+        (image[:, :14], "cannot be halved"),
+    ):
+        with pytest.raises(InputError, match=message):
+            explain_image(adding, wrong)
