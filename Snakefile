@@ -16,6 +16,7 @@ include: "workflow/rules/files.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/brain.smk"
+include: "workflow/rules/quality.smk"
 include: "workflow/rules/chest.smk"
 include: "workflow/rules/pairs.smk"
 include: "workflow/rules/dataset.smk"
@@ -38,3 +39,4 @@ rule all:
         "results/table1.md",
         "results/overview.png",
         TRUTH_TABLE,
+        expand("results/{dataset}/qc.html", dataset=of_modality("brain")),

@@ -104,9 +104,33 @@ def _register_films(args: argparse.Namespace) -> None:
     register_film_pairs(args.films, pairs, args.destination, args.status, crop=args.crop)
 
 
+def _check(args: argparse.Namespace) -> None:
+    from pipeline.brain.template import packaged_template
+
+    stages = (args.orient, args.template_space, args.robex, args.bet, args.grid)
+    template = args.template or packaged_template()
+    check_volume = _load("pipeline.qc.volume:check_volume")
+    check_volume(args.raw, *stages, template, args.figures, args.picture)
+
+
+def _review(args: argparse.Namespace) -> None:
+    review_volumes = _load("pipeline.qc.review:review_volumes")
+    review_volumes(
+        args.results,
+        args.dataset,
+        args.table,
+        args.page,
+        source=args.source,
+        exclude=args.exclude,
+        keep=args.keep,
+        drop=args.drop,
+        demo=args.demo,
+    )
+
+
 def _pack_volumes(args: argparse.Namespace) -> None:
     pack_volumes = _load("pipeline.pack:pack_volumes")
-    pack_volumes(args.results, args.dataset, args.destination, args.exclusions)
+    pack_volumes(args.results, args.dataset, args.destination, args.exclusions, qc=args.qc)
 
 
 def _pack_films(args: argparse.Namespace) -> None:
@@ -225,6 +249,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--voxel-mm", type=float, required=True)
     sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))
 
+    sub = stage(
+        "check",
+        _check,
+        "quality control of a volume: figures and picture",
+        *("raw", "orient", "template_space", "robex", "bet", "grid", "figures", "picture"),
+    )
+    sub.add_argument("--template", type=Path, help="NIfTI file in place of the packaged template")
+    sub = stage("review", _review, "find the suspects among the volumes of a data set", "results")
+    sub.add_argument("dataset")
+    sub.add_argument("table", type=Path)
+    sub.add_argument("page", type=Path)
+    sub.add_argument("--source", required=True, help="kind of archive")
+    sub.add_argument("--exclude", nargs="*", default=[], help="checks whose suspects are left out")
+    sub.add_argument("--keep", type=Path, help="table of volumes that stay, CSV")
+    sub.add_argument("--drop", type=Path, help="table of volumes that go, CSV")
+    sub.add_argument("--demo", action="store_true", help="the data are simulated")
+
     sub = stage("films", _films, "prepare the films of a shard", "manifest", "destination")
     sub.add_argument("--resize", type=int, required=True, help="side of the square, pixels")
     shard(sub)
@@ -248,7 +289,9 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("destination", type=Path)
         sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
 
-    pack(stage("pack-volumes", _pack_volumes, "pack volumes and pairs into arrays", "results"))
+    sub = stage("pack-volumes", _pack_volumes, "pack volumes and pairs into arrays", "results")
+    pack(sub)
+    sub.add_argument("--qc", type=Path, required=True, help="table of the quality control")
     sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")

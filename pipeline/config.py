@@ -9,6 +9,7 @@ import jsonschema
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.qc.overrides import read_overrides, subject_key
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 MODALITY = {"adni": "brain", "copd": "chest"}
@@ -81,9 +82,23 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{key}.splits.lists.{split}", path
         if dataset.get("brain", {}).get("template") is not None:
             yield f"{key}.brain.template", dataset["brain"]["template"]
+        for part in ("keep", "drop"):
+            if dataset.get("qc", {}).get(part) is not None:
+                yield f"{key}.qc.{part}", dataset["qc"][part]
         weights = dataset["training"]["networks"].get("critic_weights", "random")
         if weights not in ("random", "imagenet"):
             yield f"{key}.training.networks.critic_weights", weights
+
+
+def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the lists of volumes to keep and to drop."""
+    for name, dataset in config["datasets"].items():
+        if "qc" in dataset:
+            lists = (path and Path(path) for path in map(dataset["qc"].get, ("keep", "drop")))
+            try:
+                read_overrides(*lists, subject_key(dataset["source"]))
+            except InputError as error:
+                yield f"datasets.{name}.qc: {error}"
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -115,6 +130,8 @@ def check_config(config: dict[str, Any]) -> None:
             for name, dataset in config["datasets"].items()
             if dataset.get("demo") is not None and dataset.get("published") is not None
         ]
+    if not mistakes:
+        mistakes = list(_list_mistakes(config))
     if mistakes:
         unique = list(dict.fromkeys(mistakes))
         raise InputError("the configuration is wrong:\n" + "\n".join(f"  {m}" for m in unique))

@@ -15,6 +15,12 @@ def volume(dataset: str, stage: str, subject: str, session: str) -> str:
     return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_T1w.nii.gz"
 
 
+def quality(dataset: str, subject: str, session: str, suffix: str) -> str:
+    """File of one volume's quality control: `suffix` is ``json`` (figures) or ``jpg`` (planes)."""
+    name = f"sub-{subject}_ses-{session}"
+    return f"{dataset}/qc/sub-{subject}/ses-{session}/{name}_qc.{suffix}"
+
+
 def pair(dataset: str, subject: str, followup: str, baseline: str, suffix: str) -> str:
     """File of one longitudinal pair: `suffix` is ``difference.nii.gz``, ``mask.nii.gz``, ..."""
     name = f"sub-{subject}_ses-{followup}_from-{baseline}_{suffix}"

@@ -25,12 +25,15 @@ from pipeline.longitudinal import (
     read_exclusions,
 )
 from pipeline.progress import progress
+from pipeline.qc.review import read_review
 from pipeline.sidecar import read_sidecar
 
 PAIR_FILES = {"difference": "float32", "mask": "bool"}
 
 
-def pack_volumes(results: Path, dataset: str, destination: Path, exclusions: Path) -> None:
+def pack_volumes(
+    results: Path, dataset: str, destination: Path, exclusions: Path, *, qc: Path
+) -> None:
     """Pack the volumes and volume pairs of a data set.
 
     Parameters
@@ -43,7 +46,10 @@ def pack_volumes(results: Path, dataset: str, destination: Path, exclusions: Pat
         Folder written, as `pipeline.dataset` describes it. Rows are sorted by split, subject and
         session.
     exclusions
-        Table written (CSV, columns `EXCLUSION_COLUMNS`): what the ingest and every stage excluded.
+        Table written (CSV, columns `EXCLUSION_COLUMNS`): what the ingest, every stage and the
+        quality control excluded.
+    qc
+        Table of the quality control, whose decisions hold.
 
     Raises
     ------
@@ -66,20 +72,28 @@ def pack_volumes(results: Path, dataset: str, destination: Path, exclusions: Pat
         return load(pair_path(subject, baseline, followup, kind))
 
     cohort = read_cohort(results / dataset / "ingest")
+    reviewed = read_review(qc)
     rows = []
 
     def usable_image(subject: str, session: str) -> bool:
         status = read_sidecar(image_path(subject, session))
-        if status["status"] == "excluded":
-            row = {"stage": status["stage"], "item": "image", "reason": status["reason"]}
+        stage, reason = status["stage"], status.get("reason")
+        if status["status"] == "ok" and (subject, session) in reviewed:
+            stage, reason = "qc", reviewed[subject, session]
+        if reason is not None:
+            row = {"stage": stage, "item": "image", "reason": reason}
             rows.append({**row, "subject": subject, "session": session})
-        return status["status"] == "ok"
+        return reason is None
 
     def usable_pair(subject: str, baseline: str, followup: str) -> bool:
         status = read_sidecar(pair_path(subject, baseline, followup, "difference"))
-        if status["status"] == "excluded":
-            rows.append(pair_exclusion(subject, followup, baseline, status["reason"]))
-        return status["status"] == "ok"
+        reason = status.get("reason")
+        for side, session in (("baseline", baseline), ("follow-up", followup)):
+            if reason is None and (subject, session) in reviewed:
+                reason = f"{side} excluded (qc): {reviewed[subject, session]}"
+        if reason is not None:
+            rows.append(pair_exclusion(subject, followup, baseline, reason))
+        return reason is None
 
     images, pairs = _select(cohort, usable_image, usable_pair)
     usable = _cohort(cohort, images, pairs, exclusion_table(rows), dataset)

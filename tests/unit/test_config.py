@@ -1,3 +1,4 @@
+import shutil
 from copy import deepcopy
 from pathlib import Path
 
@@ -21,6 +22,8 @@ def paper(tmp_path, monkeypatch):
     for name in ("adni/ADNI", "adni/tables", "copd/films"):
         (tmp_path / "data" / name).mkdir(parents=True)
     (tmp_path / "data/copd/spirometry.csv").touch()
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
     return yaml.safe_load((ROOT / "config/paper.yaml").read_text())
 
 
@@ -36,6 +39,16 @@ def changed(config, key, value):
     else:
         node[last] = value
     return config
+
+
+def test_lists_of_volumes_are_checked(config, tmp_path):
+    table = tmp_path / "drop.csv"
+    config = changed(config, "datasets.adni.qc.drop", str(table))
+    with pytest.raises(InputError, match=r"datasets.adni.qc.drop: there is no"):
+        check_config(config)
+    table.write_text("subject,session\nnobody,bl\n")
+    with pytest.raises(InputError, match=r"datasets.adni.qc: drop.csv:2: 'nobody' is no subject"):
+        check_config(config)
 
 
 def test_shipped_configurations_are_right(config, paper):
@@ -63,6 +76,12 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
         ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
         ("seeds", [1, 1], "seeds: expected array"),
         ("datasets.adni.source", "oasis", "datasets.adni.source: expected one of adni, copd"),
+        ("datasets.copd.qc", {}, "datasets.copd.qc: has no place here"),
+        (
+            "datasets.adni.qc.exclude",
+            ["overlaps"],
+            "datasets.adni.qc.exclude.0: expected one of empty_planes, brain_volume, correlation",
+        ),
         ("datasets.a-b", {}, "datasets: 'a-b' cannot be a name: letters and digits only"),
         ("datasets.adni.chest", {}, "datasets.adni.chest: has no place here"),
         ("datasets.adni.demo.sede", 1, "datasets.adni.demo: unknown key 'sede'; did you mean"),

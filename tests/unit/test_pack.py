@@ -60,6 +60,17 @@ def volumes(tmp_path):
     return tmp_path
 
 
+def pack(results, name="packed", reviewed=()):
+    """Pack the volumes; `reviewed` are the volumes that the quality control excluded."""
+    rows = [(*volume, "excluded", "on the drop list") for volume in reviewed]
+    columns = ["subject", "session", "decision", "reason"]
+    rows.append(("t1", "bl", "suspect", ""))  # suspects are used
+    write_csv(pd.DataFrame(rows, columns=columns), results / "qc.csv")
+    exclusions = results / f"{name}.csv"
+    pack_volumes(results, "adni", results / name, exclusions, qc=results / "qc.csv")
+    return pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+
+
 def volume_path(results, subject, session):
     return results / layout.volume("adni", "grid", subject, session)
 
@@ -99,9 +110,8 @@ def films(tmp_path):
 
 
 def test_volumes_are_packed_in_order(volumes):
-    packed_path = volumes / "adni" / "packed"
-    pack_volumes(volumes, "adni", packed_path, volumes / "adni" / "exclusions.csv")
-    packed = PackedDataset.open(packed_path)
+    pack(volumes)
+    packed = PackedDataset.open(volumes / "packed")
     assert packed.train.shape == (4, *SHAPE)
     assert packed.train[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
     assert packed.train_index.to_dict("list") == {
@@ -126,7 +136,7 @@ def test_volumes_are_packed_in_order(volumes):
 
 def test_packing_twice_gives_the_same_bytes(volumes):
     for name in ("first", "second"):
-        pack_volumes(volumes, "adni", volumes / name, volumes / f"{name}.csv")
+        pack(volumes, name)
     for name in [*(f"{array}.npy" for array in ARRAYS), "train.parquet", "pairs.parquet"]:
         assert (volumes / "first" / name).read_bytes() == (volumes / "second" / name).read_bytes()
 
@@ -135,17 +145,35 @@ def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
     exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
     exclude_image(volume_path(volumes, "s1", "bl"), "crop", "no head", [])
     exclude_image(pair_path(volumes, "s1", "difference"), "pairs", "baseline excluded", [])
-    pack_volumes(volumes, "adni", volumes / "packed", volumes / "exclusions.csv")
+    table = pack(volumes)
     packed = PackedDataset.open(volumes / "packed")
     assert packed.train_index["subject"].tolist() == ["t1", "t2", "t4"]
     assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
-    table = pd.read_csv(volumes / "exclusions.csv", dtype=str, keep_default_na=False)
     assert list(table.columns) == EXCLUSION_COLUMNS
     assert table.drop(columns="source").to_numpy().tolist() == [
         ["ingest", "exam", "x1", "", "no date"],
         ["crop", "image", "s1", "bl", "no head"],
         ["robex", "image", "t3", "bl", "an empty brain"],
         ["pairs", "pair", "s1", "m12", "baseline excluded (pair with ses-bl)"],
+    ]
+
+
+def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(volumes):
+    # What a stage excluded keeps the stage's reason.
+    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    table = pack(volumes, reviewed=[("t3", "bl"), ("t2", "bl"), ("s1", "bl")])
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train_index["subject"].tolist() == ["t1", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    assert table.drop(columns="source").to_numpy().tolist() == [
+        ["ingest", "exam", "x1", "", "no date"],
+        ["qc", "image", "s1", "bl", "on the drop list"],
+        ["qc", "image", "t2", "bl", "on the drop list"],
+        ["robex", "image", "t3", "bl", "an empty brain"],
+        [
+            *("pairs", "pair", "s1", "m12"),
+            "baseline excluded (qc): on the drop list (pair with ses-bl)",
+        ],
     ]
 
 
@@ -169,7 +197,7 @@ def test_nothing_left_to_train_on_is_an_error(volumes):
     for subject in ("t1", "t3"):
         exclude_image(volume_path(volumes, subject, "bl"), "robex", "an empty brain", [])
     with pytest.raises(InputError, match="class 1") as caught:
-        pack_volumes(volumes, "adni", volumes / "packed", volumes / "exclusions.csv")
+        pack(volumes)
     assert "an empty brain" in str(caught.value)
     assert not (volumes / "packed").exists()
 
@@ -177,7 +205,7 @@ def test_nothing_left_to_train_on_is_an_error(volumes):
 def test_no_pair_left_is_an_error(volumes):
     exclude_image(pair_path(volumes, "v1", "difference"), "pairs", "less alike than before", [])
     with pytest.raises(InputError, match="no validation pair") as caught:
-        pack_volumes(volumes, "adni", volumes / "packed", volumes / "exclusions.csv")
+        pack(volumes)
     assert "less alike than before" in str(caught.value)
 
 

@@ -1,5 +1,7 @@
 """Dry runs: what would run, and what stops a run before the first job."""
 
+import shutil
+
 import pytest
 import yaml
 from helpers.made_up_adni import write_adni_archive
@@ -30,6 +32,8 @@ def archive(tmp_path):
     adni = tmp_path / "data/adni"
     write_adni_archive(adni / "ADNI", adni / "tables", subjects=80, seed=1)
     write_copd_archive(tmp_path / "data/copd", single=12, paired=9)
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
     return tmp_path
 
 
@@ -47,11 +51,13 @@ def test_whole_graph_of_the_paper_is_planned(archive):
         "strip_skull_robex",
         "strip_skull_bet",
         "resample_grid",
+        "check_volume",
     ):
         assert plan[rule] == volumes
     assert plan["register_volumes"] > 2
     assert plan["prepare_films"] > 1
     assert plan["register_films"] >= 1
+    assert plan["review_volumes"] == 1
     assert plan["pack_volumes"] == plan["pack_films"] == 1
     # The archive was read at planning time, once; an untouched one is not read again.
     cached = {path: path.stat().st_mtime_ns for path in archive.glob(".snakemake/cohorts/*/*")}
@@ -64,6 +70,7 @@ def test_whole_graph_of_the_paper_is_planned(archive):
     ("target", "rules"),
     [
         ("prepare_brain", {"strip_skull_bet", "resample_grid"}),
+        ("check_brain", {"check_volume", "review_volumes"}),
         ("prepare_chest", {"prepare_films"}),
         ("register_pairs", {"register_volumes", "register_films"}),
         ("train_models", {"train_model"}),

@@ -168,7 +168,7 @@ rule resample_grid:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=2,
         voxel_mm=brain_settings("voxel_mm"),
         shape=brain_settings("shape"),
     shell:

@@ -72,6 +72,17 @@ def chest_settings(key):
     return lambda wildcards: DATASETS[wildcards.dataset]["chest"][key]
 
 
+def review_settings(wildcards):
+    """Options of the quality control's review."""
+    dataset = DATASETS[wildcards.dataset]
+    qc = dataset["qc"]
+    lists = [
+        part for key in ("keep", "drop") if qc[key] for part in (f"--{key}", qc[key])
+    ]
+    demo = ["--demo"] if wildcards.dataset in DEMOS else []
+    return ["--source", dataset["source"], "--exclude", *qc["exclude"], *lists, *demo]
+
+
 def template_option(wildcards, input):
     return ["--template", input.template] if input.template else []
 
@@ -106,6 +117,10 @@ def volume(stage, session="{session}"):
 
 def sidecar(stage, session="{session}"):
     return str(sidecar_path(Path(volume(stage, session))))
+
+
+def quality(suffix):
+    return f"results/{layout.quality('{dataset}', '{subject}', '{session}', suffix)}"
 
 
 def volume_log(stage, folder="logs", suffix="log"):

@@ -5,6 +5,7 @@ rule pack_volumes:
     input:
         packed_volumes,
         cohort=rules.ingest.output,
+        qc=rules.review_volumes.output.table,
     output:
         packed=directory("results/{dataset}/packed"),
         exclusions="results/{dataset}/exclusions.csv",
@@ -20,10 +21,10 @@ rule pack_volumes:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=2,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
-        " --exclusions {output.exclusions:q} --log {log:q}"
+        " --exclusions {output.exclusions:q} --qc {input.qc:q} --log {log:q}"
 
 
 rule pack_films:

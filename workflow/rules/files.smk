@@ -75,6 +75,17 @@ def grid_volumes(name):
     ]
 
 
+def reviewed_volumes(wildcards):
+    """Figures and pictures of a data set's quality control, and the user's lists."""
+    name = wildcards.dataset
+    files = [
+        f"results/{layout.quality(name, row.subject, row.session, suffix)}"
+        for row in cohort(name).manifest.itertuples()
+        for suffix in ("json", "jpg")
+    ]
+    return [*files, *filter(None, map(DATASETS[name]["qc"].get, ("keep", "drop")))]
+
+
 def volume_pairs(name, suffix):
     return [
         f"results/{layout.pair(name, row.subject, row.followup, row.baseline, suffix)}"

@@ -1,0 +1,136 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import layout
+from pipeline.cohort.ingest import write_cohort
+from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.files import write_json
+from pipeline.qc.review import find_suspects, read_review, review_volumes, robust_z
+
+GOOD = {
+    "status": "ok",
+    "stage": "grid",
+    "reason": "",
+    "litres": 1.9,
+    "correlation": 0.8,
+    "overlap": 0.97,
+    "empty_planes": [],
+    "orientation": "",
+}
+NOTHING = dict.fromkeys(("litres", "correlation", "overlap", "empty_planes", "orientation"))
+ODD = {
+    1: {"empty_planes": ["x"]},
+    3: {"litres": 1.2},
+    5: {"correlation": 0.5},
+    7: {"overlap": 0.7},
+    9: {"orientation": "front and back seem exchanged"},
+    11: {"status": "excluded", "stage": "robex", "reason": "ROBEX crashed", **NOTHING},
+}
+CHECK_OF = {1: "empty_planes", 3: "brain_volume", 5: "correlation", 7: "overlap", 9: "orientation"}
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Thirty volumes of a site, of which each check suspects one and one fell out."""
+    manifest = as_manifest(
+        pd.DataFrame(
+            {
+                "subject": [f"023S{rid:04d}" for rid in range(30)],
+                "session": "bl",
+                "label": 0,
+                "diagnosis": "MCI",
+                "score": np.nan,
+                "field_strength": 1.5,
+                "site": "023",
+                "day": 0,
+                "date": "",
+                "path": "",
+                "split": "train",
+            }
+        )
+    )
+    pairs = pd.DataFrame(columns=["subject", "split", "baseline", "followup"])
+    write_cohort(Cohort(manifest, exclusion_table([]), pairs), tmp_path / "adni/ingest")
+    rng = np.random.default_rng(0)
+    for rid, subject in enumerate(manifest["subject"]):
+        spread = {name: GOOD[name] + rng.normal(0, 0.02) for name in ("litres", "correlation")}
+        figures = tmp_path / layout.quality("adni", subject, "bl", "json")
+        write_json(GOOD | spread | ODD.get(rid, {}), figures)
+        figures.with_suffix(".jpg").write_bytes(b"picture")
+    return tmp_path
+
+
+def review(study, exclude=(), **lists):
+    paths = {"keep": None, "drop": None}
+    for name, rows in lists.items():
+        paths[name] = study / f"{name}.csv"
+        paths[name].write_text("subject,session,reason\n" + rows)
+    files = study / "adni/qc.csv", study / "adni/qc.html"
+    review_volumes(study, "adni", *files, source="adni", exclude=list(exclude), demo=False, **paths)
+    table = pd.read_csv(files[0], dtype={"reason": str}, keep_default_na=False)
+    return table.assign(rid=table["subject"].str[-4:].astype(int)).set_index("rid")
+
+
+def test_each_check_finds_its_suspect_and_drops_none(study):
+    table = review(study)
+    assert table["suspect"].drop(11).to_dict() == dict.fromkeys(table.index.drop(11), "") | CHECK_OF
+    assert set(table.loc[list(CHECK_OF), "decision"]) == {"suspect"}
+    assert (table.drop([*CHECK_OF, 11])["decision"] == "used").all()
+    assert read_review(study / "adni/qc.csv") == {}
+
+
+def test_volume_that_fell_out_leads_with_its_stage(study):
+    table = review(study)
+    first = table.iloc[0]
+    assert (first.name, first["decision"]) == (11, "fell out")
+    assert (first["stage"], first["reason"]) == ("robex", "ROBEX crashed")
+    assert set(table.index[1:6]) == set(CHECK_OF)  # worst first
+
+
+def test_suspects_are_excluded_where_the_configuration_says_so(study):
+    review(study, exclude=["empty_planes", "overlap"])
+    assert read_review(study / "adni/qc.csv") == {
+        ("023S0001", "bl"): "suspect: empty planes",
+        ("023S0007", "bl"): "suspect: overlap",
+    }
+
+
+def test_lists_override_both_ways(study):
+    exclude = ["empty_planes", "overlap"]
+    keep, drop = "1,bl,looked at it\n11,bl,\n", "0,bl,moved\n999,bl,\n"
+    table = review(study, exclude, keep=keep, drop=drop)
+    assert read_review(study / "adni/qc.csv") == {
+        ("023S0000", "bl"): "on the drop list: moved",
+        ("023S0007", "bl"): "suspect: overlap",
+    }
+    assert table.loc[1, "decision"] == "kept"
+    # There is no image to keep.
+    assert table.loc[11, "decision"] == "fell out"
+
+
+def test_scores_are_within_site_and_field_strength():
+    rng = np.random.default_rng(0)
+    groups = pd.DataFrame({"field_strength": [1.5] * 20 + [3.0] * 20, "site": ["001", "002"] * 20})
+    # The two field strengths differ, and so do their sites.
+    usual = np.where(groups["field_strength"] == 3, 2.2, 1.8) + (groups["site"] == "002") * 0.3
+    values = pd.Series(usual + rng.normal(0, 0.01, 40))
+    assert robust_z(values, groups).abs().max() < 3.5
+    values[0] = 2.1  # usual at the other site of this field strength
+    assert robust_z(values, groups)[0] > 3.5
+
+
+def test_small_groups_are_joined():
+    values = pd.Series([1.0, 1.1, 0.9, 1.2, 0.8, 1.0, 1.05, 3.0, np.nan])
+    sites = pd.DataFrame({"field_strength": 1.5, "site": [f"{n}" for n in range(9)]})
+    scores = robust_z(values, sites)
+    median, mad = values.median(), (values - values.median()).abs().median()
+    assert scores[7] == pytest.approx((3 - median) / (1.4826 * mad))
+    assert np.isnan(scores[8])
+    assert robust_z(values[1:], sites[1:]).isna().all()  # 7 values tell nothing
+
+
+def test_identical_values_are_no_outliers():
+    volumes = pd.DataFrame([GOOD | {"empty_planes": ""}] * 20)
+    volumes = volumes.assign(field_strength=1.5, site="")
+    assert (find_suspects(volumes)["suspect"].str.len() == 0).all()

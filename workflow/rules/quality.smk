@@ -1,0 +1,65 @@
+# Quality control: every volume is measured and drawn, then judged beside the others.
+
+
+rule check_volume:
+    input:
+        raw=raw_volume,
+        orient=volume("orient"),
+        template_space=volume("template"),
+        robex=volume("robex"),
+        bet=volume("bet"),
+        grid=volume("grid"),
+        sidecar=sidecar("grid"),
+        template=template_file,
+    output:
+        figures=quality("json"),
+        picture=quality("jpg"),
+    log:
+        volume_log("qc"),
+    benchmark:
+        volume_benchmark("qc")
+    wildcard_constraints:
+        dataset=BRAIN,
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+        template=template_option,
+    shell:
+        "python -m pipeline check {input.raw:q} {input.orient:q} {input.template_space:q}"
+        " {input.robex:q} {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q}"
+        " {params.template:q} --threads {threads} --log {log:q}"
+
+
+rule review_volumes:
+    input:
+        reviewed_volumes,
+        manifest=rules.ingest.output.manifest,
+    output:
+        table="results/{dataset}/qc.csv",
+        page="results/{dataset}/qc.html",
+    log:
+        "logs/{dataset}/review.log",
+    benchmark:
+        "benchmarks/{dataset}/review.tsv"
+    wildcard_constraints:
+        dataset=BRAIN,
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=20,
+    params:
+        version=1,
+        settings=review_settings,
+    shell:
+        "python -m pipeline review results {wildcards.dataset} {output.table:q} {output.page:q}"
+        " {params.settings:q} --log {log:q}"
+
+
+rule check_brain:
+    input:
+        expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
