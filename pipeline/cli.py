@@ -80,6 +80,11 @@ def _ingest(args: argparse.Namespace) -> None:
     print(text)
 
 
+def _make_toy(args: argparse.Namespace) -> None:
+    pack_toy = _load("pipeline.cohort.toy:pack_toy")
+    pack_toy(args.destination, args.exclusions, **args.settings)
+
+
 def _films(args: argparse.Namespace) -> None:
     from pipeline.chest.prepare import prepare_film_shard
     from pipeline.chest.shards import rows_of_shard
@@ -142,9 +147,13 @@ def _train(args: argparse.Namespace) -> None:
     from pipeline.method.settings import TrainSettings
     from pipeline.method.train import train_model
 
-    settings = TrainSettings.from_dict(args.settings)
     train_model(
-        args.packed, args.generator.parent, settings, device=args.device, threads=args.threads
+        args.packed,
+        args.generator.parent,
+        TrainSettings.from_dict(args.settings),
+        device=args.device,
+        threads=args.threads,
+        state_minutes=args.state_minutes,
     )
 
 
@@ -234,6 +243,10 @@ def _parser() -> argparse.ArgumentParser:
     settings(sub)
     settings(stage("ingest", _ingest, "read an archive: who is studied, and who is not", "folder"))
 
+    sub = stage("make-toy", _make_toy, "make the toy data set, packed", "destination")
+    sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
+    settings(sub)
+
     volume = ("source", "destination")
     stage("orient", _image_stage, "check a volume and turn it to RAS", *volume)
     stage("crop", _image_stage, "crop the field of view to the head", *volume)
@@ -298,6 +311,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("train", _train, "train a model", "packed", "generator")
     settings(sub)
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub.add_argument(
+        "--state-minutes", type=float, default=10, help="time between two states to resume from"
+    )
     sub = stage(
         "score", _score, "score a model on the test pairs", *("packed", "generator", "destination")
     )

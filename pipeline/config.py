@@ -12,7 +12,7 @@ from pipeline.errors import InputError
 from pipeline.qc.overrides import read_overrides, subject_key
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
-MODALITY = {"adni": "brain", "copd": "chest"}
+MODALITY = {"adni": "brain", "copd": "chest", "toy": "toy"}
 
 
 def _dotted(path: Iterator[str | int]) -> str:
@@ -75,10 +75,10 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, dataset in config["datasets"].items():
         key = f"datasets.{name}"
         if dataset.get("demo") is None:
-            for part, path in dataset["archive"].items():
+            for part, path in dataset.get("archive", {}).items():
                 if path is not None:
                     yield f"{key}.archive.{part}", path
-        for split, path in dataset["splits"].get("lists", {}).items():
+        for split, path in dataset.get("splits", {}).get("lists", {}).items():
             yield f"{key}.splits.lists.{split}", path
         if dataset.get("brain", {}).get("template") is not None:
             yield f"{key}.brain.template", dataset["brain"]["template"]

@@ -1,15 +1,21 @@
 """Batches of training images, freshly drawn at every update."""
 
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
+
+Window = tuple[int | slice, ...]  # an image's row and the part of it that is used
 
 
 class ClassBatches:
     """Endless batches of the images of one class, in shuffled passes over all of them.
 
     A batch that reaches the end of a pass goes on with the next one, so every batch is full, also
-    where a class has fewer images than a batch.
+    where a class has fewer images than a batch. Images in host memory that go to a GPU are read
+    one batch ahead, by a thread, into pinned memory.
 
     Parameters
     ----------
@@ -38,20 +44,54 @@ class ClassBatches:
         self._images, self._rows, self._batch_size = images, rows, batch_size
         self._shape, self._rng, self._device = shape, rng, device
         self._queue: list[int] = []
+        ahead = device.type == "cuda" and not isinstance(images, Tensor)
+        self._reader = ThreadPoolExecutor(max_workers=1) if ahead else None
+        self._next: Future | None = None
+        self._state = self._position()
 
     def draw(self) -> Tensor:
         """The next batch, (batch_size, 1, *shape)."""
+        if self._reader is None:
+            batch = self._read(self._plan()).to(self._device)
+        else:
+            planned = self._next or self._reader.submit(self._read, self._plan())
+            batch = planned.result().to(self._device, non_blocking=True)
+        self._state = self._position()
+        if self._reader is not None:
+            self._next = self._reader.submit(self._read, self._plan())
+        return batch
+
+    def state(self) -> dict[str, Any]:
+        """Where the batches are; a batch that was read ahead is still to come."""
+        return self._state
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        self._next = None
+        self._queue = list(state["queue"])
+        self._rng.bit_generator.state = state["rng"]
+        self._state = self._position()
+
+    def _position(self) -> dict[str, Any]:
+        return {"queue": list(self._queue), "rng": self._rng.bit_generator.state}
+
+    def _plan(self) -> list[Window]:
         while len(self._queue) < self._batch_size:
             self._queue.extend(self._rng.permutation(self._rows).tolist())
         rows, self._queue = self._queue[: self._batch_size], self._queue[self._batch_size :]
-        return torch.stack([self._image(row) for row in rows]).unsqueeze(1).to(self._device)
+        return [self._window(row) for row in rows]
 
-    def _image(self, row: int) -> Tensor:
+    def _window(self, row: int) -> Window:
         sizes = zip(self._images.shape[1:], self._shape, strict=True)
         starts = [int(self._rng.integers(size - wanted + 1)) for size, wanted in sizes]
-        window = [slice(at, at + size) for at, size in zip(starts, self._shape, strict=True)]
-        image = self._images[(row, *window)]
-        return image if isinstance(image, Tensor) else torch.from_numpy(np.array(image))
+        return (row, *(slice(a, a + size) for a, size in zip(starts, self._shape, strict=True)))
+
+    def _read(self, windows: list[Window]) -> Tensor:
+        parts = [self._images[window] for window in windows]
+        if not isinstance(self._images, Tensor):
+            parts = [torch.from_numpy(np.array(part)) for part in parts]
+        batch = torch.stack(parts).unsqueeze(1)
+        return batch if self._reader is None else batch.pin_memory()
 
 
 def training_images(images: np.ndarray, device: torch.device) -> np.ndarray | Tensor:

@@ -17,3 +17,13 @@ def choose_device(device: str) -> torch.device:
     if device == "cuda" and not available:
         raise InputError("device: cuda is asked for but PyTorch finds no GPU; use auto or cpu")
     return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+def set_precision(precision: str) -> None:
+    """Let a GPU round the factors of products (TF32) only where `precision` allows it.
+
+    PyTorch's own default differs between convolutions and matrix products.
+    """
+    allowed = precision != "float32"
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed

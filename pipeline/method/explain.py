@@ -1,6 +1,7 @@
 """Trained generators: saving, loading, and explaining images with them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -148,8 +149,15 @@ def explain_image(model: Generator | str | Path, image: np.ndarray) -> ImageExpl
     return ImageExplanation(image, xhat0[0], displacement)
 
 
-def score_pairs(generator: Generator, packed: PackedDataset, split: str) -> pd.DataFrame:
+def score_pairs(
+    generator: Generator,
+    packed: PackedDataset,
+    split: str,
+    after_each: Callable[[], None] = lambda: None,
+) -> pd.DataFrame:
     """Score the explanations of one split against the observed differences.
+
+    `after_each` is called after each pair.
 
     Returns
     -------
@@ -166,4 +174,5 @@ def score_pairs(generator: Generator, packed: PackedDataset, split: str) -> pd.D
         scores.append(
             masked_ncc(packed.pairs_difference[row], xhat0[0] - image, packed.pairs_mask[row])
         )
+        after_each()
     return pairs.assign(ncc=np.array(scores, dtype=float))

@@ -14,6 +14,7 @@ from pipeline.errors import InputError
 from pipeline.method.deformation import warp
 
 Method = Literal["defi-gan", "va-gan"]
+Variant = Literal["plain", "original"]
 
 DESIRED_CLASS = 0
 GIVEN_CLASS = 1
@@ -50,6 +51,14 @@ class Generator(nn.Module):
         Halvings of the resolution (paper: 4 for films, 3 for volumes).
     flow_scale : float
         Factor on the network's output that gives voxels (DeFI-GAN only).
+    variant : {"plain", "original"}
+        ``original`` is VA-GAN as its own authors ran it on ADNI: `base_filters` channels after
+        every upsampling, and ``xhat0 = tanh(x1 + output)``.
+
+    Raises
+    ------
+    InputError
+        If DeFI-GAN is to be ``original``.
     """
 
     def __init__(
@@ -60,10 +69,13 @@ class Generator(nn.Module):
         base_filters: int,
         poolings: int,
         flow_scale: float = 1.0,
+        variant: Variant = "plain",
     ) -> None:
+        if variant == "original" and method != "va-gan":
+            raise InputError("variant: original is VA-GAN's; DeFI-GAN has only plain")
         super().__init__()
         self.dimensions, self.method, self.poolings = dimensions, method, poolings
-        self.flow_scale = flow_scale
+        self.flow_scale, self.variant = flow_scale, variant
         widths = [base_filters * 2**level for level in range(poolings + 1)]
         # The first output channel of DeFI-GAN is unused, as in the published weights.
         outputs = 1 if method == "va-gan" else 1 + dimensions
@@ -80,14 +92,19 @@ class Generator(nn.Module):
         for level in range(poolings, 0, -1):
             narrow, wide = widths[level - 1], widths[level]
             last = level == 1
-            self.add_module(f"up{level}", _upsampling(dimensions, wide, narrow))
-            blocks = _double(dimensions, wide, narrow, outputs if last else narrow, relu=not last)
+            upsampled = base_filters if variant == "original" else narrow
+            self.add_module(f"up{level}", _upsampling(dimensions, wide, upsampled))
+            merged, made = upsampled + narrow, outputs if last else narrow
+            blocks = _double(dimensions, merged, narrow, made, relu=not last)
             self.add_module(f"conv{8 - level}", nn.Sequential(*blocks))
         self.apply(_initialise)
 
     def forward(self, x1: Tensor) -> Explanation:
         """Explain diseased images `x1` of shape (N, 1, *spatial)."""
-        output = self._unet(x1)
+        output = self._unet(x1).float()  # what follows is not for 16 bits
+        if self.variant == "original":
+            xhat0 = torch.tanh(x1 + output)
+            return Explanation(xhat0, xhat0 - x1)
         if self.method == "va-gan":
             return Explanation(x1 + output, output)
         phi = output[:, 1:] * self.flow_scale

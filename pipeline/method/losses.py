@@ -1,6 +1,7 @@
 """Losses of critic and generator (paper, Eq. 2 to 6)."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 import torch
@@ -60,12 +61,22 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor, alpha: Tensor) 
 
 
 def critic_loss(
-    critic: Critic, real: Tensor, fake: Tensor, alpha: Tensor, weight: float
+    critic: Critic,
+    real: Tensor,
+    fake: Tensor,
+    alpha: Tensor,
+    weight: float,
+    autocast: AbstractContextManager | None = None,
 ) -> CriticLoss:
-    """Loss of the critic, Eq. 2 and 3: low scores for `real` x0, high ones for `fake` xhat0."""
+    """Loss of the critic, Eq. 2 and 3: low scores for `real` x0, high ones for `fake` xhat0.
+
+    `autocast` is the context in which the two scores are computed; the gradient penalty, a
+    difference of nearly equal numbers, always has the full precision.
+    """
     # Two evaluations and not one of both together: their gradients on the last bias then cancel
     # exactly, where a rounding error would be blown up by Adam.
-    mean_real, mean_fake = critic(real).mean(), critic(fake).mean()
+    with autocast or nullcontext():
+        mean_real, mean_fake = critic(real).float().mean(), critic(fake).float().mean()
     penalty = gradient_penalty(critic, real, fake, alpha)
     return CriticLoss(mean_real - mean_fake + weight * penalty, mean_real, mean_fake, penalty)
 
@@ -77,7 +88,7 @@ def generator_loss(
 
     The penalty is `field_penalty` for DeFI-GAN and the mean absolute difference for VA-GAN.
     """
-    adversarial = critic(explanation.xhat0).mean()
+    adversarial = critic(explanation.xhat0).float().mean()
     change = explanation.change
     penalty = field_penalty(change) if method == "defi-gan" else change.abs().mean()
     return GeneratorLoss(adversarial + weight * penalty, adversarial, penalty)

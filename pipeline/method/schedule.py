@@ -21,3 +21,15 @@ def update_sequence(
         for _ in range(initial_critic_updates if initial else critic_updates):
             yield "critic"
         yield "generator"
+
+
+def total_updates(
+    generator_updates: int,
+    critic_updates: int,
+    initial_critic_updates: int,
+    initial_generator_updates: int,
+) -> int:
+    """Updates of `update_sequence` up to and with this many of the generator's."""
+    initial = min(generator_updates, initial_generator_updates)
+    later = generator_updates - initial
+    return initial * (initial_critic_updates + 1) + later * (critic_updates + 1)

@@ -6,7 +6,12 @@ from typing import Any
 
 from pipeline.errors import InputError
 
-METHODS = ("defi-gan", "va-gan")
+CHOICES = {
+    "method": ("defi-gan", "va-gan"),
+    "variant": ("plain", "original"),
+    "epoch_counts": ("updates", "generator_updates"),
+    "precision": ("float32", "tf32", "bf16"),
+}
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,16 @@ class TrainSettings:
     learning_rate : float
         Of both Adam optimisers.
     batch_size : int
-        Images of each class in an update.
+        Images of each class in a batch.
+    accumulated_batches : int
+        Batches whose gradients are averaged for one update.
     epochs, updates_per_epoch : int
-        An epoch is a number of updates, critic's and generator's together.
+        An epoch is a number of updates and ends with the validation score.
+    epoch_counts : {"updates", "generator_updates"}
+        Whether an epoch's updates are those of critic and generator together or the generator's.
+    precision : {"float32", "tf32", "bf16"}
+        ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
+        in 16 bits, the gradient penalty excepted.
     critic_updates : int
         Critic updates before each generator update...
     initial_critic_updates, initial_generator_updates : int
@@ -34,6 +46,8 @@ class TrainSettings:
         Weight of the critic's penalty, Eq. 6.
     flow_scale : float
         Factor on the generator's output that gives voxels (DeFI-GAN).
+    variant : {"plain", "original"}
+        See `pipeline.method.generator.Generator`.
     base_filters, poolings : int
         Width and depth of the generator.
     critic_weights : str
@@ -47,13 +61,17 @@ class TrainSettings:
     lambda_: float
     learning_rate: float
     batch_size: int
+    accumulated_batches: int
     epochs: int
     updates_per_epoch: int
+    epoch_counts: str
+    precision: str
     critic_updates: int
     initial_critic_updates: int
     initial_generator_updates: int
     gradient_penalty: float
     flow_scale: float
+    variant: str
     base_filters: int
     poolings: int
     critic_weights: str
@@ -66,7 +84,7 @@ class TrainSettings:
         Raises
         ------
         InputError
-            If an option is unknown or missing, or the method is.
+            If an option is unknown or missing, or none of its choices.
         """
         known = {field.name.rstrip("_") for field in fields(cls)}
         unknown, missing = sorted(set(options) - known), sorted(known - set(options))
@@ -74,8 +92,9 @@ class TrainSettings:
             raise InputError(f"unknown training option: {', '.join(unknown)}")
         if missing:
             raise InputError(f"missing training option: {', '.join(missing)}")
-        if options["method"] not in METHODS:
-            raise InputError(f"method: {options['method']!r} is none of {', '.join(METHODS)}")
+        for name, choices in CHOICES.items():
+            if options[name] not in choices:
+                raise InputError(f"{name}: {options[name]!r} is none of {', '.join(choices)}")
         named = {"lambda_" if name == "lambda" else name: v for name, v in options.items()}
         return cls(**named)
 

@@ -4,15 +4,16 @@ import logging
 import math
 import platform
 import shutil
+import signal
+import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 import torchvision
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -21,20 +22,27 @@ from pipeline.errors import InputError
 from pipeline.files import write_json, write_parquet
 from pipeline.method.batches import ClassBatches, training_images
 from pipeline.method.critic import build_critic
-from pipeline.method.device import choose_device
+from pipeline.method.device import choose_device, set_precision
 from pipeline.method.explain import save_generator, score_pairs
 from pipeline.method.generator import Generator
-from pipeline.method.losses import critic_loss, generator_loss
-from pipeline.method.schedule import update_sequence
+from pipeline.method.schedule import total_updates
 from pipeline.method.settings import TrainSettings
+from pipeline.method.state import (
+    StateFile,
+    Termination,
+    locked,
+    remove_state,
+    run_definition,
+    state_folder,
+    write_progress,
+)
+from pipeline.method.trainer import Diverged, Trainer
 from pipeline.progress import progress
 from pipeline.score.ncc import subject_average
 
 log = logging.getLogger(__name__)
 
-BETAS = (0.0, 0.9)  # of Adam
-CRITIC_TERMS = ("critic_loss", "critic_real", "critic_fake", "gradient_penalty")
-GENERATOR_TERMS = ("generator_loss", "generator_adversarial", "generator_penalty")
+PROGRESS_SECONDS = 15  # between two notes of the progress
 
 
 class Streams(NamedTuple):
@@ -47,13 +55,20 @@ class Streams(NamedTuple):
 
 
 def train_model(
-    packed: Path, output_dir: Path, settings: TrainSettings, *, device: str = "auto", threads: int
+    packed: Path,
+    output_dir: Path,
+    settings: TrainSettings,
+    *,
+    device: str = "auto",
+    threads: int,
+    state_minutes: float = 10,
 ) -> None:
     """Train a generator and keep the one of the best epoch.
 
     An epoch ends with the mean normalised cross-correlation of the validation pairs; the epoch
     where it is highest wins, the later one of a tie. On a processor the same data, settings and
-    threads give the same weights to the last bit.
+    threads give the same weights to the last bit, also where the job was killed in between: it
+    goes on from its last state (see `pipeline.method.state`).
 
     Parameters
     ----------
@@ -68,77 +83,51 @@ def train_model(
         ``auto`` takes a GPU where there is one.
     threads : int
         Processor threads.
+    state_minutes : float
+        Time between two states.
 
     Raises
     ------
     InputError
-        If the data cannot train a model.
+        If the data cannot train a model, or another job trains it.
     RuntimeError
-        If a loss is not finite.
+        If a loss is not finite or beyond all measure, or the validation score is not finite.
+    SystemExit
+        After SIGTERM, when the state is written.
     """
     torch.set_num_threads(threads)
     place = choose_device(device)
+    set_precision(settings.precision)
     data = PackedDataset.open(packed)
     shape = _check(data)
-    streams = _streams(settings.seed)
-    x1, x0 = _batches(data, shape, settings, streams, place)
     architecture = {
         "dimensions": len(shape),
         "method": settings.method,
         "base_filters": settings.base_filters,
         "poolings": settings.poolings,
         "flow_scale": settings.flow_scale,
+        "variant": settings.variant,
     }
-    # Weights come from the run's own seed and leave the global random state as it is.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(streams.weights)
-        generator = Generator(**architecture)
-        critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
-    if place.type == "cpu":  # saves a quarter of the time there
-        layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]
-        generator, critic = (network.to(memory_format=layout) for network in (generator, critic))
-    trainer = _Trainer(generator.to(place), critic.to(place), x1, x0, settings, streams.alpha)
-
+    trainer = build_trainer(data, shape, architecture, settings, place)
+    folder = state_folder(output_dir)
     shutil.rmtree(output_dir / "tensorboard", ignore_errors=True)
-    total = settings.epochs * settings.updates_per_epoch
-    history, best_score, best_epoch, best_weights = [], -math.inf, 0, {}
     with (
+        locked(folder),
+        Termination() as termination,
         SummaryWriter(output_dir / "tensorboard") as board,
-        progress(total=total, desc=f"{settings.method} seed {settings.seed}", unit="update") as bar,
     ):
-        for epoch in range(1, settings.epochs + 1):
-            started = time.monotonic()
-            means = trainer.train_epoch(bar)
-            score = subject_average(score_pairs(generator, data, "validation"))
-            if not math.isfinite(score):
-                raise RuntimeError(f"the validation score is {score} after epoch {epoch}")
-            if score >= best_score:
-                best_score, best_epoch = score, epoch
-                best_weights = {
-                    name: weight.detach().cpu().clone()
-                    for name, weight in generator.state_dict().items()
-                }
-            trainer.shown["NCC"] = f"{score:.3f} (best {best_score:.3f})"
-            log.info("epoch %d of %d: validation NCC %.4f", epoch, settings.epochs, score)
-            for name, value in (means | {"validation_ncc": score}).items():
-                if not math.isnan(value):
-                    board.add_scalar(name, value, global_step=epoch)
-            history.append(
-                {
-                    "epoch": epoch,
-                    "updates": trainer.updates,
-                    "generator_updates": trainer.generator_updates,
-                    **means,
-                    "validation_ncc": score,
-                    "seconds": time.monotonic() - started,
-                }
-            )
-
-    write_parquet(pd.DataFrame(history), output_dir / "history.parquet")
+        file = StateFile(folder, run_definition(settings, packed))
+        run = _Run(trainer, data, settings, file, termination, board, state_minutes)
+        try:
+            run.finish()
+        except Exception as error:
+            run.note(failed=str(error))
+            raise
+    write_parquet(pd.DataFrame(run.history), output_dir / "history.parquet")
     summary = {
         "settings": settings.to_dict(),
-        "best_epoch": best_epoch,
-        "validation_ncc": best_score,
+        "best_epoch": run.best["epoch"],
+        "validation_ncc": run.best["score"],
         "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
         "threads": threads,
         "versions": {
@@ -148,77 +137,198 @@ def train_model(
         },
     }
     write_json(summary, output_dir / "training.json")
-    save_generator(architecture, best_weights, output_dir / "generator.safetensors")
+    save_generator(architecture, run.best["weights"], output_dir / "generator.safetensors")
+    remove_state(folder)
 
 
-class _Trainer:
-    """Both networks with their optimisers and data, and the updates of either."""
+class _Run:
+    """The epochs of a training, from its last state on."""
 
     def __init__(
         self,
-        generator: Generator,
-        critic: nn.Module,
-        x1: ClassBatches,
-        x0: ClassBatches,
+        trainer: Trainer,
+        data: PackedDataset,
         settings: TrainSettings,
-        alpha: np.random.Generator,
+        file: StateFile,
+        termination: Termination,
+        board: SummaryWriter,
+        state_minutes: float,
     ) -> None:
-        self.generator, self.critic, self.x1, self.x0 = generator, critic, x1, x0
-        self.settings, self.alpha = settings, alpha
-        self.generator_adam = torch.optim.Adam(
-            generator.parameters(), lr=settings.learning_rate, betas=BETAS
-        )
-        self.critic_adam = torch.optim.Adam(
-            critic.parameters(), lr=settings.learning_rate, betas=BETAS
-        )
-        self.sequence = update_sequence(
-            settings.critic_updates,
-            settings.initial_critic_updates,
-            settings.initial_generator_updates,
-        )
-        self.updates = self.generator_updates = 0
-        self.shown: dict[str, str] = {}  # at the end of the progress line
+        self.trainer, self.data, self.settings, self.board = trainer, data, settings, board
+        self.file, self.termination = file, termination
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
+        self.state_seconds, self.state_update = 60 * state_minutes, 0
+        self.spent = {"epoch": 0.0, "run": 0.0}  # seconds, by jobs before this one
+        self.resume()
+        self.started = self.epoch_started = self.written = self.noted = time.monotonic()
+        self.first_update = trainer.updates
+        self.total = _total_updates(settings)
 
-    def train_epoch(self, bar: tqdm) -> dict[str, float]:
-        """One epoch of updates; the mean of each term of the losses (NaN where there was none)."""
-        terms: dict[str, list[float]] = {name: [] for name in CRITIC_TERMS + GENERATOR_TERMS}
-        self.generator.train()
-        for _ in range(self.settings.updates_per_epoch):
-            self.updates += 1
-            update = next(self.sequence)
-            losses = self.update_critic() if update == "critic" else self.update_generator()
-            for name, value in losses.items():
-                if not math.isfinite(value):
-                    raise RuntimeError(f"{name} is {value} at update {self.updates}")
-                terms[name].append(value)
-            self.shown[update] = f"{losses[f'{update}_loss']:.3g}"
-            bar.set_postfix(self.shown, refresh=False)
-            bar.update()
-        return {name: float(np.mean(v)) if v else math.nan for name, v in terms.items()}
+    def resume(self) -> None:
+        """Go on from the last state, where there is one."""
+        state = self.file.load()
+        if state is None:
+            return
+        self.trainer.restore(state["trainer"])
+        self.history, self.best, self.spent = state["history"], state["best"], state["spent"]
+        self.state_update = self.trainer.updates
+        log.info("going on after update %d (%s)", self.trainer.updates, self.file.path)
+        for row in self.history:
+            self._show(row)
 
-    def update_critic(self) -> dict[str, float]:
-        x1, x0 = self.x1.draw(), self.x0.draw()
-        # The generator is not trained here, but in training mode its running statistics move.
-        with torch.no_grad():
-            xhat0 = self.generator(x1).xhat0
-        alpha = torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
-        loss = critic_loss(self.critic, x0, xhat0, alpha, self.settings.gradient_penalty)
-        self.critic_adam.zero_grad()
-        loss.total.backward()
-        self.critic_adam.step()
-        return dict(zip(CRITIC_TERMS, torch.stack(loss).tolist(), strict=True))
-
-    def update_generator(self) -> dict[str, float]:
-        explanation = self.generator(self.x1.draw())
-        self.critic.requires_grad_(False)  # its gradients are not needed: saves their computation
+    def finish(self) -> None:
+        """Train the epochs that are left."""
         settings = self.settings
-        loss = generator_loss(self.critic, explanation, settings.method, settings.lambda_)
-        self.generator_adam.zero_grad()
-        loss.total.backward()
-        self.generator_adam.step()
-        self.critic.requires_grad_(True)
-        self.generator_updates += 1
-        return dict(zip(GENERATOR_TERMS, torch.stack(loss).tolist(), strict=True))
+        text = f"{settings.method} seed {settings.seed}"
+        with progress(
+            total=self.total, initial=self.trainer.updates, desc=text, unit="update"
+        ) as bar:
+            self.note()
+            while len(self.history) < settings.epochs:
+                self._train_epoch(bar)
+                self._end_epoch()
+                bar.set_postfix_str(f"NCC {self.best['score']:.3f} at best", refresh=False)
+
+    def _train_epoch(self, bar: tqdm) -> None:
+        trainer = self.trainer
+        shown: dict[str, str] = {}
+        while not trainer.epoch_is_over():
+            try:
+                network, loss = trainer.update()
+            except Diverged as error:
+                raise Diverged(f"{error}; {self._last_state()}") from None
+            shown[network] = f"{loss:.3g}"
+            bar.set_postfix(shown, refresh=False)
+            bar.update()
+            self.pause()
+
+    def _end_epoch(self) -> None:
+        trainer, epoch = self.trainer, len(self.history) + 1
+        pairs = score_pairs(trainer.generator, self.data, "validation", after_each=self.pause)
+        score = subject_average(pairs)
+        if not math.isfinite(score):
+            raise Diverged(
+                f"the validation score is {score} after epoch {epoch}; {self._last_state()}"
+            )
+        if score >= self.best["score"]:
+            weights = {
+                name: weight.detach().cpu().clone()
+                for name, weight in trainer.generator.state_dict().items()
+            }
+            self.best = {"score": score, "epoch": epoch, "weights": weights}
+        log.info("epoch %d of %d: validation NCC %.4f", epoch, self.settings.epochs, score)
+        self.history.append(
+            {
+                "epoch": epoch,
+                "updates": trainer.updates,
+                "generator_updates": trainer.generator_updates,
+                **trainer.epoch_means(),
+                "validation_ncc": score,
+                "seconds": self._spent()["epoch"],
+            }
+        )
+        self._show(self.history[-1])
+        trainer.begin_epoch()
+        self.spent["epoch"], self.epoch_started = 0.0, time.monotonic()
+        self.note()
+
+    def _show(self, row: dict[str, float]) -> None:
+        for name, value in row.items():
+            counted = name in ("epoch", "updates", "generator_updates", "seconds")
+            if not counted and not math.isnan(value):
+                self.board.add_scalar(name, value, global_step=row["epoch"])
+
+    def _spent(self) -> dict[str, float]:
+        """Seconds of training, of the epoch and of the whole run, by all of its jobs."""
+        now = time.monotonic()
+        return {
+            "epoch": self.spent["epoch"] + now - self.epoch_started,
+            "run": self.spent["run"] + now - self.started,
+        }
+
+    def pause(self) -> None:
+        """Between two updates, or two pairs: write the state when it is time to, or to go."""
+        now = time.monotonic()
+        if self.termination.requested or now - self.written >= self.state_seconds:
+            self._write_state()
+        if self.termination.requested:
+            self.note()
+            log.warning("ended by SIGTERM; %s", self._last_state())
+            sys.exit(128 + signal.SIGTERM)
+        if now - self.noted >= PROGRESS_SECONDS:
+            self.note()
+
+    def _write_state(self) -> None:
+        if not self.trainer.is_finite():
+            raise Diverged(
+                f"a weight is not finite at update {self.trainer.updates}; {self._last_state()}"
+            )
+        state = {
+            "trainer": self.trainer.state(),
+            "history": self.history,
+            "best": self.best,
+            "spent": self._spent(),
+        }
+        if self.file.save(state):
+            self.state_update = self.trainer.updates
+        self.written = time.monotonic()
+
+    def _last_state(self) -> str:
+        if self.file.path.exists():
+            return f"the last good state is of update {self.state_update} ({self.file.path})"
+        return "no state had been written yet"
+
+    def note(self, failed: str | None = None) -> None:
+        """Tell how far the training is."""
+        self.noted = time.monotonic()
+        updates = self.trainer.updates
+        speed = (updates - self.first_update) / max(self.noted - self.started, 1e-9)
+        progress = {
+            "settings": self.settings.to_dict(),
+            "epoch": len(self.history),
+            "updates": updates,
+            "total_updates": self.total,
+            "best_epoch": self.best["epoch"] or None,
+            "validation_ncc": self.best["score"] if self.best["epoch"] else None,
+            "seconds": self._spent()["run"],
+            "seconds_left": (self.total - updates) / speed if speed else None,
+            "failed": failed,
+        }
+        write_progress(self.file.folder, progress)
+
+
+def _total_updates(settings: TrainSettings) -> int:
+    counted = settings.epochs * settings.updates_per_epoch
+    if settings.epoch_counts == "updates":
+        return counted
+    return total_updates(
+        counted,
+        settings.critic_updates,
+        settings.initial_critic_updates,
+        settings.initial_generator_updates,
+    )
+
+
+def build_trainer(
+    data: PackedDataset,
+    shape: tuple[int, ...],
+    architecture: dict[str, Any],
+    settings: TrainSettings,
+    place: torch.device,
+) -> Trainer:
+    """Networks, optimisers and batches of a new run, on their device."""
+    streams = _streams(settings.seed)
+    x1, x0 = _batches(data, shape, settings, streams, place)
+    # Weights come from the run's own seed and leave the global random state as it is.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(streams.weights)
+        generator = Generator(**architecture)
+        critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
+    if place.type == "cpu":  # saves a quarter of the time there
+        layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]
+        generator, critic = (network.to(memory_format=layout) for network in (generator, critic))
+    return Trainer(generator.to(place), critic.to(place), x1, x0, settings, streams.alpha)
 
 
 def _check(data: PackedDataset) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from pipeline.score.uncertainty import mean_interval, wilcoxon_p
 COMPARED = "defi-gan"  # the method that the others are compared with
 METHODS = {"true deformation": "true deformation", "va-gan": "VA-GAN", "defi-gan": "DeFI-GAN"}
 DECIMALS = 6  # the same to the last digit on every run
-TITLES = {"adni": "ADNI", "copd": "COPD"}
+TITLES = {"adni": "ADNI", "copd": "COPD", "toy": "toy squares"}
 
 
 def make_table(
@@ -33,28 +33,30 @@ def make_table(
     scores
         Tables of `score_model` and `score_truth`.
     destination_csv
-        A row a data set and method: dataset, data (``demo`` or ``real``), method, seeds, pairs,
-        subjects, ncc_mean, ncc_sd (unbiased, over seeds, of the subject-averaged NCC; empty for
-        the true deformation and for one seed), paper_mean, paper_sd; ncc_low and ncc_high, the
+        A row a data set and method: dataset, data (``demo``, ``toy`` or ``real``), method, seeds,
+        pairs, subjects, ncc_mean, ncc_sd (unbiased, over seeds, of the subject-averaged NCC; empty
+        for the true deformation and for one seed), paper_mean, paper_sd; ncc_low and ncc_high, the
         95 % bootstrap interval over subjects; and the comparison DeFI-GAN minus this method, paired
         within subjects: gain (mean), gain_low, gain_high (95 % bootstrap interval) and gain_p
         (Wilcoxon's signed-rank test, two-sided).
     destination_md
         Data sets as rows, methods as columns.
     datasets
-        By name and in the wanted order: ``demo`` (bool) and ``published``, the paper's mean and
-        standard deviation by method or None; never shown beside a demonstration.
+        By name and in the wanted order: ``data`` (``demo``, ``toy`` or ``real``) and ``published``,
+        the authors' mean and standard deviation (None for a single model) by method or None;
+        never shown beside a demonstration.
     """
     frame = pd.concat([pd.read_parquet(path) for path in scores], ignore_index=True)
     if "field" in frame:
         frame = frame[frame["field"].isna() | (frame["field"] == "total")]
     rows = []
     for name, dataset in datasets.items():
-        published = {} if dataset["demo"] else dataset["published"] or {}
+        kind = dataset["data"]
+        published = {} if kind == "demo" else dataset["published"] or {}
         by_method = dict(list(frame[frame["dataset"] == name].groupby("method")))
         subjects = {method: _by_subject(scores) for method, scores in by_method.items()}
         for method in filter(by_method.__contains__, METHODS):
-            row = {"dataset": name, "data": "demo" if dataset["demo"] else "real"}
+            row = {"dataset": name, "data": kind}
             row |= _summary(by_method[method], method, published.get(method, (None, None)))
             row |= _uncertainty(subjects, method)
             rows.append(row)

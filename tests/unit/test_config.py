@@ -54,6 +54,25 @@ def test_lists_of_volumes_are_checked(config, tmp_path):
 def test_shipped_configurations_are_right(config, paper):
     check_config(config)
     check_config(paper)
+    for name in ("toy", "toy-small"):
+        check_config(yaml.safe_load((ROOT / f"config/{name}.yaml").read_text()))
+
+
+def test_original_vagan_of_the_paper_is_a_choice(paper):
+    """The lines that config/paper.yaml gives in a comment."""
+    text = (ROOT / "config/paper.yaml").read_text()
+    comment = text.partition("instead of the plain one: replace by\n")[2].partition("va-gan:")[0]
+    choice = yaml.safe_load(comment.replace("#  ", "   "))
+    assert len(choice) == 7
+    training = paper["datasets"]["adni"]["training"]
+    training["methods"]["va-gan"] |= choice
+    check_config(paper)
+    settings = training_settings(paper, "adni", "va-gan", 0)
+    assert settings["batch_size"] * settings["accumulated_batches"] == 12
+    assert settings["epochs"] * settings["updates_per_epoch"] == 1500
+    training["methods"]["defi-gan"]["variant"] = "original"
+    with pytest.raises(InputError, match="defi-gan.variant: expected one of plain"):
+        check_config(paper)
 
 
 LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"

@@ -82,6 +82,19 @@ def test_each_stage_has_a_target(archive, target, rules):
     assert "make_table" not in plan
 
 
+def test_toy_data_go_the_same_way(tmp_path):
+    plan = planned_jobs(tmp_path, "--configfile", ROOT / "config/toy-small.yaml")
+    assert plan == {
+        "all": 1,
+        "make_toy": 1,
+        "train_model": 6,
+        "score_model": 6,
+        "make_table": 1,
+        "draw_overview": 1,
+        "total": 16,
+    }
+
+
 def test_unknown_key_stops_the_run(tmp_path):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["datasets"]["copd"]["chest"]["resise"] = 72

@@ -34,12 +34,14 @@ def one_of(names):
     return "|".join(names) or "(?!)"
 
 
-DEMOS = [name for name, d in DATASETS.items() if d["demo"] is not None]
+DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
+COHORTS = [*of_modality("brain"), *of_modality("chest")]
 WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
 KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
+TOY = one_of(of_modality("toy"))
 
 
 wildcard_constraints:
@@ -62,6 +64,10 @@ def as_json(settings):
 
 def demo_settings(name):
     return as_json({k: v for k, v in DATASETS[name]["demo"].items() if k != "truth"})
+
+
+def toy_settings(wildcards):
+    return as_json(DATASETS[wildcards.dataset]["squares"])
 
 
 def brain_settings(key):
@@ -99,10 +105,16 @@ def resize_option(wildcards):
     return f"--resize {chest['resize']}" if chest else ""
 
 
+def kind_of_data(name):
+    if DATASETS[name]["source"] == "toy":
+        return "toy"
+    return "demo" if name in DEMOS else "real"
+
+
 def table_settings():
     return as_json(
         {
-            name: {"demo": name in DEMOS, "published": d["published"]}
+            name: {"data": kind_of_data(name), "published": d["published"]}
             for name, d in DATASETS.items()
         }
     )

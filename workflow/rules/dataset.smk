@@ -53,6 +53,29 @@ rule pack_films:
         " --shards {params.shards} --exclusions {output.exclusions:q} --log {log:q}"
 
 
+rule make_toy:
+    output:
+        packed=directory("results/{dataset}/packed"),
+        exclusions="results/{dataset}/exclusions.csv",
+    log:
+        "logs/{dataset}/make_toy.log",
+    benchmark:
+        "benchmarks/{dataset}/make_toy.tsv"
+    wildcard_constraints:
+        dataset=TOY,
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        version=1,
+        settings=toy_settings,
+    shell:
+        "python -m pipeline make-toy {output.packed:q} --exclusions {output.exclusions:q}"
+        " --settings {params.settings:q} --log {log:q}"
+
+
 rule pack_datasets:
     input:
         expand("results/{dataset}/packed", dataset=DATASETS),

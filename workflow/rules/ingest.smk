@@ -28,4 +28,4 @@ checkpoint ingest:
 
 rule ingest_all:
     input:
-        expand("results/{dataset}/ingest/manifest.parquet", dataset=DATASETS),
+        expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),

@@ -89,3 +89,20 @@ def test_weights_of_another_network_are_refused(golden):
     _, _, weights = golden("generator_3d_residual")
     with pytest.raises(InputError, match="do not fit"):
         load_reference_weights(build(3, "defi-gan"), weights)
+
+
+def test_original_vagan_has_narrow_upsampling_and_a_bounded_output():
+    generator = Generator(
+        dimensions=3, method="va-gan", base_filters=4, poolings=3, variant="original"
+    )
+    for level in (1, 2, 3):
+        upsampling = generator.get_submodule(f"up{level}")[0][1]
+        assert upsampling.out_channels == 4
+    x1 = 2 * torch.rand(2, 1, 16, 16, 16) - 1
+    torch.nn.init.constant_(generator.conv7[1][1].bias, 3.0)
+    xhat0, change = generator(x1)
+    assert xhat0.abs().max() <= 1
+    assert xhat0.mean() > 0.9
+    torch.testing.assert_close(change, xhat0 - x1)
+    with pytest.raises(InputError, match="only plain"):
+        Generator(dimensions=3, method="defi-gan", base_filters=4, poolings=3, variant="original")
