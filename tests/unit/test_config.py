@@ -71,7 +71,7 @@ def test_original_vagan_of_the_paper_is_a_choice(paper):
     assert settings["batch_size"] * settings["accumulated_batches"] == 12
     assert settings["epochs"] * settings["updates_per_epoch"] == 1500
     training["methods"]["defi-gan"]["variant"] = "original"
-    with pytest.raises(InputError, match="defi-gan.variant: expected one of plain"):
+    with pytest.raises(InputError, match=r"defi-gan\.variant: expected one of plain"):
         check_config(paper)
 
 
