@@ -208,6 +208,10 @@ def _explain(args: argparse.Namespace) -> None:
     print(f"The explanation lies in {args.destination}.")
 
 
+def _wait_for_jobs(args: argparse.Namespace) -> None:
+    _load("pipeline.slurm:wait_for_jobs")(args.folder)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=1, help="processor threads to use")
@@ -362,6 +366,8 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--config", type=Path, default=Path("config.yaml"), help="configuration of its training"
     )
+    sub = stage("wait-for-jobs", _wait_for_jobs, "wait for the Slurm jobs of a killed Snakemake")
+    sub.add_argument("folder", type=Path, nargs="?", default=Path(), help="of the workflow")
     return parser
 
 

@@ -8,14 +8,20 @@ ROOT = Path(__file__).parents[2]
 
 
 def run_snakemake(
-    folder: Path, *arguments: object, cores: int = 1, check: bool = True
+    folder: Path, *arguments: object, cores: int | None = 1, check: bool = True
 ) -> subprocess.CompletedProcess:
-    """Run snakemake in `folder`; the configuration is the default one unless an argument says."""
+    """Run snakemake in `folder`; the configuration is the default one unless an argument says.
+
+    Without `cores`, as a profile of a cluster wants it.
+    """
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
     if "--configfile" not in arguments:
         command += ["--configfile", ROOT / "config.yaml"]
+    if cores is not None:
+        command += ["--cores", cores]
     done = subprocess.run(
-        [*map(str, command), "--cores", str(cores), *map(str, arguments)],
+        [*map(str, command), *map(str, arguments)],
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,

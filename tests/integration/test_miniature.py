@@ -1,6 +1,7 @@
 """The whole graph, for real, at a very small size.
 
-One run is shared by all tests here; what they run again they run in its folder, in their order.
+One run is shared by all tests here; what they run again they run in its folder, in their order. It
+goes through a real Slurm where one is installed; what is run again runs without.
 """
 
 import json
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.slurm import job_details, missing_programs, write_quick_profile
 from helpers.workflow import planned_jobs, run_snakemake
 
 from pipeline.dataset import PackedDataset
@@ -25,10 +27,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, request):
     """Folder in which the miniature has run from the raw studies to the table."""
     folder = tmp_path_factory.mktemp("study")
-    run_snakemake(folder, *CONFIG, cores=2)
+    if missing_programs():
+        run_snakemake(folder, *CONFIG, cores=2)
+    else:
+        request.getfixturevalue("slurm")
+        profile = write_quick_profile(tmp_path_factory.mktemp("profile"))
+        run_snakemake(folder, *CONFIG, "--workflow-profile", profile, cores=None)
     return folder
 
 
@@ -161,6 +168,20 @@ def test_new_scan_is_explained_as_in_the_study(study, tmp_path):
     said = json.loads((tmp_path / "out/explanation.json").read_text())
     scale = next(step["scale"] for step in said["preparation"] if step["stage"] == "template")
     assert np.linalg.norm(field, axis=-1).max() == pytest.approx(largest * scale, rel=1e-3)
+
+
+def test_cluster_ran_one_job_a_volume_and_gave_each_training_a_gpu(study):
+    if missing_programs():
+        pytest.skip("ran without Slurm: the packages slurm-wlm and munge are not installed")
+    logs = study / ".snakemake/slurm_logs"
+    manifest = pd.read_parquet(study / "results/adni/ingest/manifest.parquet")
+    volumes = [log.stem for path in logs.glob("group_volume_*") for log in path.rglob("*.log")]
+    assert len(volumes) == len(manifest)
+    models = [log.stem for log in (logs / "rule_train_model").rglob("*.log")]
+    assert len(models) == 8
+    for job in models:
+        assert re.search(r"Partition=gpu", job_details(job))
+        assert re.search(r"TRES=.*gres/gpu=1", job_details(job))
 
 
 def test_second_run_does_nothing(study):
