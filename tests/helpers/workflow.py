@@ -1,6 +1,7 @@
 """Running the workflow as a user does, in a folder of the test's own."""
 
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -35,7 +36,27 @@ def run_snakemake(
 def planned_jobs(folder: Path, *arguments: object) -> dict[str, int]:
     """Jobs by rule that a run with these arguments would have."""
     done = run_snakemake(folder, "--quiet", "rules", "--dry-run", *arguments)
-    lines = (done.stdout + done.stderr).splitlines()
+    return _job_stats(done.stdout + done.stderr)
+
+
+def jobs_of_command(folder: Path, command: str, *arguments: object) -> dict[str, int]:
+    """Jobs by rule that a user's command, a line for the shell, would have."""
+    options = ["--snakefile", ROOT / "Snakefile", "--cores", "1", "--dry-run", "--quiet", "rules"]
+    line = f"{command} {shlex.join(map(str, [*options, *arguments]))}"
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return _job_stats(done.stdout + done.stderr)
+
+
+def _job_stats(said: str) -> dict[str, int]:
+    lines = said.splitlines()
     if "Job stats:" not in lines:
         return {}
     table = {}

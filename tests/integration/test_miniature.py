@@ -6,6 +6,7 @@ goes through a real Slurm where one is installed; what is run again runs without
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -13,8 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.new_visit import add_visit
+from helpers.rerun_table import rerun_rows, rules_of_stages
 from helpers.slurm import job_details, missing_programs, write_quick_profile
-from helpers.workflow import planned_jobs, run_snakemake
+from helpers.workflow import jobs_of_command, planned_jobs, run_snakemake
 
 from pipeline.dataset import PackedDataset
 from pipeline.explain import explain_file, read_settings
@@ -22,6 +25,7 @@ from pipeline.sidecar import read_sidecar
 
 HERE = Path(__file__).parent
 CONFIG = ("--configfile", HERE / "miniature.yaml")
+SUBJECT = "002S1000"  # of README's commands: its archive calls it 002_S_1000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -188,13 +192,71 @@ def test_second_run_does_nothing(study):
     assert planned_jobs(study, *CONFIG) == {}
 
 
-def test_one_stage_can_be_run_again(study):
-    plan = planned_jobs(study, "--forcerun", "strip_skull_bet", *CONFIG)
-    volumes = plan["strip_skull_bet"]
-    assert volumes == plan["resample_grid"] >= 6
-    assert plan["pack_volumes"] == 1
-    assert plan["train_model"] == 4
-    assert not {"strip_skull_robex", "pack_films", "prepare_films"} & set(plan)
+def counts_of_scopes(study):
+    """How many jobs of a rule each scope of README's table stands for."""
+    manifest = pd.read_parquet(study / "results/adni/ingest/manifest.parquet")
+    pairs = pd.read_parquet(study / "results/adni/ingest/pairs.parquet")
+    return {
+        "all volumes": len(manifest),
+        "the subject's volumes": (manifest["subject"] == SUBJECT).sum(),
+        "the new volume": 1,
+        "all pairs of volumes": len(pairs),
+        "its pairs": 1,
+        "all film shards": len(list((study / "results/copd/film").glob("*.npz"))),
+        "all shards of film pairs": len(list((study / "results/copd/pairs").glob("*.npz"))),
+        "the data set": 1,
+        "its models": 4,
+        "that model": 1,
+    }
+
+
+def check_reruns(study, what, config):
+    """The jobs of README's very command are those that its table tells."""
+    row = rerun_rows()[what]
+    stages = rules_of_stages()
+    road = {
+        rule
+        for stage in list(stages)[: list(stages).index("training") + 1]
+        for rule in stages[stage]
+    }
+    plan = jobs_of_command(study, row.command, "--configfile", config)
+    counts = counts_of_scopes(study)
+    expected = {rule: counts[scope] for rule, scope in row.reruns.items()}
+    assert {rule: count for rule, count in plan.items() if rule in road} == expected
+    assert plan["score_model"] == plan["train_model"]
+    assert plan["make_table"] == 1
+
+
+@pytest.mark.parametrize(
+    "what", ["one stage", "one subject", "one data set", "one method and seed"]
+)
+def test_command_reruns_what_the_readme_says(study, what):
+    check_reruns(study, what, HERE / "miniature.yaml")
+
+
+def test_changed_setting_reruns_what_the_readme_says(study, tmp_path):
+    config = yaml.safe_load((HERE / "miniature.yaml").read_text())
+    config["datasets"]["adni"]["brain"]["bet_fraction"] = 0.3
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(config))
+    what = "after a setting was changed, here `bet_fraction`"
+    check_reruns(study, what, tmp_path / "changed.yaml")
+
+
+def test_new_volume_reruns_what_the_readme_says(study, tmp_path):
+    """The demonstration's archive taken for one's own, to which a visit of a pair is added."""
+    config = yaml.safe_load((HERE / "miniature.yaml").read_text())
+    config["datasets"]["adni"]["demo"] = None
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    archive = config["datasets"]["adni"]["archive"]
+    images, tables = study / archive["images"], study / archive["tables"]
+    shutil.copytree(tables, tmp_path / "tables")
+    added = add_visit(images, tables, "002_S_1000")
+    try:
+        what = "after a volume arrived in an archive of your own"
+        check_reruns(study, what, tmp_path / "own.yaml")
+    finally:
+        shutil.rmtree(added)
+        shutil.copytree(tmp_path / "tables", tables, dirs_exist_ok=True)
 
 
 def test_another_lambda_retrains_that_method_alone(study, tmp_path):
