@@ -40,3 +40,4 @@ rule all:
         "results/overview.png",
         TRUTH_TABLE,
         expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
+        figures(),

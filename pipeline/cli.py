@@ -192,6 +192,13 @@ def _table(args: argparse.Namespace) -> None:
     make_table(args.scores, args.csv, args.md, args.datasets)
 
 
+def _figures(args: argparse.Namespace) -> None:
+    draw_pair = _load("pipeline.figures.pairs:draw_pair")
+    generators = dict(zip(args.methods, args.generators, strict=True))
+    paths = (args.results, args.dataset, args.case, generators, args.scores)
+    draw_pair(*paths, args.settings, args.prefix)
+
+
 def _overview(args: argparse.Namespace) -> None:
     draw_overview = _load("pipeline.figures.overview:draw_overview")
     files = iter(args.files)
@@ -352,6 +359,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     settings(sub, "--datasets")
+    sub = stage("figures", _figures, "draw the explanations of a test pair", "results")
+    sub.add_argument("dataset")
+    sub.add_argument("case", help="best, median, worst or sub-SUBJECT")
+    sub.add_argument("prefix", type=Path, help="of the files written")
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--scores", type=Path, required=True, help="by which pairs are ranked")
+    settings(sub)
     sub = stage("overview", _overview, "draw explanations of the median test pairs", "destination")
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")

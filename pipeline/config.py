@@ -126,6 +126,13 @@ def check_config(config: dict[str, Any]) -> None:
             if not Path(path).exists()
         ]
         mistakes += [
+            f"datasets.{name}.figures.details.{part}.box: expected left, top, right, bottom with "
+            f"left before right and top above bottom, found {detail['box']}"
+            for name, dataset in config["datasets"].items()
+            for part, detail in dataset.get("figures", {}).get("details", {}).items()
+            if not (detail["box"][0] < detail["box"][2] and detail["box"][1] < detail["box"][3])
+        ]
+        mistakes += [
             f"datasets.{name}.published: a demonstration has no published figures"
             for name, dataset in config["datasets"].items()
             if dataset.get("demo") is not None and dataset.get("published") is not None

@@ -7,6 +7,7 @@ wildcards of Snakemake, so that the rules use the same functions as the code.
 from pathlib import Path
 
 BRAIN_STAGES = ("orient", "crop", "bias", "template", "robex", "bet", "grid")
+FIGURES = ("explanation", "deformation", "details")
 
 
 def volume(dataset: str, stage: str, subject: str, session: str) -> str:
@@ -30,3 +31,8 @@ def pair(dataset: str, subject: str, followup: str, baseline: str, suffix: str) 
 def true_field(folder: str | Path, subject: str, session: str, kind: str) -> Path:
     """Displacement field that the demonstration applied: `kind` is ``total`` or ``disease``."""
     return Path(folder) / f"sub-{subject}" / f"ses-{session}_{kind}.nii.gz"
+
+
+def figure(dataset: str, case: str, name: str, suffix: str) -> str:
+    """Picture `name` of `FIGURES`, png or svg; `case`: best, median, worst or sub-{subject}."""
+    return f"figures/{dataset}/{case}_{name}.{suffix}"

@@ -147,6 +147,22 @@ def parse_day(text: str) -> date | None:
         return None
 
 
+def pixel_mm(path: Path, resize: int) -> float | None:
+    """Size in mm, at the detector, of a pixel of the prepared film (`pipeline.chest.prepare`).
+
+    None for a PNG and for a film whose header does not tell, or whose pixels are not square.
+    """
+    if film_format(path) == "png":
+        return None
+    tags = ["ImagerPixelSpacing", "PixelSpacing", "Rows", "Columns"]
+    with _quiet_pydicom():
+        header = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
+    if not spacing or len(spacing) != 2 or spacing[0] != spacing[1]:
+        return None
+    return float(spacing[0]) * min(header.Rows, header.Columns) / resize
+
+
 def read_film(path: Path) -> np.ndarray:
     """Read a film, dense tissue bright.
 

@@ -2,39 +2,23 @@
 
 from pathlib import Path
 
-import matplotlib
-import numpy as np
-
-from pipeline.figures.overview import show_difference, show_field
-from pipeline.figures.planes import PLANES
+from pipeline.figures.panels import (
+    ARROWS,
+    COLOURS,
+    DPI,
+    FILM,
+    arrows_in,
+    cut,
+    label_sides,
+    planes_of,
+    plt,
+    show_difference,
+    show_field,
+    show_image,
+)
 from pipeline.files import atomic_path
 from pipeline.method.explain import ImageExplanation
 from pipeline.score.table import METHODS
-
-matplotlib.use("agg")
-from matplotlib import pyplot as plt
-
-DPI = 300
-MAGNIFIED = {2: 1, 3: 5}  # length of the arrows for films and volumes, as in the authors' figures
-
-
-def _rows(explanation: ImageExplanation) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Name and pictures of each row: one for a film, one a plane for a volume."""
-    image, modified, phi = explanation.image, explanation.modified, explanation.displacement
-    if image.ndim == 2:
-        pictures = {"image": image, "modified": modified}
-        return [("", pictures if phi is None else pictures | {"right": phi[0], "down": phi[1]})]
-    rows = []
-    for plane in PLANES:
-        level = image.shape[plane.across] // 2
-        pictures = {
-            "image": plane.picture(image, level),
-            "modified": plane.picture(modified, level),
-        }
-        if phi is not None:
-            pictures["right"], pictures["down"] = plane.arrows(phi, level)
-        rows.append((f"{plane.name} {level}", pictures))
-    return rows
 
 
 def draw_explanation(
@@ -45,7 +29,7 @@ def draw_explanation(
     Parameters
     ----------
     explanation
-        Of a film, or of a volume (RAS), which is shown in the middle plane of each axis.
+        Of a film, or of a volume (RAS), which is shown in three planes.
     method
         Named in the figure.
     notice
@@ -53,26 +37,27 @@ def draw_explanation(
     destination
         Figure written; its suffix tells the format (``.png`` at 300 dpi, or ``.svg``).
     """
-    rows = _rows(explanation)
+    image, modified, phi = explanation.image, explanation.modified, explanation.displacement
+    planes, colours = planes_of(image), COLOURS["paper"]
     titles = ["image", f"modified ({METHODS[method]})", "difference"]
-    magnified = MAGNIFIED[explanation.image.ndim]
-    titles += [] if explanation.displacement is None else [f"displacement field (x{magnified})"]
+    magnified = ARROWS[image.ndim]
+    titles += [] if phi is None else [f"displacement field (x{magnified})"]
     figure, grid = plt.subplots(
-        len(rows),
+        len(planes),
         len(titles),
-        figsize=(2.4 * len(titles), 2.4 * len(rows) + 0.7),
+        figsize=(2.4 * len(titles), 2.4 * len(planes) + 0.7),
         squeeze=False,
         layout="constrained",
     )
-    for axes, (name, pictures) in zip(grid, rows, strict=True):
-        image, modified = pictures["image"], pictures["modified"]
-        for panel, picture in zip(axes, (image, modified), strict=False):
-            panel.imshow(picture, cmap="gray", vmin=-1, vmax=1)
-        show_difference(axes[2], image, modified - image)
-        if "right" in pictures:
-            right, down = (magnified * pictures[name] for name in ("right", "down"))
-            show_field(axes[3], image, right, down)
-        axes[0].set_ylabel(name)
+    for axes, plane in zip(grid, planes, strict=True):
+        picture = cut(image, plane)
+        show_image(axes[0], picture)
+        show_image(axes[1], cut(modified, plane))
+        show_difference(axes[2], picture, cut(modified - image, plane), colours)
+        if phi is not None:
+            show_field(axes[3], picture, *arrows_in(phi, plane), colours, scale=magnified)
+        label_sides(axes[0], plane)
+        axes[0].set_ylabel("" if plane == FILM else plane)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)
     for axes in grid.flat:

@@ -5,58 +5,23 @@ Shown is, for each data set, the test pair of median score, so that nothing is p
 
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 
 from pipeline.dataset import PackedDataset
+from pipeline.figures.pairs import select_pair
+from pipeline.figures.panels import (
+    COLOURS,
+    FILM,
+    arrows_in,
+    cut,
+    plt,
+    show_difference,
+    show_field,
+    show_image,
+)
 from pipeline.files import atomic_path
 from pipeline.method.explain import explain_images, load_generator
-
-matplotlib.use("agg")
-from matplotlib import pyplot as plt
-
-DIFFERENCE_RANGE = 0.4  # colours of the differences, as in the authors' figures
-QUIVER_STEP = 4  # voxels from arrow to arrow, likewise
-
-
-def _slice(volume: np.ndarray, level: int) -> np.ndarray:
-    """An axial slice of a volume (x, y, z) as a picture, front of the head up; a film as it is."""
-    return volume if volume.ndim == 2 else volume[:, :, level].T[::-1]
-
-
-def _arrows(field: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-    """Displacements rightwards and downwards in the picture, voxels, from phi (d, *spatial)."""
-    if len(field) == 2:
-        return field[0], field[1]
-    # Channel 0 runs along z, 1 along y and 2 along x; the picture shows y upwards.
-    return _slice(field[2], level), -_slice(field[1], level)
-
-
-def show_difference(axes: plt.Axes, image: np.ndarray, difference: np.ndarray) -> None:
-    """Show a difference over its image: pink brighter, green darker."""
-    axes.imshow(image, cmap="gray", vmin=-1, vmax=1)
-    opacity = np.clip(np.abs(4 * difference), 0, 1)
-    axes.imshow(
-        difference, cmap="PiYG_r", vmin=-DIFFERENCE_RANGE, vmax=DIFFERENCE_RANGE, alpha=opacity
-    )
-
-
-def show_field(axes: plt.Axes, image: np.ndarray, right: np.ndarray, down: np.ndarray) -> None:
-    """Show a displacement field, in pixels rightwards and downwards, over its image."""
-    axes.imshow(image, cmap="gray", vmin=-1, vmax=1)
-    rows, columns = (np.arange(QUIVER_STEP // 2, size, QUIVER_STEP) for size in image.shape)
-    u, v = (part[np.ix_(rows, columns)] for part in (right, down))
-    # xhat0(p) = x1(p + phi): what is at p came from p + phi. Arrows run from there to p.
-    axes.quiver(
-        *(columns + u, rows[:, None] + v, -u, -v, np.hypot(u, v)),
-        angles="xy",
-        scale_units="xy",
-        scale=1,
-        cmap="viridis",
-        width=0.006,
-    )
-    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
 
 
 def draw_overview(
@@ -85,25 +50,19 @@ def draw_overview(
     )
     for row, (name, (packed, generator, scores)) in zip(grid, datasets.items(), strict=True):
         data = PackedDataset.open(packed)
-        ranked = pd.read_parquet(scores).sort_values("ncc", ignore_index=True)
-        pair = ranked.iloc[len(ranked) // 2]
-        index = data.pairs_index
-        chosen = (
-            index[["subject", "followup", "baseline"]] == pair[["subject", "followup", "baseline"]]
-        )
-        at = int(index.loc[chosen.all(axis=1), "row"].item())
+        pair, _ = select_pair(pd.read_parquet(scores), "median")
+        index = data.pairs_index.set_index(["subject", "followup", "baseline"])
+        at = int(index.loc[tuple(pair[index.index.names]), "row"])
         image, mask = np.array(data.pairs_image[at]), data.pairs_mask[at]
         xhat0, change = explain_images(load_generator(generator), image[None])
-        level = image.shape[-1] // 2
-        observed = _slice(data.pairs_difference[at], level)
-        predicted = _slice(np.where(mask, xhat0[0] - image, 0), level)
-        right, down = _arrows(change[0], level)
-        image, modified = _slice(image, level), _slice(xhat0[0], level)
-        for axes, picture in zip(row[:2], (image, modified), strict=True):
-            axes.imshow(picture, cmap="gray", vmin=-1, vmax=1)
-        show_field(row[2], image, right, down)
-        show_difference(row[3], image, predicted)
-        show_difference(row[4], image, observed)
+        plane = FILM if image.ndim == 2 else "axial"
+        picture, colours = cut(image, plane), COLOURS["paper"]
+        show_image(row[0], picture)
+        show_image(row[1], cut(xhat0[0], plane))
+        show_field(row[2], picture, *arrows_in(change[0], plane), colours)
+        predicted = np.where(mask, xhat0[0] - image, 0)
+        for axes, difference in zip(row[3:], (predicted, data.pairs_difference[at]), strict=True):
+            show_difference(axes, picture, cut(difference, plane), colours)
         title = f"{name} (simulated)" if name in demos else name
         row[0].set_ylabel(f"{title}\nNCC {pair['ncc']:.2f}")
     for axes, title in zip(grid[0], titles, strict=True):

@@ -92,6 +92,16 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
         ("seeds", None, "missing key 'seeds': expected array"),
         (LAMBDA, "ten", f"{LAMBDA}: expected number, at least 0, found 'ten'"),
         (LAMBDA, -1, f"{LAMBDA}: expected number, at least 0, found -1"),
+        (
+            "datasets.adni.figures.details.ventricles.plane",
+            None,
+            "datasets.adni.figures.details.ventricles: missing key 'plane'",
+        ),
+        (
+            "datasets.copd.figures.details.trachea.box",
+            [0.5, 0, 0.5, 1],
+            "datasets.copd.figures.details.trachea.box: expected left, top, right, bottom",
+        ),
         ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
         ("seeds", [1, 1], "seeds: expected array"),
         ("datasets.adni.source", "oasis", "datasets.adni.source: expected one of adni, copd"),

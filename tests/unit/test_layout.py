@@ -13,3 +13,4 @@ def test_paths_are_bids_like():
     assert layout.true_field("truth", "a", "m12", "total") == Path(
         "truth/sub-a/ses-m12_total.nii.gz"
     )
+    assert layout.figure("copd", "best", "details", "svg") == "figures/copd/best_details.svg"

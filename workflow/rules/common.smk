@@ -37,6 +37,7 @@ def one_of(names):
 DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
 COHORTS = [*of_modality("brain"), *of_modality("chest")]
 WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
+DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
 KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 BRAIN = one_of(of_modality("brain"))
@@ -53,6 +54,7 @@ wildcard_constraints:
     shard=r"\d+",
     method="va-gan|defi-gan",
     seed=r"\d+",
+    case="best|median|worst|sub-[A-Za-z0-9]+",
 
 
 # ---- settings ----
@@ -120,6 +122,16 @@ def table_settings():
     )
 
 
+def figure_settings(wildcards):
+    dataset = DATASETS[wildcards.dataset]
+    kept = {key: dataset["figures"][key] for key in ("colours", "details")}
+    if wildcards.dataset in of_modality("brain"):
+        kept["voxel_mm"] = dataset["brain"]["voxel_mm"]
+    else:
+        kept["resize"] = dataset["chest"]["resize"]
+    return as_json({**kept, "demo": wildcards.dataset in DEMOS})
+
+
 # ---- paths, with the wildcards of the rules ----
 
 
@@ -166,3 +178,27 @@ def fields_of_seeds(wildcards):
     """The generators of DeFI-GAN of a data set, one a seed."""
     pattern = model("generator.safetensors")
     return expand(pattern, dataset=wildcards.dataset, method="defi-gan", seed=SEEDS)
+
+
+def methods_of(wildcards):
+    return list(DATASETS[wildcards.dataset]["training"]["methods"])
+
+
+def figure(name, suffix):
+    return f"results/{layout.figure('{dataset}', '{case}', name, suffix)}"
+
+
+def figures():
+    """Every picture of `draw_figures`."""
+    return [
+        figure(name, suffix).format(dataset=dataset, case=case)
+        for dataset in DRAWN
+        for case in figure_cases(dataset)
+        for name in layout.FIGURES
+        for suffix in ("png", "svg")
+    ]
+
+
+def figure_cases(dataset):
+    subjects = DATASETS[dataset]["figures"]["subjects"]
+    return [f"sub-{s}" for s in subjects] if subjects else ["best", "median", "worst"]

@@ -26,3 +26,45 @@ rule draw_overview:
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"
         " --demos {params.demos} --log {log:q}"
+
+
+rule draw_figures:
+    input:
+        packed="results/{dataset}/packed",
+        manifest="results/{dataset}/ingest/manifest.parquet",
+        generators=shown_models,
+        scores=f"results/{{dataset}}/models/defi-gan/seed-{SEEDS[0]}/scores.parquet",
+    output:
+        report(
+            [figure(name, "png") for name in layout.FIGURES],
+            caption="../report/figures.rst",
+            category="Figures",
+            subcategory="{dataset}",
+            labels={"pair": "{case}"},
+        ),
+        [figure(name, "svg") for name in layout.FIGURES],
+    log:
+        "logs/{dataset}/figures/{case}.log",
+    benchmark:
+        "benchmarks/{dataset}/figures/{case}.tsv"
+    wildcard_constraints:
+        dataset=one_of(DRAWN),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=3000,
+        runtime=20,
+    params:
+        version=1,
+        settings=figure_settings,
+        methods=methods_of,
+        prefix=lambda wildcards: f"results/figures/{wildcards.dataset}/{wildcards.case}",
+    shell:
+        "python -m pipeline figures results {wildcards.dataset} {wildcards.case} {params.prefix:q}"
+        " --generators {input.generators:q} --methods {params.methods} --scores {input.scores:q}"
+        " --settings {params.settings:q} --log {log:q}"
+
+
+rule draw_all_figures:
+    input:
+        figures(),

@@ -166,3 +166,21 @@ def overview_files(wildcards):
         for name in WITH_FIELDS
         for pattern in patterns
     ]
+
+
+def shown_models(wildcards):
+    """The first model of each method, for a test pair that there is."""
+    pairs = cohort(wildcards.dataset).pairs
+    known = sorted(set(pairs.loc[pairs["split"] == "test", "subject"]))
+    subject = wildcards.case.removeprefix("sub-")
+    if wildcards.case.startswith("sub-") and subject not in known:
+        raise WorkflowError(
+            f"datasets.{wildcards.dataset}.figures.subjects: {subject} has no test pair; "
+            f"subjects with one: {', '.join(known)}"
+        )
+    return expand(
+        model("generator.safetensors"),
+        dataset=wildcards.dataset,
+        method=methods_of(wildcards),
+        seed=SEEDS[0],
+    )
