@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.dataset import PackedDataset
 from pipeline.figures.pairs import select_pair
 from pipeline.figures.panels import (
+    ARROWS,
     COLOURS,
     FILM,
     arrows_in,
@@ -59,7 +60,9 @@ def draw_overview(
         picture, colours = cut(image, plane), COLOURS["paper"]
         show_image(row[0], picture)
         show_image(row[1], cut(xhat0[0], plane))
-        show_field(row[2], picture, *arrows_in(change[0], plane), colours)
+        length = ARROWS[image.ndim]
+        show_field(row[2], picture, *arrows_in(change[0], plane), colours, scale=length)
+        row[2].set_xlabel(f"arrows x{length}", fontsize=8)
         predicted = np.where(mask, xhat0[0] - image, 0)
         for axes, difference in zip(row[3:], (predicted, data.pairs_difference[at]), strict=True):
             show_difference(axes, picture, cut(difference, plane), colours)
