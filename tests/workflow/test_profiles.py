@@ -1,6 +1,7 @@
 """The profiles of clusters: complete, commented, and able to plan the whole graph."""
 
 import re
+import shutil
 
 import pytest
 import yaml
@@ -78,6 +79,8 @@ def test_whole_graph_of_the_paper_is_planned(tmp_path, name):
     adni = tmp_path / "data/adni"
     write_adni_archive(adni / "ADNI", adni / "tables", subjects=20, seed=1)
     write_copd_archive(tmp_path / "data/copd", single=12, paired=9)
+    (tmp_path / "config").mkdir()
+    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
     plan = planned_jobs(tmp_path, *PAPER, "--workflow-profile", ROOT / "profiles" / name)
     assert plan["train_model"] == 20
     assert plan["strip_skull_robex"] == plan["resample_grid"] > 5
