@@ -5,6 +5,7 @@ stage starts at once.
 """
 
 import argparse
+import errno
 import faulthandler
 import importlib
 import json
@@ -16,11 +17,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.brain.engines import EMBEDDED, TOOLS
 from pipeline.errors import InputError
 from pipeline.sidecar import run_image_stage
 
 log = logging.getLogger("pipeline")
 
+# Neither the input nor the code is wrong: the place where results go cannot take them.
+PLACE_ERRORS = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it readable and writable",
+}
 # Libraries read these when they start.
 THREAD_VARIABLES = (
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
@@ -39,7 +48,7 @@ IMAGE_STAGES = {
     "bet": "pipeline.brain.skull:strip_skull_bet",
     "grid": "pipeline.brain.grid:resample_to_grid",
 }
-NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log")
+NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")
 
 
 def _load(name: str) -> Callable[..., Any]:
@@ -51,7 +60,11 @@ def _image_stage(args: argparse.Namespace) -> None:
     settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
     function = _load(IMAGE_STAGES[args.stage])
     first = args.stage == "orient"
-    run_image_stage(args.stage, function, args.source, args.destination, settings, first=first)
+    run_image_stage(
+        *(args.stage, function, args.source, args.destination, settings),
+        first=first,
+        minutes=args.minutes,
+    )
 
 
 def _make_demo_adni(args: argparse.Namespace) -> None:
@@ -135,7 +148,9 @@ def _review(args: argparse.Namespace) -> None:
 
 def _pack_volumes(args: argparse.Namespace) -> None:
     pack_volumes = _load("pipeline.pack:pack_volumes")
-    pack_volumes(args.results, args.dataset, args.destination, args.exclusions, qc=args.qc)
+    files = (args.destination, args.exclusions, args.volumes)
+    mixed = args.mixed_engines
+    pack_volumes(args.results, args.dataset, *files, qc=args.qc, mixed_engines=mixed)
 
 
 def _pack_films(args: argparse.Namespace) -> None:
@@ -258,18 +273,23 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
     settings(sub)
 
-    volume = ("source", "destination")
-    stage("orient", _image_stage, "check a volume and turn it to RAS", *volume)
-    stage("crop", _image_stage, "crop the field of view to the head", *volume)
-    stage("bias", _image_stage, "correct the bias field (N4)", *volume)
-    sub = stage("template", _image_stage, "register to the template, 7 degrees of freedom", *volume)
+    def volume_stage(name: str, text: str) -> argparse.ArgumentParser:
+        sub = stage(name, _image_stage, text, "source", "destination")
+        sub.add_argument("--minutes", type=float, help="time limit of the job")
+        if name in TOOLS:
+            engines = (EMBEDDED, TOOLS[name])
+            sub.add_argument("--engine", choices=engines, default=EMBEDDED, help="what does it")
+        return sub
+
+    volume_stage("orient", "check a volume and turn it to the axes of the template")
+    volume_stage("crop", "crop the field of view to the head")
+    volume_stage("bias", "correct the bias field (N4)")
+    sub = volume_stage("template", "register to the template, 7 degrees of freedom")
     sub.add_argument("--template", help="NIfTI file in place of the packaged template")
-    stage("robex", _image_stage, "strip the skull (ROBEX)", *volume)
-    sub = stage("bet", _image_stage, "strip the skull again (BET-compatible)", *volume)
+    volume_stage("robex", "strip the skull (ROBEX)")
+    sub = volume_stage("bet", "strip the skull again (BET)")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
-    sub = stage(
-        "grid", _image_stage, "resample to the grid of the networks, scale to [-1, 1]", *volume
-    )
+    sub = volume_stage("grid", "resample to the grid of the networks, scale to [-1, 1]")
     sub.add_argument("--voxel-mm", type=float, required=True)
     sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))
 
@@ -316,6 +336,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("pack-volumes", _pack_volumes, "pack volumes and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--qc", type=Path, required=True, help="table of the quality control")
+    sub.add_argument("--volumes", type=Path, required=True, help="table of all volumes")
+    sub.add_argument("--mixed-engines", action="store_true", help="allow different engines")
     sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")
@@ -404,18 +426,25 @@ def _start_logging(path: Path | None) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one stage; ends the process with 2 for wrong input and 1 for an error of ours."""
+    """Run one stage; ends the process with 2 for wrong input and 1 for any other error."""
     args = _parser().parse_args(arguments)
     for variable in THREAD_VARIABLES:
         os.environ[variable] = str(args.threads)
-    _start_logging(args.log)
     # As at the end of a cluster's time limit: leave by the way that clears up what is half-written.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
+        _start_logging(args.log)
         args.command(args)
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            log.exception("%s failed", args.stage)
+        else:
+            remedy = PLACE_ERRORS[error.errno]
+            log.error("%s: %s; %s and run again", args.stage, error, remedy)
+        sys.exit(1)
     except Exception:
         log.exception("%s failed", args.stage)
         sys.exit(1)

@@ -106,21 +106,24 @@ def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[s
     """Stages of the preparation, with their settings."""
     from pipeline.brain.bias import correct_bias
     from pipeline.brain.crop import crop_field_of_view
+    from pipeline.brain.engines import resolve_engines
     from pipeline.brain.grid import resample_to_grid
     from pipeline.brain.orient import orient_volume
     from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
     from pipeline.brain.template import register_to_template
 
-    grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}
-    return [
+    engines = resolve_engines(brain["engines"])
+    tools = [
         ("orient", orient_volume, {}),
         ("crop", crop_field_of_view, {}),
         ("bias", correct_bias, {}),
         ("template", register_to_template, {"template": brain["template"]}),
         ("robex", strip_skull_robex, {}),
         ("bet", strip_skull_bet, {"fraction": brain["bet_fraction"]}),
-        ("grid", resample_to_grid, grid),
     ]
+    chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
+    grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}
+    return [*chain, ("grid", resample_to_grid, grid)]
 
 
 def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> list[dict]:

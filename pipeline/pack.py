@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline import layout
+from pipeline.brain.provenance import check_engines, volume_table
 from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.exclusions import check_cohort
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import Cohort, exclusion_table
 from pipeline.dataset import write_array
-from pipeline.files import atomic_directory, write_csv
+from pipeline.files import atomic_directory, write_csv, write_parquet
 from pipeline.longitudinal import (
     pair_exclusion,
     pair_key,
@@ -32,7 +33,14 @@ PAIR_FILES = {"difference": "float32", "mask": "bool"}
 
 
 def pack_volumes(
-    results: Path, dataset: str, destination: Path, exclusions: Path, *, qc: Path
+    results: Path,
+    dataset: str,
+    destination: Path,
+    exclusions: Path,
+    volumes: Path,
+    *,
+    qc: Path,
+    mixed_engines: bool = False,
 ) -> None:
     """Pack the volumes and volume pairs of a data set.
 
@@ -48,13 +56,19 @@ def pack_volumes(
     exclusions
         Table written (CSV, columns `EXCLUSION_COLUMNS`): what the ingest, every stage and the
         quality control excluded.
+    volumes
+        Table written (Parquet, `pipeline.brain.provenance.volume_table`): status of every volume,
+        engine and version of its stages.
     qc
         Table of the quality control, whose decisions hold.
+    mixed_engines
+        Volumes may come from different engines.
 
     Raises
     ------
     InputError
-        If no training image of a class, or no validation or test pair, is left.
+        If no training image of a class, or no validation or test pair, is left; if the volumes come
+        from different engines.
     """
 
     def image_path(subject: str, session: str) -> Path:
@@ -73,10 +87,15 @@ def pack_volumes(
 
     cohort = read_cohort(results / dataset / "ingest")
     reviewed = read_review(qc)
+    images = cohort.manifest[["subject", "session"]].itertuples(index=False, name=None)
+    sidecars = {image: read_sidecar(image_path(*image)) for image in images}
+    table = volume_table((*image, sidecar) for image, sidecar in sidecars.items())
+    if not mixed_engines:
+        check_engines(table)
     rows = []
 
     def usable_image(subject: str, session: str) -> bool:
-        status = read_sidecar(image_path(subject, session))
+        status = sidecars[subject, session]
         stage, reason = status["stage"], status.get("reason")
         if status["status"] == "ok" and (subject, session) in reviewed:
             stage, reason = "qc", reviewed[subject, session]
@@ -95,9 +114,10 @@ def pack_volumes(
             rows.append(pair_exclusion(subject, followup, baseline, reason))
         return reason is None
 
-    images, pairs = _select(cohort, usable_image, usable_pair)
-    usable = _cohort(cohort, images, pairs, exclusion_table(rows), dataset)
+    kept = _select(cohort, usable_image, usable_pair)
+    usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)
     _pack(usable, lambda *image: load(image_path(*image)), load_pair, destination)
+    write_parquet(table, volumes)
     write_csv(usable.exclusions, exclusions)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import ImageError
 from pipeline.files import atomic_path, read_json, write_json
+from pipeline.limits import time_limit
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def run_image_stage(
     destination: Path,
     settings: dict[str, Any],
     first: bool = False,
+    minutes: float | None = None,
 ) -> None:
     """Run one stage on one image and write its sidecar.
 
@@ -59,13 +61,15 @@ def run_image_stage(
         Keyword arguments of `function`.
     first
         The source is a raw image, which has no sidecar of ours.
+    minutes
+        Time limit of the job; see `pipeline.limits`.
     """
     before = {"status": "ok", "steps": []} if first else read_sidecar(source)
     if before["status"] == "excluded":
         exclude_image(destination, before["stage"], before["reason"], before["steps"])
         return
     try:
-        with atomic_path(destination) as temporary:
+        with time_limit(stage, minutes), atomic_path(destination) as temporary:
             facts = function(source, temporary, **settings)
             if not temporary.is_file() or temporary.stat().st_size == 0:
                 raise ImageError(f"{facts.get('engine', 'the tool')} wrote no image")

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,13 +20,21 @@ from pipeline.brain.volume import load_volume
 from pipeline.errors import ImageError, InputError
 
 # One thread: the result must not depend on the machine, and the workflow runs images in parallel.
-SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+SINGLE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
+}
 
 LEAST_DISK_BYTES = 10**8
 
 
 def run_tool(
-    name: str, command: Sequence[str | Path], *, folder: Path, minutes: float = 30
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Run a tool, without a shell and with one thread.
 
@@ -38,44 +46,48 @@ def run_tool(
         Program and arguments.
     folder
         Working directory.
-    minutes
-        A tool that takes longer is stopped.
+    environment
+        Variables that the tool needs, beside those of this process.
 
     Raises
     ------
     ImageError
-        The tool ended with an error or a crash, or did not end.
+        The tool ended with an error or a crash.
     InputError
         The tool cannot be started on this machine.
     """
     try:
-        result = subprocess.run(
+        process = subprocess.Popen(
             [str(part) for part in command],
             cwd=folder,
-            env={**os.environ, **SINGLE_THREAD},
+            env={**os.environ, **SINGLE_THREAD, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            timeout=60 * minutes,
+            start_new_session=True,
         )
-    except subprocess.TimeoutExpired as error:
-        raise ImageError(f"{name} did not end within {minutes:g} minutes") from error
     except OSError as error:
-        raise InputError(
-            f"{name} cannot be started ({error.strerror}); reinstall its package"
-        ) from error
-    if result.returncode == 0:
+        raise InputError(f"{name} cannot be started ({error.strerror}); reinstall it") from error
+    try:
+        output, _ = process.communicate()
+    except BaseException:  # a time limit, or the end of this job: of a script also what it started
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    if process.returncode == 0:
         return
     if shutil.disk_usage(folder).free < LEAST_DISK_BYTES:
         raise RuntimeError(f"{name} failed on a full disk: free the folder of temporary files")
-    if result.returncode == -signal.SIGKILL:
+    if process.returncode == -signal.SIGKILL:
         raise RuntimeError(f"{name} was killed: give the job more memory")
-    if result.returncode < 0:
-        raise ImageError(f"{name} crashed ({signal.Signals(-result.returncode).name})")
-    message = next(reversed(result.stdout.strip().splitlines()), "no message")
-    raise ImageError(f"{name} failed with exit status {result.returncode}: {message.strip()[:200]}")
+    if process.returncode < 0:
+        raise ImageError(f"{name} crashed ({signal.Signals(-process.returncode).name})")
+    message = next(reversed(output.strip().splitlines()), "no message")
+    raise ImageError(
+        f"{name} failed with exit status {process.returncode}: {message.strip()[:200]}"
+    )
 
 
 def run_niimath(source: Path, operation: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:

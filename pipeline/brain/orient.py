@@ -1,7 +1,8 @@
 """First stage: is the raw file a head volume at all, and turn its axes to the RAS order.
 
-What FSL's fslreorient2std does for the paper: axes are swapped and flipped, nothing is
-interpolated. Everything that would make a later tool fail in a way of its own is refused here.
+Axes are swapped and flipped, nothing is interpolated: by FSL's ``fslreorient2std``, as in the paper
+(which keeps the handedness of the file), or by nibabel. Everything that would make a later tool
+fail in a way of its own is refused here.
 """
 
 import gzip
@@ -14,6 +15,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
+from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.volume import check_values, save_volume, voxel_sizes
 from pipeline.errors import ImageError
 
@@ -26,8 +28,8 @@ LARGEST_VOLUME = 1024**3
 CHUNK_BYTES = 2**22
 
 
-def orient_volume(source: Path, destination: Path) -> dict:
-    """Check a raw volume and write it in RAS orientation.
+def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) -> dict:
+    """Check a raw volume and write it in the orientation of the template.
 
     Parameters
     ----------
@@ -35,6 +37,8 @@ def orient_volume(source: Path, destination: Path) -> dict:
         Raw NIfTI file, ``.nii`` or ``.nii.gz``, of one 3D volume.
     destination
         float32 ``.nii.gz`` whose sform and qform agree.
+    engine
+        ``embedded`` (axes in the order RAS) or ``fsl`` (RAS or LAS).
 
     Returns
     -------
@@ -45,7 +49,7 @@ def orient_volume(source: Path, destination: Path) -> dict:
     ------
     ImageError
         The file is missing, damaged or not NIfTI, holds several volumes, has values that are not
-        finite or all the same, or an impossible geometry.
+        finite or all the same, or an impossible geometry; or the tool failed.
     """
     image = _open(Path(source))
     image = _single_volume(image)
@@ -53,14 +57,21 @@ def orient_volume(source: Path, destination: Path) -> dict:
     data = _read(image, Path(source))
     check_values(data)
     axes = "".join(nib.aff2axcodes(image.affine))
-    oriented = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
-    save_volume(np.asarray(oriented.dataobj), oriented.affine, destination)
+    if engine == EMBEDDED:
+        oriented = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+        data, affine = np.asarray(oriented.dataobj), oriented.affine
+        used = {"engine": "nibabel as_closest_canonical", "version": nib.__version__}
+    else:
+        from pipeline.brain import fsl
+
+        data, affine = fsl.reorient(data, image.affine)
+        used = {"engine": "FSL fslreorient2std", "version": fsl.fsl_version()}
+    save_volume(data, affine, destination)
     return {
-        "engine": "nibabel as_closest_canonical",
-        "version": nib.__version__,
+        **used,
         "axes": axes,
-        "shape": list(oriented.shape),
-        "voxel_mm": [round(float(size), 4) for size in voxel_sizes(oriented.affine)],
+        "shape": list(data.shape),
+        "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
     }
 
 

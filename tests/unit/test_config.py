@@ -88,7 +88,11 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
             72,
             "datasets.copd.chest: unknown key 'resise'; did you mean 'resize'?",
         ),
-        ("colour", "red", "unknown key 'colour'; known here: datasets, device, seeds"),
+        (
+            "colour",
+            "red",
+            "unknown key 'colour'; known here: datasets, device, keep_intermediates, seeds",
+        ),
         ("seeds", None, "missing key 'seeds': expected array"),
         (LAMBDA, "ten", f"{LAMBDA}: expected number, at least 0, found 'ten'"),
         (LAMBDA, -1, f"{LAMBDA}: expected number, at least 0, found -1"),
@@ -104,6 +108,11 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
         ),
         ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
         ("seeds", [1, 1], "seeds: expected array"),
+        (
+            "datasets.adni.brain.engines.bias",
+            "fsl",
+            "datasets.adni.brain.engines.bias: expected one of auto, ants, embedded, found 'fsl'",
+        ),
         ("datasets.adni.source", "oasis", "datasets.adni.source: expected one of adni, copd"),
         ("datasets.copd.qc", {}, "datasets.copd.qc: has no place here"),
         (

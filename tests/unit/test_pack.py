@@ -60,14 +60,15 @@ def volumes(tmp_path):
     return tmp_path
 
 
-def pack(results, name="packed", reviewed=()):
+def pack(results, name="packed", reviewed=(), **settings):
     """Pack the volumes; `reviewed` are the volumes that the quality control excluded."""
     rows = [(*volume, "excluded", "on the drop list") for volume in reviewed]
     columns = ["subject", "session", "decision", "reason"]
     rows.append(("t1", "bl", "suspect", ""))  # suspects are used
     write_csv(pd.DataFrame(rows, columns=columns), results / "qc.csv")
     exclusions = results / f"{name}.csv"
-    pack_volumes(results, "adni", results / name, exclusions, qc=results / "qc.csv")
+    files = (results / name, exclusions, results / "volumes.parquet")
+    pack_volumes(results, "adni", *files, qc=results / "qc.csv", **settings)
     return pd.read_csv(exclusions, dtype=str, keep_default_na=False)
 
 
@@ -132,6 +133,19 @@ def test_volumes_are_packed_in_order(volumes):
         "baseline": ["bl"] * 3,
         "followup": ["m12"] * 3,
     }
+
+
+def test_volumes_from_different_engines_are_refused_unless_allowed(volumes):
+    path = sidecar_path(volume_path(volumes, "t3", "bl"))
+    step = {"stage": "crop", "engine": "niimath -robustfov", "version": "1.0"}
+    write_json({"status": "ok", "stage": "grid", "steps": [step]}, path)
+    with pytest.raises(InputError, match="volumes come from different engines"):
+        pack(volumes)
+    assert not (volumes / "packed").exists()
+    pack(volumes, mixed_engines=True)
+    table = pd.read_parquet(volumes / "volumes.parquet")
+    assert len(table) == len(cohort().manifest)
+    assert table.set_index("subject").loc["t3", "crop_engine"] == "niimath -robustfov"
 
 
 def test_packing_twice_gives_the_same_bytes(volumes):

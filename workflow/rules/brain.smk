@@ -5,7 +5,7 @@ rule orient_volume:
     input:
         raw_volume,
     output:
-        image=volume("orient"),
+        image=intermediate(volume("orient")),
         sidecar=sidecar("orient"),
     log:
         volume_log("orient"),
@@ -14,14 +14,17 @@ rule orient_volume:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("orient")
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         version=1,
+        engine=engine("orient"),
+        engine_version=engine_version("orient"),
     shell:
-        "python -m pipeline orient {input:q} {output.image:q} --threads {threads} --log {log:q}"
+        "python -m pipeline orient {input:q} {output.image:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule crop_volume:
@@ -29,7 +32,7 @@ rule crop_volume:
         image=volume("orient"),
         sidecar=sidecar("orient"),
     output:
-        image=volume("crop"),
+        image=intermediate(volume("crop")),
         sidecar=sidecar("crop"),
     log:
         volume_log("crop"),
@@ -38,14 +41,17 @@ rule crop_volume:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("crop")
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         version=1,
+        engine=engine("crop"),
+        engine_version=engine_version("crop"),
     shell:
-        "python -m pipeline crop {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+        "python -m pipeline crop {input.image:q} {output.image:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule correct_bias:
@@ -53,7 +59,7 @@ rule correct_bias:
         image=volume("crop"),
         sidecar=sidecar("crop"),
     output:
-        image=volume("bias"),
+        image=intermediate(volume("bias")),
         sidecar=sidecar("bias"),
     log:
         volume_log("bias"),
@@ -62,14 +68,17 @@ rule correct_bias:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("bias")
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
+        engine=engine("bias"),
+        engine_version=engine_version("bias"),
     shell:
-        "python -m pipeline bias {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+        "python -m pipeline bias {input.image:q} {output.image:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule register_template:
@@ -78,7 +87,7 @@ rule register_template:
         sidecar=sidecar("bias"),
         template=template_file,
     output:
-        image=volume("template"),
+        image=intermediate(volume("template")),
         sidecar=sidecar("template"),
     log:
         volume_log("template"),
@@ -87,16 +96,18 @@ rule register_template:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("template")
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
+        engine=engine("template"),
+        engine_version=engine_version("template"),
         template=template_option,
     shell:
         "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
-        " --threads {threads} --log {log:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule strip_skull_robex:
@@ -104,7 +115,7 @@ rule strip_skull_robex:
         image=volume("template"),
         sidecar=sidecar("template"),
     output:
-        image=volume("robex"),
+        image=intermediate(volume("robex")),
         sidecar=sidecar("robex"),
     log:
         volume_log("robex"),
@@ -113,14 +124,17 @@ rule strip_skull_robex:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("robex")
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
+        engine=engine("robex"),
+        engine_version=engine_version("robex"),
     shell:
-        "python -m pipeline robex {input.image:q} {output.image:q} --threads {threads} --log {log:q}"
+        "python -m pipeline robex {input.image:q} {output.image:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule strip_skull_bet:
@@ -128,7 +142,7 @@ rule strip_skull_bet:
         image=volume("robex"),
         sidecar=sidecar("robex"),
     output:
-        image=volume("bet"),
+        image=intermediate(volume("bet")),
         sidecar=sidecar("bet"),
     log:
         volume_log("bet"),
@@ -137,16 +151,18 @@ rule strip_skull_bet:
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        PYTHON_ENV
+        engine_env("bet")
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
+        engine=engine("bet"),
+        engine_version=engine_version("bet"),
         fraction=brain_settings("bet_fraction"),
     shell:
         "python -m pipeline bet {input.image:q} {output.image:q} --fraction {params.fraction}"
-        " --threads {threads} --log {log:q}"
+        " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule resample_grid:
@@ -173,7 +189,7 @@ rule resample_grid:
         shape=brain_settings("shape"),
     shell:
         "python -m pipeline grid {input.image:q} {output.image:q} --voxel-mm {params.voxel_mm}"
-        " --shape {params.shape} --threads {threads} --log {log:q}"
+        " --shape {params.shape} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule prepare_brain:

@@ -4,8 +4,11 @@ import json
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+from snakemake.settings.types import DeploymentMethod
 
 from pipeline import layout
+from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
 from pipeline.config import (
     MODALITY,
     check_config,
@@ -23,10 +26,23 @@ except InputError as error:
 DATASETS = config["datasets"]
 SEEDS = config["seeds"]
 PYTHON_ENV = "../../envs/python.yaml"
+CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
 def of_modality(modality):
     return [name for name, d in DATASETS.items() if MODALITY[d["source"]] == modality]
+
+
+def resolved_engines(name):
+    try:
+        return resolve_engines(DATASETS[name]["brain"]["engines"], conda=CONDA)
+    except InputError as error:
+        raise WorkflowError(f"datasets.{name}.brain.engines: {error}") from None
+
+
+ENGINES = {name: resolved_engines(name) for name in of_modality("brain")}
+if ENGINES and workflow.is_main_process:
+    logger.info(engine_table(ENGINES))
 
 
 def one_of(names):
@@ -74,6 +90,30 @@ def toy_settings(wildcards):
 
 def brain_settings(key):
     return lambda wildcards: DATASETS[wildcards.dataset]["brain"][key]
+
+
+def engine(stage):
+    return lambda wildcards: ENGINES[wildcards.dataset][stage].name
+
+
+def engine_version(stage):
+    """Not for the command: another version of the tool reruns the stage."""
+    return lambda wildcards: ENGINES[wildcards.dataset][stage].version
+
+
+def engine_env(stage):
+    """The environment that holds the engine, where conda makes environments."""
+
+    def of_dataset(wildcards):
+        name = ENGINES[wildcards.dataset][stage].name
+        return f"../../envs/{name}.yaml" if name in CONDA_TOOLS else PYTHON_ENV
+
+    return of_dataset
+
+
+def mixed_engines_option(wildcards):
+    mixed = DATASETS[wildcards.dataset]["brain"]["mixed_engines"]
+    return "--mixed-engines" if mixed else ""
 
 
 def chest_settings(key):
@@ -137,6 +177,11 @@ def figure_settings(wildcards):
 
 def volume(stage, session="{session}"):
     return f"results/{layout.volume('{dataset}', stage, '{subject}', session)}"
+
+
+def intermediate(path):
+    """A volume between two stages, which the configuration may want to be removed once used."""
+    return path if config["keep_intermediates"] else temp(path)
 
 
 def sidecar(stage, session="{session}"):

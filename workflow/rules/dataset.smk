@@ -9,6 +9,7 @@ rule pack_volumes:
     output:
         packed=directory("results/{dataset}/packed"),
         exclusions="results/{dataset}/exclusions.csv",
+        volumes="results/{dataset}/volumes.parquet",
     log:
         "logs/{dataset}/pack.log",
     benchmark:
@@ -22,9 +23,11 @@ rule pack_volumes:
         runtime=60,
     params:
         version=2,
+        mixed_engines=mixed_engines_option,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
-        " --exclusions {output.exclusions:q} --qc {input.qc:q} --log {log:q}"
+        " --exclusions {output.exclusions:q} --volumes {output.volumes:q} --qc {input.qc:q}"
+        " {params.mixed_engines} --log {log:q}"
 
 
 rule pack_films:

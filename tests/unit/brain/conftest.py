@@ -1,5 +1,6 @@
 """Real heads under known poses."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -8,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.fake_tools import FakeTools, without_tools
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
@@ -117,3 +119,31 @@ def pose_head(tmp_path: Path) -> Callable[..., PosedHead]:
         return PosedHead(path, pose)
 
     return build
+
+
+@pytest.fixture
+def no_tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without FSL, ANTs and ROBEX."""
+    (tmp_path / "empty").mkdir()
+    without_tools(monkeypatch, tmp_path / "empty")
+
+
+@pytest.fixture
+def fakes(no_tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeTools:
+    """Recording fakes of FSL, ANTs and ROBEX, where the real tools would be found."""
+    tools = FakeTools(tmp_path / "tools")
+    for variable, value in tools.environment(os.environ["PATH"]).items():
+        monkeypatch.setenv(variable, value)
+    return tools
+
+
+@pytest.fixture
+def small_brain(
+    save_head: Callable[..., Path], icbm_head: nib.Nifti1Image, icbm_brain: nib.Nifti1Image
+) -> Path:
+    """The ICBM brain on voxels of 4 mm."""
+    path = save_head(icbm_head, "head.nii.gz", 4.0)
+    head = nib.load(path)
+    mask = resample(icbm_brain, np.eye(4), head.shape, head.affine) > 0.5
+    save_volume(np.where(mask, head.get_fdata(), 0), head.affine, path)
+    return path

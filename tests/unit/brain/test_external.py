@@ -1,16 +1,18 @@
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.brain.external import run_tool
 from pipeline.errors import ImageError, InputError
+from pipeline.limits import time_limit
 
 
-def run(tmp_path: Path, code: str, **settings: float) -> None:
-    run_tool("tool", [sys.executable, "-c", code], folder=tmp_path, **settings)
+def run(tmp_path: Path, code: str) -> None:
+    run_tool("tool", [sys.executable, "-c", code], folder=tmp_path)
 
 
 def test_works_in_its_folder_with_one_thread(tmp_path: Path) -> None:
@@ -33,9 +35,19 @@ def test_kill_is_not_the_images_fault(tmp_path: Path) -> None:
         run(tmp_path, f"import os; os.kill(os.getpid(), {int(signal.SIGKILL)})")
 
 
-def test_endless_tool_is_stopped(tmp_path: Path) -> None:
-    with pytest.raises(ImageError, match="did not end"):
-        run(tmp_path, "import time; time.sleep(60)", minutes=0.005)
+def test_tool_out_of_time_ends_with_all_that_it_started(tmp_path: Path) -> None:
+    script = "sleep 600 & echo $! > child; wait"
+    with (
+        pytest.raises(ImageError, match=r"stage did not end within 0\.018 minutes"),
+        time_limit("stage", 0.02),
+    ):
+        run_tool("tool", ["/bin/sh", "-c", script], folder=tmp_path)
+    status = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
+    for _ in range(200):
+        if not status.exists() or "(sleep) Z" in status.read_text():
+            return
+        time.sleep(0.05)
+    pytest.fail("what the tool started goes on")
 
 
 def test_missing_program(tmp_path: Path) -> None:

