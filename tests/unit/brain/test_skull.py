@@ -27,6 +27,7 @@ def test_other_machines_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str
 ) -> None:
     monkeypatch.setattr(platform, "machine", lambda: machine)
+    save_volume(np.arange(8).reshape(2, 2, 2), np.eye(4), tmp_path / "a.nii.gz")
     with pytest.raises(InputError, match=f"x86-64 Linux only, this is .* on {machine}"):
         skull.strip_skull_robex(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
 
