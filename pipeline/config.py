@@ -9,7 +9,6 @@ import jsonschema
 import yaml
 
 from pipeline.errors import InputError
-from pipeline.qc.overrides import read_overrides, subject_key
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 MODALITY = {"adni": "brain", "copd": "chest", "toy": "toy"}
@@ -92,6 +91,8 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the lists of volumes to keep and to drop."""
+    from pipeline.qc.overrides import read_overrides, subject_key  # pandas is slow to start
+
     for name, dataset in config["datasets"].items():
         if "qc" in dataset:
             lists = (path and Path(path) for path in map(dataset["qc"].get, ("keep", "drop")))
