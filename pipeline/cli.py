@@ -172,6 +172,28 @@ def _train(args: argparse.Namespace) -> None:
     )
 
 
+def _fetch_critic_weights(args: argparse.Namespace) -> None:
+    fetch_critic_weights = _load("pipeline.method.weights:fetch_critic_weights")
+    fetch_critic_weights(args.source, args.destination, args.sha256)
+
+
+def _import_weights(args: argparse.Namespace) -> None:
+    import_generator = _load("pipeline.method.weights:import_generator")
+    print(import_generator(args.source, args.destination, flow_scale=args.flow_scale))
+
+
+def _status(args: argparse.Namespace) -> None:
+    import yaml
+
+    from pipeline.config import check_config
+    from pipeline.method.status import training_status
+
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    check_config(config)
+    table = training_status(config, args.results)
+    print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+
+
 def _score(args: argparse.Namespace) -> None:
     score_model = _load("pipeline.score.model:score_model")
     score_model(
@@ -341,6 +363,29 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")
+    sub = stage("status", _status, "tell how far every training is")
+    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = stage(
+        "fetch-critic-weights",
+        _fetch_critic_weights,
+        "get the weights that the critics of films start from",
+        "destination",
+    )
+    sub.add_argument("source", help="imagenet, or a file")
+    sub.add_argument("--sha256", help="checksum of the file")
+    sub = stage(
+        "import-weights",
+        _import_weights,
+        "turn a generator of the authors' code into a model of this pipeline",
+        *("source", "destination"),
+    )
+    sub.add_argument(
+        "--flow-scale",
+        type=float,
+        default=1,
+        help="voxels per unit of the field: 1 for the paper's models, 10 for the toy data's",
+    )
     sub = stage("train", _train, "train a model", "packed", "generator")
     settings(sub)
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")

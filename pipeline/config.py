@@ -9,6 +9,7 @@ import jsonschema
 import yaml
 
 from pipeline.errors import InputError
+from pipeline.layout import critic_weights
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
 MODALITY = {"adni": "brain", "copd": "chest", "toy": "toy"}
@@ -84,9 +85,9 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         for part in ("keep", "drop"):
             if dataset.get("qc", {}).get(part) is not None:
                 yield f"{key}.qc.{part}", dataset["qc"][part]
-        weights = dataset["training"]["networks"].get("critic_weights", "random")
-        if weights not in ("random", "imagenet"):
-            yield f"{key}.training.networks.critic_weights", weights
+        weights = dataset["training"]["networks"]["critic_weights"]
+        if isinstance(weights, dict):
+            yield f"{key}.training.networks.critic_weights.file", weights["file"]
 
 
 def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
@@ -149,11 +150,14 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
     """Everything that defines one training run, as `pipeline.method.settings` reads it."""
     training = config["datasets"][dataset]["training"]
     shared = {key: value for key, value in training.items() if key not in ("networks", "methods")}
+    networks = training["networks"]
+    if networks["critic_weights"] != "random":
+        networks = networks | {"critic_weights": f"results/{critic_weights(dataset)}"}
     return {
         "method": method,
         "seed": int(seed),
         **shared,
-        **training["networks"],
+        **networks,
         **training["methods"][method],
     }
 

@@ -28,6 +28,11 @@ def pair(dataset: str, subject: str, followup: str, baseline: str, suffix: str) 
     return f"{dataset}/pairs/sub-{subject}/{name}"
 
 
+def critic_weights(dataset: str) -> str:
+    """Weights that the critics of a data set start from."""
+    return f"{dataset}/critic_weights.safetensors"
+
+
 def true_field(folder: str | Path, subject: str, session: str, kind: str) -> Path:
     """Displacement field that the demonstration applied: `kind` is ``total`` or ``disease``."""
     return Path(folder) / f"sub-{subject}" / f"ses-{session}_{kind}.nii.gz"

@@ -5,15 +5,15 @@ look at the batch, since the gradient penalty needs the score of an image to dep
 """
 
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet, ResNet18_Weights
+from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
 from pipeline.errors import InputError
 from pipeline.method.generator import load_reference_weights
+from pipeline.method.weights import read_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
@@ -121,8 +121,8 @@ def build_critic(dimensions: int, weights: str, base_filters: int) -> nn.Module:
     ----------
     dimensions : {2, 3}
     weights : str
-        ``random``; ``imagenet``, for films (downloaded by torchvision into its cache); or a file
-        with a state dict of tensors: for films of a ResNet-18, whose last layer is left out.
+        ``random``, or a file of weights (see `pipeline.method.weights`): for films of a ResNet-18,
+        whose last layer is left out.
     base_filters : int
         Width of the first convolution (paper: 64 for films, as the ImageNet weights want it, 16
         for volumes).
@@ -135,27 +135,11 @@ def build_critic(dimensions: int, weights: str, base_filters: int) -> nn.Module:
     critic = (FilmCritic if dimensions == 2 else VolumeCritic)(base_filters)
     if weights == "random":
         return critic
+    state = read_weights(Path(weights))
     if dimensions == 3:
-        load_reference_weights(critic, _read_weights(Path(weights)))
+        load_reference_weights(critic, state)
         return critic
-    if weights == "imagenet":
-        try:
-            state = ResNet18_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-        except OSError as error:
-            raise InputError(
-                f"critic_weights: the ImageNet weights could not be downloaded ({error}); name a "
-                "file of ResNet-18 weights instead, or random"
-            ) from error
-    else:
-        state = _read_weights(Path(weights))
     # One score instead of 1000 classes: the last layer starts at random.
     last = {name: w for name, w in critic.network.state_dict().items() if name.startswith("fc.")}
     load_reference_weights(critic.network, {**state, **last})
     return critic
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, UnpicklingError, EOFError) as error:
-        raise InputError(f"critic_weights: {path} is not a readable file of weights") from error

@@ -51,7 +51,7 @@ class TrainSettings:
     base_filters, poolings : int
         Width and depth of the generator.
     critic_weights : str
-        ``random``, ``imagenet`` (films) or a file of weights.
+        ``random`` or a file of weights.
     critic_base_filters : int
         Width of the critic (paper: 64 for films, 16 for volumes).
     """

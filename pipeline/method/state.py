@@ -49,13 +49,16 @@ def run_definition(settings: TrainSettings, packed: Path) -> dict[str, Any]:
     """
     data = [path for path in sorted(Path(packed).iterdir()) if path.suffix in (".npy", ".parquet")]
     files = {f"data {path.name}": path for path in data}
-    if settings.critic_weights not in ("random", "imagenet"):
-        files["critic weights"] = Path(settings.critic_weights)
+    if settings.critic_weights != "random":
+        files["contents of critic_weights"] = Path(settings.critic_weights)
     digests = {}
     for name, path in files.items():
         with path.open("rb") as file:
             digests[name] = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-    return {"state version": VERSION} | settings.to_dict() | digests
+    definition = {"state version": VERSION} | settings.to_dict()
+    if settings.critic_weights != "random":
+        definition["critic_weights"] = "a file"  # its contents count, wherever it lies
+    return definition | digests
 
 
 class StateFile:

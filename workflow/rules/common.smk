@@ -84,6 +84,22 @@ def demo_settings(name):
     return as_json({k: v for k, v in DATASETS[name]["demo"].items() if k != "truth"})
 
 
+def critic_source(wildcards):
+    """Options that say where a critic's first weights come from."""
+    weights = DATASETS[wildcards.dataset]["training"]["networks"]["critic_weights"]
+    if isinstance(weights, dict):
+        return [weights["file"], "--sha256", weights["sha256"]]
+    return [weights]
+
+
+def critic_weights(wildcards):
+    """The file that the critic of a training starts from, where it does not start at random."""
+    networks = DATASETS[wildcards.dataset]["training"]["networks"]
+    if networks["critic_weights"] == "random":
+        return []
+    return f"results/{layout.critic_weights(wildcards.dataset)}"
+
+
 def toy_settings(wildcards):
     return as_json(DATASETS[wildcards.dataset]["squares"])
 

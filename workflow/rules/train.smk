@@ -1,9 +1,29 @@
 # One model for each data set, method and seed (section 3).
 
 
+rule fetch_critic_weights:
+    output:
+        f"results/{layout.critic_weights('{dataset}')}",
+    log:
+        "logs/{dataset}/fetch_critic_weights.log",
+    benchmark:
+        "benchmarks/{dataset}/fetch_critic_weights.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        version=1,
+        source=critic_source,
+    shell:
+        "python -m pipeline fetch-critic-weights {output:q} {params.source:q} --log {log:q}"
+
+
 rule train_model:
     input:
         packed="results/{dataset}/packed",
+        critic_weights=critic_weights,
     output:
         generator=model("generator.safetensors"),
         history=model("history.parquet"),
