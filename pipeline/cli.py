@@ -182,6 +182,28 @@ def _import_weights(args: argparse.Namespace) -> None:
     print(import_generator(args.source, args.destination, flow_scale=args.flow_scale))
 
 
+def _benchmark(args: argparse.Namespace) -> None:
+    import yaml
+
+    from pipeline.config import image_shape, training_settings
+    from pipeline.method.benchmark import benchmark_training
+    from pipeline.method.settings import TrainSettings
+
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    settings = training_settings(config, args.dataset, args.method, seed=0)
+    settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
+    if args.batch_size:
+        settings |= {"batch_size": args.batch_size}
+    table = benchmark_training(
+        TrainSettings.from_dict(settings),
+        image_shape(config, args.dataset),
+        repeats=args.repeats,
+        device=args.device,
+        threads=args.threads,
+    )
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
 def _status(args: argparse.Namespace) -> None:
     import yaml
 
@@ -363,6 +385,14 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")
+    sub = stage("benchmark", _benchmark, "measure the speed of a configuration")
+    sub.add_argument("what", choices=["train"])
+    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--method", choices=("va-gan", "defi-gan"), required=True)
+    sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
+    sub.add_argument("--repeats", type=int, default=5, help="updates timed")
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     sub = stage("status", _status, "tell how far every training is")
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))
     sub.add_argument("--results", type=Path, default=Path("results"))

@@ -162,6 +162,18 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
     }
 
 
+def image_shape(config: dict[str, Any], dataset: str) -> tuple[int, ...]:
+    """Shape of the images that the networks of a data set see."""
+    options = config["datasets"][dataset]
+    match MODALITY[options["source"]]:
+        case "brain":
+            return tuple(options["brain"]["shape"])
+        case "chest":
+            return (options["chest"]["crop"],) * 2
+        case _:
+            return (options["squares"]["size"],) * 2
+
+
 def gpus_per_training(device: str) -> int:
     """GPUs that a training job asks the scheduler for: none where there is none to use."""
     wanted = device != "cpu"
