@@ -265,6 +265,11 @@ def _overview(args: argparse.Namespace) -> None:
     draw_overview(models, args.demos, args.destination)
 
 
+def _report(args: argparse.Namespace) -> None:
+    make_report = _load("pipeline.report.page:make_report")
+    make_report(args.results, args.destination, args.datasets, args.sections, args.seeds)
+
+
 def _explain(args: argparse.Namespace) -> None:
     from pipeline.explain import NOT_DIAGNOSTIC, explain_file, read_settings
 
@@ -468,6 +473,10 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
+    sub = stage("report", _report, "write the report", "results", "destination")
+    settings(sub, "--datasets")
+    settings(sub, "--sections")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True)
     sub = stage(
         "explain",
         _explain,

@@ -41,3 +41,8 @@ def true_field(folder: str | Path, subject: str, session: str, kind: str) -> Pat
 def figure(dataset: str, case: str, name: str, suffix: str) -> str:
     """Picture `name` of `FIGURES`, png or svg; `case`: best, median, worst or sub-{subject}."""
     return f"figures/{dataset}/{case}_{name}.{suffix}"
+
+
+def model(dataset: str, method: str, seed: int | str, name: str) -> str:
+    """File of one trained model: `name` is ``generator.safetensors``, ``scores.parquet``, ..."""
+    return f"{dataset}/models/{method}/seed-{seed}/{name}"

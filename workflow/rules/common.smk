@@ -222,7 +222,7 @@ def pair(suffix):
 
 
 def model(name):
-    return f"results/{{dataset}}/models/{{method}}/seed-{{seed}}/{name}"
+    return f"results/{layout.model('{dataset}', '{method}', '{seed}', name)}"
 
 
 def on_methods(pattern):

@@ -1,0 +1,1 @@
+"""The report: one page with every result, and an explorer of the explanations."""

@@ -1,0 +1,148 @@
+"""What the explorer of the report shows: images and explanations of test pairs, for a browser.
+
+Numbers travel as 16-bit integers with a scale, compressed. Along the arrays x runs fastest, then y,
+then z; of a film x runs along its columns. Fields have their channels in that order, in voxels.
+"""
+
+import base64
+import gzip
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from pipeline import layout
+from pipeline.dataset import PackedDataset
+from pipeline.figures.overview import DIFFERENCE_RANGE
+from pipeline.method.explain import explain_image, load_generator
+from pipeline.method.generator import Generator
+from pipeline.score.table import METHODS, TITLES
+
+LARGEST = 32767
+# Pairs of a data set are shown as long as their numbers stay below; three are always.
+BYTES = 24 * 2**20
+FEWEST_PAIRS = 3
+COLOURS = {"difference": "PiYG_r", "field": "viridis"}
+STEPS = 33
+PAIR = ["subject", "baseline", "followup"]
+
+
+def encode(values: np.ndarray) -> dict[str, Any]:
+    """Numbers as text: ``data`` (base64 of gzipped int16) and ``scale``, their unit."""
+    scale = float(np.abs(values).max()) / LARGEST or 1.0
+    integers = np.round(values / scale).astype("<i2")
+    packed = gzip.compress(integers.tobytes(), compresslevel=6, mtime=0)
+    return {"scale": scale, "data": base64.b64encode(packed).decode("ascii")}
+
+
+def x_first(image: np.ndarray) -> np.ndarray:
+    """Numbers of a film or volume with x running fastest."""
+    return image.ravel(order="C" if image.ndim == 2 else "F")
+
+
+def chosen_pairs(ranked: pd.DataFrame, count: int) -> pd.DataFrame:
+    """`count` rows at even distances of their ranks, the best and the worst among them.
+
+    Parameters
+    ----------
+    ranked
+        Scores of the pairs, best first.
+    count
+        How many, at least 2 (an odd number has the median); all if there are no more.
+    """
+    if len(ranked) <= count:
+        return ranked
+    ranks = np.linspace(0, len(ranked) - 1, count).astype(int)
+    return ranked.iloc[ranks]
+
+
+def colour_table(name: str) -> list[list[int]]:
+    """Colours of a map of matplotlib, from its lowest to its highest value: `STEPS` of RGB."""
+    colours = matplotlib.colormaps[name](np.linspace(0, 1, STEPS))[:, :3]
+    return (255 * colours).round().astype(int).tolist()
+
+
+def _title(rank: int, last: int, pair: pd.Series) -> str:
+    place = {last // 2: "median", last: "worst", 0: "best"}.get(rank, "")
+    place = f"{place}, " if place else ""
+    return f"{pair['subject']}, {pair['followup']} from {pair['baseline']} ({place}rank {rank + 1})"
+
+
+def _models(results: Path, name: str, methods: list[str], seed: int) -> dict[str, Path]:
+    return {
+        method: results / layout.model(name, method, seed, "generator.safetensors")
+        for method in methods
+    }
+
+
+def explorer_data(
+    results: Path, datasets: dict[str, dict[str, Any]], seed: int
+) -> dict[str, Any]:
+    """Everything that the explorer shows.
+
+    Parameters
+    ----------
+    results
+        Results folder, with the packed data sets, and trained models with their scores.
+    datasets
+        By name: ``demo`` (bool), ``methods`` and ``voxel_mm`` (None for films).
+    seed
+        Whose models are shown.
+    """
+    entries = []
+    for name, dataset in datasets.items():
+        files = _models(results, name, dataset["methods"], seed)
+        scores = {
+            method: pd.read_parquet(path.with_name("scores.parquet")).set_index(PAIR)["ncc"]
+            for method, path in files.items()
+        }
+        networks = {method: load_generator(path) for method, path in files.items()}
+        packed = PackedDataset.open(results / name / "packed")
+        first = "defi-gan" if "defi-gan" in scores else next(iter(scores))
+        ranked = scores[first].sort_values(ascending=False).rename("score").reset_index()
+        ranked["rank"] = range(len(ranked))
+        ranked = ranked.merge(packed.pairs_index[[*PAIR, "row"]], on=PAIR)
+        shape = packed.pairs_image.shape[1:]
+        numbers = 2 + sum(len(shape) if m == "defi-gan" else 1 for m in networks)
+        affordable = BYTES // (2 * numbers * int(np.prod(shape)))
+        pairs = [
+            {
+                "title": _title(pair["rank"], len(ranked) - 1, pair),
+                "ncc": {m: float(scores[m].loc[tuple(pair[PAIR])]) for m in networks},
+                **_pair(packed, int(pair["row"]), networks),
+            }
+            for _, pair in chosen_pairs(ranked, max(FEWEST_PAIRS, affordable)).iterrows()
+        ]
+        entries.append(
+            {
+                "name": name,
+                "title": TITLES.get(name, name) + (" (demo)" if dataset["demo"] else ""),
+                "size": list(shape[::-1] if len(shape) == 2 else shape),
+                "voxel_mm": dataset["voxel_mm"],
+                "methods": {method: METHODS[method] for method in networks},
+                "pairs": pairs,
+            }
+        )
+    colours = {part: colour_table(colour_map) for part, colour_map in COLOURS.items()}
+    return {"datasets": entries, "colours": colours, "difference_range": DIFFERENCE_RANGE}
+
+
+def _pair(packed: PackedDataset, row: int, networks: dict[str, Generator]) -> dict[str, Any]:
+    image = np.array(packed.pairs_image[row])
+    observed = np.where(packed.pairs_mask[row], packed.pairs_difference[row], 0)
+    changes = {}
+    for method, network in networks.items():
+        explanation = explain_image(network, image)
+        phi = explanation.displacement
+        if phi is None:
+            changes[method] = {"difference": encode(x_first(explanation.difference))}
+        else:  # its channels run from the last array axis to the first: x comes first for films
+            phi = phi if image.ndim == 2 else phi[::-1]
+            changes[method] = {"field": encode(np.concatenate([x_first(part) for part in phi]))}
+    return {
+        "image": encode(x_first(image)),
+        "observed": encode(x_first(observed)),
+        "changes": changes,
+    }

@@ -1,0 +1,160 @@
+"""The page itself: ``results/report/index.html``, one file that needs no network."""
+
+import base64
+import gzip
+import json
+import mimetypes
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import markdown
+import pandas as pd
+from markupsafe import Markup
+
+from pipeline import layout
+from pipeline.errors import InputError
+from pipeline.explain import NOT_DIAGNOSTIC
+from pipeline.files import atomic_path
+from pipeline.report.cohort import cohort_flow, left_out
+from pipeline.report.curves import draw_curves
+from pipeline.report.explorer import explorer_data
+from pipeline.score.table import TITLES
+
+HERE = Path(__file__).parent
+NIIVUE = HERE / "vendor/niivue.umd.js.gz"
+LONGEST_TABLE = 60  # rows; longer tables are linked
+
+
+def make_report(
+    results: Path,
+    destination: Path,
+    datasets: dict[str, dict[str, Any]],
+    sections: dict[str, list[str]],
+    seeds: list[int],
+) -> None:
+    """Write the report.
+
+    Parameters
+    ----------
+    results
+        Results folder.
+    destination
+        HTML file written: styles, scripts, pictures and numbers are all inside; only pages of their
+        own (HTML) and long tables are linked, by relative paths.
+    datasets
+        By name: ``demo`` (bool), ``methods``, ``voxel_mm`` (None for films).
+    sections
+        By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
+        pictures, JSON folded up, HTML as links.
+    seeds
+        Whose curves are drawn; the explorer shows models of the first.
+
+    Raises
+    ------
+    InputError
+        If a section names a file of another kind.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    folder = Path(destination).parent
+    text = environment.get_template("page.html").render(
+        demos=[TITLES.get(name, name) for name, dataset in datasets.items() if dataset["demo"]],
+        notice=NOT_DIAGNOSTIC,
+        sections={
+            title: [_block(Path(path), folder) for path in paths]
+            for title, paths in sections.items()
+        },
+        cohorts=[
+            {
+                "title": _title(name, dataset),
+                "flow": _rows(cohort_flow(results, name)),
+                "left_out": _rows(left_out(results, name)),
+            }
+            for name, dataset in datasets.items()
+        ],
+        curves=[
+            {
+                "title": _title(name, dataset),
+                "picture": _data_url(
+                    draw_curves(
+                        {
+                            (method, seed): results
+                            / layout.model(name, method, seed, "history.parquet")
+                            for method in dataset["methods"]
+                            for seed in seeds
+                        }
+                    ),
+                    "image/png",
+                ),
+            }
+            for name, dataset in datasets.items()
+        ],
+        volumes=any(dataset["voxel_mm"] for dataset in datasets.values()),
+        style=_asset("page.css"),
+        explorer=_asset("explorer.js"),
+        niivue=Markup(gzip.decompress(NIIVUE.read_bytes()).decode("utf-8")),
+        licences=(HERE / "vendor/LICENCES.txt").read_text(encoding="utf-8"),
+        data=Markup(_inline_json(explorer_data(results, datasets, seeds[0]))),
+        seed=seeds[0],
+    )
+    with atomic_path(destination) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _title(name: str, dataset: dict[str, Any]) -> str:
+    return TITLES.get(name, name) + (" (demo, simulated)" if dataset["demo"] else "")
+
+
+def _asset(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+def _inline_json(data: Any) -> str:
+    """JSON that cannot end the script element it stands in."""
+    return json.dumps(data).replace("<", "\\u003c")
+
+
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.3g}" if abs(value) < 1e-3 else f"{value:.3f}"
+    return "" if value is None else str(value)
+
+
+def _rows(frame: pd.DataFrame) -> dict[str, Any]:
+    """A table as the template shows it."""
+    rows = [[_cell(value) for value in row] for row in frame.itertuples(index=False)]
+    numeric = [pd.api.types.is_numeric_dtype(kind) for kind in frame.dtypes]
+    return {"columns": list(zip(frame.columns, numeric, strict=True)), "rows": rows}
+
+
+def _block(path: Path, folder: Path) -> dict[str, Any]:
+    """One file of a section, by its kind."""
+    block = {"kind": path.suffix[1:], "name": path.name, "link": os.path.relpath(path, folder)}
+    match block["kind"]:
+        case "csv":
+            frame = pd.read_csv(path)
+            block["table"] = _rows(frame.head(LONGEST_TABLE))
+            block["hidden"] = max(0, len(frame) - LONGEST_TABLE)
+        case "md":
+            text = path.read_text(encoding="utf-8")
+            block["text"] = Markup(markdown.markdown(text, extensions=["tables"]))
+        case "png" | "svg":
+            block["picture"] = _data_url(path.read_bytes(), mimetypes.types_map[path.suffix])
+        case "json":
+            block["text"] = path.read_text(encoding="utf-8")
+        case "html":
+            block["title"] = f"{path.parent.name}: {path.stem}"
+        case other:
+            raise InputError(f"the report cannot show {path}: no kind {other!r} is known")
+    return block
