@@ -23,6 +23,7 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/score.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -38,6 +39,7 @@ rule all:
         "results/table1.csv",
         "results/table1.md",
         "results/overview.png",
+        "results/report/index.html",
         TRUTH_TABLE,
         expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
         figures(),

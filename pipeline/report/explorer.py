@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline import layout
 from pipeline.dataset import PackedDataset
-from pipeline.figures.overview import DIFFERENCE_RANGE
+from pipeline.figures.panels import DIFFERENCE_RANGE
 from pipeline.method.explain import explain_image, load_generator
 from pipeline.method.generator import Generator
 from pipeline.score.table import METHODS, TITLES
@@ -77,9 +77,7 @@ def _models(results: Path, name: str, methods: list[str], seed: int) -> dict[str
     }
 
 
-def explorer_data(
-    results: Path, datasets: dict[str, dict[str, Any]], seed: int
-) -> dict[str, Any]:
+def explorer_data(results: Path, datasets: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     """Everything that the explorer shows.
 
     Parameters
@@ -87,7 +85,7 @@ def explorer_data(
     results
         Results folder, with the packed data sets, and trained models with their scores.
     datasets
-        By name: ``demo`` (bool), ``methods`` and ``voxel_mm`` (None for films).
+        By name: ``data`` (``real``, ``demo``, ``toy``), ``methods``, ``voxel_mm`` (None for films).
     seed
         Whose models are shown.
     """
@@ -118,7 +116,8 @@ def explorer_data(
         entries.append(
             {
                 "name": name,
-                "title": TITLES.get(name, name) + (" (demo)" if dataset["demo"] else ""),
+                "title": TITLES.get(name, name)
+                + ("" if dataset["data"] == "real" else f" ({dataset['data']})"),
                 "size": list(shape[::-1] if len(shape) == 2 else shape),
                 "voxel_mm": dataset["voxel_mm"],
                 "methods": {method: METHODS[method] for method in networks},

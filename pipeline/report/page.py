@@ -44,7 +44,8 @@ def make_report(
         HTML file written: styles, scripts, pictures and numbers are all inside; only pages of their
         own (HTML) and long tables are linked, by relative paths.
     datasets
-        By name: ``demo`` (bool), ``methods``, ``voxel_mm`` (None for films).
+        By name: ``data`` (``real`` or how it was made), ``cohort`` (whether it comes from an
+        archive), ``methods``, ``voxel_mm`` (None for films).
     sections
         By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
         pictures, JSON folded up, HTML as links.
@@ -65,7 +66,11 @@ def make_report(
     )
     folder = Path(destination).parent
     text = environment.get_template("page.html").render(
-        demos=[TITLES.get(name, name) for name, dataset in datasets.items() if dataset["demo"]],
+        simulated=[
+            TITLES.get(name, name)
+            for name, dataset in datasets.items()
+            if dataset["data"] != "real"
+        ],
         notice=NOT_DIAGNOSTIC,
         sections={
             title: [_block(Path(path), folder) for path in paths]
@@ -78,6 +83,7 @@ def make_report(
                 "left_out": _rows(left_out(results, name)),
             }
             for name, dataset in datasets.items()
+            if dataset["cohort"]
         ],
         curves=[
             {
@@ -109,7 +115,8 @@ def make_report(
 
 
 def _title(name: str, dataset: dict[str, Any]) -> str:
-    return TITLES.get(name, name) + (" (demo, simulated)" if dataset["demo"] else "")
+    kind = "" if dataset["data"] == "real" else f" ({dataset['data']}, simulated)"
+    return TITLES.get(name, name) + kind
 
 
 def _asset(name: str) -> Markup:

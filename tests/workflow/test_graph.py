@@ -91,7 +91,8 @@ def test_toy_data_go_the_same_way(tmp_path):
         "score_model": 6,
         "make_table": 1,
         "draw_overview": 1,
-        "total": 16,
+        "make_report": 1,
+        "total": 17,
     }
 
 

@@ -184,3 +184,47 @@ def shown_models(wildcards):
         method=methods_of(wildcards),
         seed=SEEDS[0],
     )
+
+
+# ---- the report ----
+
+
+def report_sections():
+    """Sections of the report, with the files that each shows; what is added here appears there."""
+    sections = {
+        "Table 1": ["results/table1.md", "results/table1.csv"],
+        "Figures": [
+            "results/overview.png",
+            *(path for path in figures() if path.endswith(".png")),
+        ],
+        "Known truth of the demonstration": TRUTH_TABLE,
+        "Quality control": expand(
+            "results/{dataset}/qc.html", dataset=of_modality("brain")
+        ),
+    }
+    return {title: files for title, files in sections.items() if files}
+
+
+def report_datasets():
+    """What the report has to know of each data set."""
+    return {
+        name: {
+            "data": kind_of_data(name),
+            "cohort": name in COHORTS,
+            "methods": list(d["training"]["methods"]),
+            "voxel_mm": d["brain"]["voxel_mm"] if "brain" in d else None,
+        }
+        for name, d in DATASETS.items()
+    }
+
+
+def report_files(wildcards):
+    """What the report reads: the files of its sections, and models and cohorts."""
+    patterns = ("generator.safetensors", "scores.parquet", "history.parquet")
+    return [
+        *(path for files in report_sections().values() for path in files),
+        *(path for name in patterns for path in on_methods(model(name))),
+        *expand("results/{dataset}/packed", dataset=DATASETS),
+        *expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),
+        *expand("results/{dataset}/exclusions.csv", dataset=COHORTS),
+    ]

@@ -1,0 +1,29 @@
+# The report: one page that needs no network.
+
+
+rule make_report:
+    input:
+        report_files,
+    output:
+        report(
+            "results/report/index.html",
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    log:
+        "logs/report.log",
+    benchmark:
+        "benchmarks/report.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        version=1,
+        sections=as_json(report_sections()),
+        datasets=as_json(report_datasets()),
+        seeds=SEEDS,
+    shell:
+        "python -m pipeline report results {output:q} --datasets {params.datasets:q}"
+        " --sections {params.sections:q} --seeds {params.seeds} --threads {threads} --log {log:q}"
