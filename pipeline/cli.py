@@ -167,6 +167,7 @@ def _train(args: argparse.Namespace) -> None:
         args.generator.parent,
         TrainSettings.from_dict(args.settings),
         device=args.device,
+        jobs_per_gpu=args.jobs_per_gpu,
         threads=args.threads,
         state_minutes=args.state_minutes,
     )
@@ -202,6 +203,11 @@ def _benchmark(args: argparse.Namespace) -> None:
         threads=args.threads,
     )
     print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
+def _choose_lambda(args: argparse.Namespace) -> None:
+    summarise_sweep = _load("pipeline.method.sweep:summarise_sweep")
+    summarise_sweep(args.names, args.trainings, args.csv, args.png)
 
 
 def _status(args: argparse.Namespace) -> None:
@@ -390,6 +396,9 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("pack-films", _pack_films, "pack films and pairs into arrays", "results")
     pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")
+    sub = stage("choose-lambda", _choose_lambda, "compare the lambdas of a sweep", "csv", "png")
+    sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
+    sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     sub = stage("benchmark", _benchmark, "measure the speed of a configuration")
     sub.add_argument("what", choices=["train"])
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))
@@ -424,6 +433,7 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("train", _train, "train a model", "packed", "generator")
     settings(sub)
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub.add_argument("--jobs-per-gpu", type=int, default=1, help="trainings that may share a GPU")
     sub.add_argument(
         "--state-minutes", type=float, default=10, help="time between two states to resume from"
     )

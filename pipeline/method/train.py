@@ -22,7 +22,7 @@ from pipeline.errors import InputError
 from pipeline.files import write_json, write_parquet
 from pipeline.method.batches import ClassBatches, training_images
 from pipeline.method.critic import build_critic
-from pipeline.method.device import choose_device, set_precision
+from pipeline.method.device import claimed_device, set_precision
 from pipeline.method.explain import save_generator, score_pairs
 from pipeline.method.generator import Generator
 from pipeline.method.schedule import total_updates
@@ -60,6 +60,7 @@ def train_model(
     settings: TrainSettings,
     *,
     device: str = "auto",
+    jobs_per_gpu: int = 1,
     threads: int,
     state_minutes: float = 10,
 ) -> None:
@@ -81,6 +82,8 @@ def train_model(
     settings : TrainSettings
     device : {"auto", "cpu", "cuda"}
         ``auto`` takes a GPU where there is one.
+    jobs_per_gpu : int
+        See `pipeline.method.device.claimed_device`.
     threads : int
         Processor threads.
     state_minutes : float
@@ -96,7 +99,6 @@ def train_model(
         After SIGTERM, when the state is written.
     """
     torch.set_num_threads(threads)
-    place = choose_device(device)
     set_precision(settings.precision)
     data = PackedDataset.open(packed)
     shape = _check(data)
@@ -108,14 +110,15 @@ def train_model(
         "flow_scale": settings.flow_scale,
         "variant": settings.variant,
     }
-    trainer = build_trainer(data, shape, architecture, settings, place)
     folder = state_folder(output_dir)
     shutil.rmtree(output_dir / "tensorboard", ignore_errors=True)
     with (
         locked(folder),
+        claimed_device(device, jobs_per_gpu) as place,
         Termination() as termination,
         SummaryWriter(output_dir / "tensorboard") as board,
     ):
+        trainer = build_trainer(data, shape, architecture, settings, place)
         file = StateFile(folder, run_definition(settings, packed))
         run = _Run(trainer, data, settings, file, termination, board, state_minutes)
         try:

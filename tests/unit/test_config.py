@@ -91,7 +91,7 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
         (
             "colour",
             "red",
-            "unknown key 'colour'; known here: datasets, device, keep_intermediates, seeds",
+            "unknown key 'colour'; known here: datasets, device, jobs_per_gpu",
         ),
         ("seeds", None, "missing key 'seeds': expected array"),
         (LAMBDA, "ten", f"{LAMBDA}: expected number, at least 0, found 'ten'"),

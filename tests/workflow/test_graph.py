@@ -96,6 +96,13 @@ def test_toy_data_go_the_same_way(tmp_path):
     }
 
 
+def test_sweep_scores_no_test_pair(tmp_path):
+    plan = planned_jobs(
+        tmp_path, "results/sweep.csv", "--configfile", ROOT / "config/toy-small.yaml"
+    )
+    assert plan == {"make_toy": 1, "train_sweep": 2 * 5, "choose_lambda": 1, "total": 12}
+
+
 def test_unknown_key_stops_the_run(tmp_path):
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
     config["datasets"]["copd"]["chest"]["resise"] = 72

@@ -70,6 +70,7 @@ wildcard_constraints:
     shard=r"\d+",
     method="va-gan|defi-gan",
     seed=r"\d+",
+    factor=r"[\d.]+",
     case="best|median|worst|sub-[A-Za-z0-9]+",
 
 
@@ -82,6 +83,13 @@ def as_json(settings):
 
 def demo_settings(name):
     return as_json({k: v for k, v in DATASETS[name]["demo"].items() if k != "truth"})
+
+
+def sweep_settings(wildcards):
+    settings = training_settings(
+        config, wildcards.dataset, wildcards.method, config["sweep"]["seed"]
+    )
+    return as_json(settings | {"lambda": float(wildcards.factor) * settings["lambda"]})
 
 
 def critic_source(wildcards):
@@ -223,6 +231,20 @@ def pair(suffix):
 
 def model(name):
     return f"results/{layout.model('{dataset}', '{method}', '{seed}', name)}"
+
+
+def sweep_model(name):
+    return f"results/{{dataset}}/sweep/{{method}}/factor-{{factor}}/{name}"
+
+
+def on_sweep(pattern):
+    """`pattern` for each data set, each of its methods and each factor on its lambda."""
+    return [
+        pattern.format(dataset=name, method=method, factor=factor)
+        for name, dataset in DATASETS.items()
+        for method in dataset["training"]["methods"]
+        for factor in config["sweep"]["factors"]
+    ]
 
 
 def on_methods(pattern):

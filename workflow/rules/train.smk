@@ -40,12 +40,14 @@ rule train_model:
         runtime=2880,
         gpu=gpus_per_training(config["device"]),
         device=config["device"],
+        jobs_per_gpu=config["jobs_per_gpu"],
     params:
         version=1,
         settings=train_settings,
     shell:
         "python -m pipeline train {input.packed:q} {output.generator:q}"
-        " --settings {params.settings:q} --device {resources.device} --threads {threads}"
+        " --settings {params.settings:q} --device {resources.device}"
+        " --jobs-per-gpu {resources.jobs_per_gpu} --threads {threads}"
         " --log {log:q}"
 
 
