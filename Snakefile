@@ -23,6 +23,7 @@ include: "workflow/rules/dataset.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/sweep.smk"
 include: "workflow/rules/score.smk"
+include: "workflow/rules/biomarkers.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
@@ -43,4 +44,5 @@ rule all:
         "results/report/index.html",
         TRUTH_TABLE,
         expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
+        BIOMARKERS,
         figures(),

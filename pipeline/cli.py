@@ -252,6 +252,18 @@ def _truth_table(args: argparse.Namespace) -> None:
     make_truth_table(args.comparisons, args.destination)
 
 
+def _biomarkers(args: argparse.Namespace) -> None:
+    measure = _load("pipeline.biomarkers.measure:measure_biomarkers")
+    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
+    paths = (args.results, args.dataset, generators, args.destination)
+    measure(*paths, truth=args.truth, resize=args.resize)
+
+
+def _biomarker_table(args: argparse.Namespace) -> None:
+    make_table = _load("pipeline.biomarkers.measure:make_biomarker_table")
+    make_table(args.tables, args.demos, args.destination)
+
+
 def _table(args: argparse.Namespace) -> None:
     make_table = _load("pipeline.score.table:make_table")
     make_table(args.scores, args.csv, args.md, args.datasets)
@@ -468,6 +480,17 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--resize", type=int, help="side of the square films were resized to")
     sub = stage("truth-table", _truth_table, "average the comparisons with truth", "destination")
     sub.add_argument("comparisons", type=Path, nargs="+")
+    sub = stage("biomarkers", _biomarkers, "measure what the fields change", "results")
+    sub.add_argument("dataset")
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = stage("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
+    sub.add_argument("tables", type=Path, nargs="+")
+    sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
     sub = stage("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     settings(sub, "--datasets")

@@ -56,6 +56,7 @@ WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["me
 DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
 KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
+BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
 TOY = one_of(of_modality("toy"))
@@ -285,3 +286,19 @@ def figures():
 def figure_cases(dataset):
     subjects = DATASETS[dataset]["figures"]["subjects"]
     return [f"sub-{s}" for s in subjects] if subjects else ["best", "median", "worst"]
+
+
+def models_of_dataset(wildcards):
+    """The generators of a data set, method by method and seed by seed."""
+    pattern = model("generator.safetensors")
+    return [
+        pattern.format(dataset=wildcards.dataset, method=method, seed=seed)
+        for method in methods_of(wildcards)
+        for seed in SEEDS
+    ]
+
+
+def truth_folder(wildcards):
+    """True fields of a demonstration; nothing for real studies."""
+    name = wildcards.dataset
+    return DATASETS[name]["demo"]["truth"] if name in DEMOS else []

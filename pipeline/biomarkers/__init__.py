@@ -1,0 +1,1 @@
+"""What the displacement fields say of the disease, counted: volumes, widths, heights."""

@@ -1,0 +1,202 @@
+"""Biomarkers of the test pairs of a data set: predicted, observed and, simulated, true."""
+
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+
+from pipeline import layout
+from pipeline.biomarkers.brain import measure_regions, tissue_shares
+from pipeline.biomarkers.chest import (
+    find_landmarks,
+    measure_film,
+    move_landmarks,
+    reference_landmarks,
+)
+from pipeline.biomarkers.observed import deformable_field
+from pipeline.brain.atlas import GROUPS, region_shares
+from pipeline.dataset import PackedDataset
+from pipeline.errors import ImageError
+from pipeline.files import write_csv, write_parquet
+from pipeline.method.deformation import warp
+from pipeline.method.explain import explain_images, load_generator
+from pipeline.score.truth import METHOD as TRUE_DEFORMATION
+from pipeline.score.truth import NO_SEED, true_fields
+from pipeline.score.uncertainty import mean_interval
+
+log = logging.getLogger(__name__)
+
+OBSERVED = "observed"
+DECIMALS = 6
+# What the paper names as signs of the disease (section 3.4): larger (+) or smaller (-) in it.
+PAPER = {
+    "ventricles": "larger",
+    "hippocampi": "smaller",
+    "temporal lobes": "smaller",
+    "precuneus": "smaller",
+    "cerebellum": "smaller",
+    "brainstem": "smaller",
+    "diaphragm height": "smaller",
+    "diaphragm curvature": "smaller",
+    "heart width": "smaller",
+    "tracheal width": "smaller",
+    "soft-tissue thickness": "smaller",
+}
+CHANGES = ("volume change", "change")  # measures of which larger and smaller can be said
+DISEASE = {3: "AD", 2: "COPD"}
+
+
+def measure_biomarkers(
+    results: Path,
+    dataset: str,
+    generators: Iterable[tuple[str, int, Path]],
+    destination: Path,
+    *,
+    truth: Path | None = None,
+    resize: int | None = None,
+) -> None:
+    """Measure the biomarkers of the test pairs.
+
+    Parameters
+    ----------
+    results, dataset
+        Results folder and name of the data set.
+    generators
+        Method, seed and weights of each model.
+    destination
+        Table written (Parquet): dataset, disease, method (``observed`` by deformable registration
+        of the pair, ``true deformation`` in a demonstration, ``defi-gan``, ``va-gan``), seed,
+        subject, baseline, followup, structure, measure, unit, value. VA-GAN has no field and so
+        only differences.
+    truth
+        Folder of the demonstration's true fields.
+    resize
+        Side of the resized film, for films.
+    """
+    packed = PackedDataset.open(results / dataset / "packed")
+    networks = [(method, seed, load_generator(path)) for method, seed, path in generators]
+    true = {}
+    if truth is not None:
+        fields = true_fields(results, dataset, truth, resize=resize)
+        true = {field.pair.row: field.fields["disease"] for field in fields}
+    index = packed.pairs_index
+    rows = []
+    shares, voxel_mm, reference = {}, 1.0, None
+    for pair in index[index["split"] == "test"].itertuples():
+        image, mask = np.array(packed.pairs_image[pair.row]), packed.pairs_mask[pair.row]
+        difference = np.array(packed.pairs_difference[pair.row])
+        changes = [(OBSERVED, NO_SEED, difference, deformable_field(image + difference, image))]
+        if pair.row in true:
+            changes.append(_deformed(image, true[pair.row]))
+        for method, seed, network in networks:
+            xhat0, change = explain_images(network, image[None])
+            phi = change[0] if method == "defi-gan" else None
+            changes.append((method, seed, xhat0[0] - image, phi))
+        if image.ndim == 3 and not shares:
+            grid = nib.load(results / layout.volume(dataset, "grid", pair.subject, pair.followup))
+            shares = region_shares(grid.affine, image.shape)
+            voxel_mm = float(nib.affines.voxel_sizes(grid.affine)[0])
+        if image.ndim == 2 and reference is None:
+            reference = reference_landmarks(resize, image.shape[0])
+        names = {"dataset": dataset, "disease": DISEASE[image.ndim]}
+        names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
+        if image.ndim == 3:
+            found = _brain_rows(image, mask, changes, shares, voxel_mm)
+        else:
+            found = _film_rows(image, changes, *reference)
+        rows += [names | row for row in found]
+    write_parquet(pd.DataFrame(rows), destination)
+
+
+def _deformed(image: np.ndarray, phi: np.ndarray) -> tuple[str, int, np.ndarray, np.ndarray]:
+    xhat0 = warp(torch.from_numpy(image)[None, None], torch.from_numpy(phi)[None])
+    return TRUE_DEFORMATION, NO_SEED, xhat0[0, 0].numpy() - image, phi
+
+
+def _brain_rows(
+    image: np.ndarray, mask: np.ndarray, changes: list, shares: dict, voxel_mm: float
+) -> Iterator[dict[str, Any]]:
+    for method, seed, difference, phi in changes:
+        regions = {name: share * mask for name, share in shares.items()}
+        regions |= {name: t * mask for name, t in tissue_shares(image, phi).items()}
+        for row in measure_regions(difference, phi, regions, voxel_mm):
+            yield {"method": method, "seed": seed, **row}
+
+
+def _film_rows(
+    image: np.ndarray, changes: list, reference: np.ndarray, places: dict
+) -> Iterator[dict[str, Any]]:
+    try:
+        here = find_landmarks(image, reference, places)
+    except (ImageError, ValueError) as error:
+        log.warning("a film has no landmarks: %s", error)
+        return
+    diseased = measure_film(here)
+    for method, seed, _, phi in changes:
+        if phi is None:
+            continue
+        try:
+            healthy = measure_film(move_landmarks(here, phi))
+        except ValueError as error:
+            log.warning("%s, seed %d: %s", method, seed, error)
+            continue
+        for structure, value in diseased.items():
+            unit = "1/px" if structure == "diaphragm curvature" else "px"
+            change = 100 * (value / healthy[structure] - 1)
+            for measure, what, number in (
+                ("change", "%", change),
+                ("with the disease", unit, value),
+                ("without the disease", unit, healthy[structure]),
+            ):
+                yield {
+                    **{"method": method, "seed": seed, "structure": structure},
+                    **{"measure": measure, "unit": what, "value": number},
+                }
+
+
+def make_biomarker_table(tables: Iterable[Path], demos: list[str], destination: Path) -> None:
+    """Average `measure_biomarkers` over pairs, seeds and subjects.
+
+    Parameters
+    ----------
+    tables
+        Tables of `measure_biomarkers`.
+    demos
+        Data sets that are simulated.
+    destination
+        CSV written: a row a data set, structure, measure and method: subjects, mean, low and high
+        (95 % bootstrap interval over subjects), ``finding`` in words of the disease where the
+        interval leaves 0 out, and ``paper``, what the paper found.
+    """
+    frame = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
+    keys = ["dataset", "disease", "structure", "measure", "unit", "method"]
+    by_subject = frame.groupby([*keys, "subject"], sort=False)["value"].mean()
+    rows = []
+    for names, values in by_subject.groupby(keys, sort=False):
+        row = dict(zip(keys, names, strict=True))
+        low, high = mean_interval(values)
+        row |= {"subjects": len(values), "mean": values.mean(), "low": low, "high": high}
+        row["finding"], row["paper"] = _words(row)
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    table.insert(1, "data", np.where(table["dataset"].isin(demos), "demo", "real"))
+    first = {name: place for place, name in enumerate(GROUPS)}
+    order = table["structure"].map(lambda name: first.get(name, len(first)))
+    table = table.iloc[np.lexsort((np.arange(len(table)), order, table["dataset"]))]
+    write_csv(table.round(DECIMALS), destination)
+
+
+def _words(row: dict[str, Any]) -> tuple[str, str]:
+    if row["measure"] not in CHANGES:
+        return "", ""
+    expected = PAPER.get(row["structure"], "")
+    paper = f"{expected} in {row['disease']}" if expected else ""
+    if row["low"] > 0 or row["high"] < 0:
+        size = "larger" if row["low"] > 0 else "smaller"
+        return f"{row['structure']} {size} in {row['disease']}", paper
+    return "no clear change", paper

@@ -1,0 +1,57 @@
+# What the fields change, counted by region of the brain and by structure of the film.
+
+
+rule measure_biomarkers:
+    input:
+        packed="results/{dataset}/packed",
+        generators=models_of_dataset,
+        truth=truth_folder,
+    output:
+        "results/{dataset}/biomarkers.parquet",
+    log:
+        "logs/{dataset}/biomarkers.log",
+    benchmark:
+        "benchmarks/{dataset}/biomarkers.tsv"
+    wildcard_constraints:
+        dataset=one_of(DRAWN),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    params:
+        version=1,
+        resize=resize_option,
+        truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
+        methods=lambda wildcards: [m for m in methods_of(wildcards) for _ in SEEDS],
+        seeds=lambda wildcards: [s for _ in methods_of(wildcards) for s in SEEDS],
+    shell:
+        "python -m pipeline biomarkers results {wildcards.dataset} {output:q}"
+        " --generators {input.generators:q} --methods {params.methods} --seeds {params.seeds}"
+        " {params.truth:q} {params.resize} --log {log:q}"
+
+
+rule make_biomarker_table:
+    input:
+        expand(rules.measure_biomarkers.output, dataset=DRAWN),
+    output:
+        report(
+            "results/biomarkers.csv",
+            caption="../report/biomarkers.rst",
+            category="Biomarkers",
+        ),
+    log:
+        "logs/biomarkers.log",
+    benchmark:
+        "benchmarks/biomarkers.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+        demos=DEMOS,
+    shell:
+        "python -m pipeline biomarker-table {output:q} {input:q} --demos {params.demos}"
+        " --log {log:q}"
