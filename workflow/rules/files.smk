@@ -197,6 +197,7 @@ def report_sections():
             "results/overview.png",
             *(path for path in figures() if path.endswith(".png")),
         ],
+        "Biomarkers": BIOMARKERS,
         "Known truth of the demonstration": TRUTH_TABLE,
         "Quality control": expand(
             "results/{dataset}/qc.html", dataset=of_modality("brain")
