@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from pipeline.dataset import PackedDataset
 from pipeline.errors import InputError
+from pipeline.figures.examples import draw_examples
 from pipeline.files import write_json, write_parquet
 from pipeline.method.batches import ClassBatches, training_images
 from pipeline.method.critic import build_critic
@@ -42,6 +43,7 @@ from pipeline.score.ncc import subject_average
 
 log = logging.getLogger(__name__)
 
+EXAMPLES, EXAMPLE_EPOCHS = 3, 5  # validation pairs shown, and after how many epochs each time
 PROGRESS_SECONDS = 15  # between two notes of the progress
 
 
@@ -232,6 +234,11 @@ class _Run:
             }
         )
         self._show(self.history[-1])
+        if epoch % EXAMPLE_EPOCHS == 0 or epoch == self.settings.epochs:
+            index = self.data.pairs_index
+            rows = index.loc[index["split"] == "validation", "row"].iloc[:EXAMPLES]
+            figure = draw_examples(trainer.generator, self.data.pairs_image[rows.to_numpy()])
+            self.board.add_figure("examples", figure, global_step=epoch)
         trainer.begin_epoch()
         self.spent["epoch"], self.epoch_started = 0.0, time.monotonic()
         self.note()

@@ -43,6 +43,10 @@ def test_the_best_epoch_is_kept(make_packed, make_settings, tmp_path, method):
     events = EventAccumulator(str(out / "tensorboard")).Reload()
     logged = [event.value for event in events.Scalars("validation_ncc")]
     assert logged == pytest.approx(history["validation_ncc"].tolist(), rel=1e-6)
+    (picture,) = events.Images("examples")  # of three validation pairs, after the last epoch
+    assert picture.step == 3
+    columns = 4 if method == "defi-gan" else 3
+    assert (picture.width, picture.height) == (220 * columns, 660)
     assert not list(tmp_path.rglob(".partial*"))
 
 
