@@ -12,7 +12,11 @@ from pipeline.errors import InputError
 from pipeline.layout import critic_weights
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
-MODALITY = {"adni": "brain", "copd": "chest", "toy": "toy"}
+
+
+def modality(dataset: dict[str, Any]) -> str:
+    """``brain``, ``chest`` or ``toy``: what the images of a data set's configuration show."""
+    return next((organ for organ in ("brain", "chest") if organ in dataset), "toy")
 
 
 def _dotted(path: Iterator[str | int]) -> str:

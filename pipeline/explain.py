@@ -12,7 +12,7 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.config import MODALITY
+from pipeline.config import modality
 from pipeline.errors import ImageError, InputError
 from pipeline.files import atomic_directory, write_json
 from pipeline.method.explain import ImageExplanation, explain_image, load_generator
@@ -70,14 +70,14 @@ def explain_file(
     InputError
         If the image cannot be prepared or the model does not suit it.
     """
-    modality = MODALITY[settings["source"]]
+    organ = modality(settings)
     model = load_generator(generator)
-    if model.dimensions != {"brain": 3, "chest": 2}[modality]:
+    if model.dimensions != {"brain": 3, "chest": 2}[organ]:
         raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
     if not Path(source).is_file():
         raise InputError(f"{source} is not there; give a NIfTI volume, or a DICOM or PNG film")
     with atomic_directory(destination) as folder:
-        explain = _explain_volume if modality == "brain" else _explain_film
+        explain = _explain_volume if organ == "brain" else _explain_film
         explanation, steps = explain(source, model, folder, settings)
         _draw(explanation, model.method, folder)
         write_json(

@@ -7,10 +7,10 @@ import pandas as pd
 
 from pipeline.cohort.exclusions import check_cohort
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
-from pipeline.cohort.pairs import BASELINE, adni_pairs, unpaired_subjects, unpaired_visits
-from pipeline.cohort.splits import assign_splits
-from pipeline.cohort.tables import find_table, parse_dates, read_table
+from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.cohort.pairs import BASELINE, adni_pairs
+from pipeline.cohort.tables import find_table, parse_dates, read_table, table_columns
+from pipeline.cohort.visits import excluded_rows, reject, split_visits
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +25,9 @@ EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 UNDIAGNOSED_VISIT = "m03"
 
 
-def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
+def ingest_adni(
+    images: Path, tables: Path, *, splits: dict, columns: dict[str, str] | None = None
+) -> Cohort:
     """Read an ADNI archive.
 
     The exams of MRIMETA and MRI3META are joined with the diagnosis of their visit and with the
@@ -42,6 +44,9 @@ def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
     splits
         Settings for `assign_splits`. Lists take RIDs and PTIDs (``30``, ``023_S_0030``,
         ``023S0030``). In the seeded form, subjects without an evaluation pair are all trained on.
+    columns
+        Names of columns in the tables where they differ, by their usual names, such as
+        ``{"VISCODE2": "VISCODE"}``. A table without VISCODE2 is read by VISCODE anyway.
 
     Returns
     -------
@@ -57,21 +62,21 @@ def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
         on or to evaluate.
     """
     tables = Path(tables)
-    exams = _read_exams(tables)
-    diagnoses = _read_diagnoses(tables)
-    merge = read_table(find_table(tables, "ADNIMERGE"), ["RID", "PTID", "DX_bl"])
+    exams = _read_exams(tables, columns)
+    diagnoses = _read_diagnoses(tables, columns)
+    merge = read_table(find_table(tables, "ADNIMERGE"), ["RID", "PTID", "DX_bl"], columns=columns)
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)
     exams["label"] = exams["diagnosis"].map(LABELS)
-    _reject(exams, exams["diagnosis"] == "", "the visit has no unambiguous diagnosis")
+    reject(exams, exams["diagnosis"] == "", "the visit has no unambiguous diagnosis")
     other = "the diagnosis is neither MCI nor AD: " + exams["diagnosis"]
-    _reject(exams, exams["label"].isna(), other)
+    reject(exams, exams["label"].isna(), other)
 
     exams["image"] = _choose_images(exams, files)
-    _reject(exams, exams["image"].isna(), "the exam has no usable image")
+    reject(exams, exams["image"].isna(), "the exam has no usable image")
     _keep_first_exam(exams)
 
     subjects = _subject_names(files, merge)
@@ -84,12 +89,7 @@ def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
     visits["path"] = [str(Path(images) / source) for source in visits["image"]]
     visits["score"] = float("nan")
 
-    unpaired = unpaired_subjects(visits)
-    visits["split"] = _split(visits, unpaired, splits)
-    _reject(visits, visits["split"] == "", "the subject is in no list of the splits")
-    evaluated = visits["split"].isin(["validation", "test"])
-    why = "visit of a " + visits["split"] + " subject in no pair, " + unpaired_visits(visits)
-    _reject(visits, evaluated & (unpaired_visits(visits) != ""), why)
+    unpaired = split_visits(visits, splits, key=rid_of, baseline=BASELINE)
     exams.loc[visits.index, "reason"] = visits["reason"]
 
     _account_for_files(files, exams)
@@ -97,7 +97,7 @@ def ingest_adni(images: Path, tables: Path, *, splits: dict) -> Cohort:
     manifest = as_manifest(visits[visits["reason"] == ""])
     cohort = Cohort(
         manifest=manifest,
-        exclusions=_exclusions({"exam": exams, "diagnosis": diagnoses, "image": files}),
+        exclusions=excluded_rows({"exam": exams, "diagnosis": diagnoses, "image": files}),
         pairs=adni_pairs(manifest),
     )
     check_cohort(cohort, "ADNI", unpaired[unpaired != ""])
@@ -127,58 +127,56 @@ def rid_of(text: str) -> int:
     raise ValueError("expected a RID such as 30 or a PTID such as 023_S_0030")
 
 
-def _reject(frame: pd.DataFrame, failed: pd.Series, reason: str | pd.Series) -> None:
-    """Give the rows that fail a rule its reason, unless an earlier rule gave them one."""
-    failed = failed.astype(bool) & (frame["reason"] == "")
-    frame["reason"] = frame["reason"].mask(failed, reason)
-
-
 def _numbers(text: pd.Series) -> pd.Series:
     """Whole numbers; missing where the text is none. ADNI writes -1 and -4 for missing values."""
     numbers = pd.to_numeric(text, errors="coerce")
     return numbers.where((numbers >= 0) & (numbers % 1 == 0)).astype("Int64")
 
 
-def _read_visits(path: Path, columns: list[str]) -> pd.DataFrame:
+def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
     """Rows of a table that has a protocol, a subject and a visit."""
-    frame = read_table(path, ["Phase", "RID", "VISCODE2", *columns]).assign(reason="")
+    # Tables of ADNI1 alone have one visit code, which is that of VISCODE2 then.
+    one_code = "viscode2" not in table_columns(path) and "viscode" in table_columns(path)
+    columns = {**({"VISCODE2": "VISCODE"} if one_code else {}), **(columns or {})}
+    names = ["Phase", "RID", "VISCODE2", *names]
+    frame = read_table(path, names, columns=columns).assign(reason="")
     frame["rid"] = _numbers(frame["RID"])
     frame["phase"] = frame["Phase"].str.upper()
     frame["session"] = frame["VISCODE2"].str.lower().str.replace("[^a-z0-9]", "", regex=True)
-    _reject(frame, frame["rid"].isna(), "the row has no RID")
+    reject(frame, frame["rid"].isna(), "the row has no RID")
     other = "the protocol is not ADNI1, ADNIGO or ADNI2: " + frame["Phase"]
-    _reject(frame, ~frame["phase"].isin(PROTOCOLS), other)
-    _reject(frame, frame["session"] == "", "the row has no visit code")
+    reject(frame, ~frame["phase"].isin(PROTOCOLS), other)
+    reject(frame, frame["session"] == "", "the row has no visit code")
     return frame
 
 
-def _read_exams(tables: Path) -> pd.DataFrame:
+def _read_exams(tables: Path, columns: dict[str, str] | None) -> pd.DataFrame:
     frames = []
     for table, field_strength in EXAM_TABLES.items():
-        frame = _read_visits(find_table(tables, table), ["EXAMDATE"])
+        frame = _read_visits(find_table(tables, table), ["EXAMDATE"], columns)
         frames.append(frame.assign(table=table, field_strength=field_strength))
     exams = pd.concat(frames, ignore_index=True)
     exams["session"] = exams["session"].replace({"sc": BASELINE, "scmri": BASELINE})
     dates = parse_dates(exams["EXAMDATE"], ["%Y-%m-%d", "%m/%d/%Y"])
     exams["date"] = dates.dt.strftime("%Y-%m-%d").fillna("")
     missing = exams["EXAMDATE"].isin(["", "-1", "-4"])
-    _reject(exams, missing, "the exam has no date")
-    _reject(exams, exams["date"] == "", "the date of the exam cannot be read")
+    reject(exams, missing, "the exam has no date")
+    reject(exams, exams["date"] == "", "the date of the exam cannot be read")
     return exams
 
 
-def _read_diagnoses(tables: Path) -> pd.DataFrame:
+def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFrame:
     path = find_table(tables, "DXSUM_PDXCONV_ADNIALL", "DXSUM")
-    rows = _read_visits(path, ["DXCURREN", "DXCHANGE"])
+    rows = _read_visits(path, ["DXCURREN", "DXCHANGE"], columns)
     current = _numbers(rows["DXCURREN"]).map(DXCURREN)
     change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
     rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
-    _reject(rows, rows["diagnosis"] == "", "the row has no diagnosis")
+    reject(rows, rows["diagnosis"] == "", "the row has no diagnosis")
     visit = rows[rows["reason"] == ""].groupby(["rid", "session"])
     contradictory = visit["diagnosis"].transform("nunique").reindex(rows.index, fill_value=1) > 1
-    _reject(rows, contradictory, "the diagnoses of the visit contradict each other")
+    reject(rows, contradictory, "the diagnoses of the visit contradict each other")
     repeated = visit.cumcount().reindex(rows.index, fill_value=0) > 0
-    _reject(rows, repeated, "the row repeats an earlier one")
+    reject(rows, repeated, "the row repeats an earlier one")
     return rows
 
 
@@ -190,10 +188,10 @@ def _drop_repeated_exams(exams: pd.DataFrame) -> None:
     first = usable.groupby(["rid", "date"])[["table", "session"]].transform("first")
     first = first.reindex(exams.index)
     other_visit = ~exams["stands"] & (first["session"] != exams["session"])
-    _reject(exams, other_visit, "an exam of this day stands under another visit")
+    reject(exams, other_visit, "an exam of this day stands under another visit")
     other_table = ~exams["stands"] & (first["table"] != exams["table"])
-    _reject(exams, other_table, "the exam is in MRIMETA too and counts as 1.5 T")
-    _reject(exams, ~exams["stands"], "the row repeats an earlier one")
+    reject(exams, other_table, "the exam is in MRIMETA too and counts as 1.5 T")
+    reject(exams, ~exams["stands"], "the row repeats an earlier one")
 
 
 def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
@@ -214,11 +212,11 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
     """Image of each exam (missing if none); files that are not chosen get a reason."""
     days = exams[exams["rid"].notna() & (exams["date"] != "")]
     no_exam = ~_key(files, "date").isin(_key(days, "date"))
-    _reject(files, pd.Series(no_exam, index=files.index), "no exam on this day in the MRI tables")
+    reject(files, pd.Series(no_exam, index=files.index), "no exam on this day in the MRI tables")
     candidates = files[files["reason"] == ""].sort_values("rank")
     chosen = candidates.drop_duplicates(["rid", "date"])
     beaten = pd.Series(files.index.isin(candidates.index.difference(chosen.index)), files.index)
-    _reject(files, beaten, "another image of the exam is preferred")
+    reject(files, beaten, "another image of the exam is preferred")
     found = exams[["rid", "date"]].merge(
         chosen[["rid", "date", "source"]], on=["rid", "date"], how="left"
     )
@@ -228,7 +226,7 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
 def _keep_first_exam(exams: pd.DataFrame) -> None:
     usable = exams[exams["reason"] == ""].sort_values("date", kind="stable")
     later = usable.index[usable.duplicated(["rid", "session"])]
-    _reject(
+    reject(
         exams,
         pd.Series(exams.index.isin(later), index=exams.index),
         "an earlier exam of the visit is used",
@@ -243,40 +241,20 @@ def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
     return names.str.replace("_", "")
 
 
-def _split(visits: pd.DataFrame, unpaired: pd.Series, settings: dict) -> pd.Series:
-    has_ad = visits.groupby("subject")["label"].max().reindex(unpaired.index) == 1
-    strata = pd.Series("MCI only", index=unpaired.index).mask(has_ad, "AD without pair")
-    strata = strata.mask(unpaired == "", "pair")
-    subjects = strata.rename("stratum").reset_index()
-    training = ("MCI only", "AD without pair")
-    splits = assign_splits(subjects, settings, training_only=training, key=rid_of)
-    return visits["subject"].map(splits).astype(object)  # also when there are none
-
-
 def _account_for_files(files: pd.DataFrame, exams: pd.DataFrame) -> None:
     """An image that is not used for the sake of its exam has the exam's reason."""
     known = exams[exams["stands"] & exams["rid"].notna() & (exams["date"] != "")]
     reasons = known.set_index(["rid", "date"])["reason"]
     of_exam = reasons.reindex(_key(files, "date")).set_axis(files.index).fillna("")
-    _reject(files, of_exam != "", of_exam)
+    reject(files, of_exam != "", of_exam)
 
 
 def _account_for_diagnoses(rows: pd.DataFrame, exams: pd.DataFrame) -> None:
     has_exam = pd.Series(_key(rows).isin(_key(exams)), index=rows.index)
     used = pd.Series(_key(rows).isin(_key(exams[exams["reason"] == ""])), index=rows.index)
-    _reject(rows, ~has_exam, "no exam at this visit")
-    _reject(rows, ~used, "the exam of the visit is not used")
+    reject(rows, ~has_exam, "no exam at this visit")
+    reject(rows, ~used, "the exam of the visit is not used")
 
 
 def _key(frame: pd.DataFrame, column: str = "session") -> pd.MultiIndex:
     return pd.MultiIndex.from_frame(frame[["rid", column]])
-
-
-def _exclusions(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    rows = []
-    for item, frame in frames.items():
-        excluded = frame[frame["reason"] != ""].assign(stage="ingest", item=item)
-        columns = ["stage", "item", "subject", "source", "reason"]
-        columns += ["session"] if "session" in excluded else []
-        rows += excluded[columns].to_dict("records")
-    return exclusion_table(rows)

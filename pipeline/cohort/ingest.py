@@ -10,8 +10,10 @@ from typing import Any
 import pandas as pd
 
 from pipeline.cohort.adni import ingest_adni
+from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.manifest import Cohort, read_manifest
+from pipeline.cohort.plain import ingest_manifest
 from pipeline.files import atomic_directory, write_csv, write_parquet
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,7 @@ INGEST_VERSION = 1  # to be raised when an ingest comes to other results from th
 
 def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
     """The part of a data set's configuration that decides who is studied."""
-    keys = ("source", "archive", "splits", "labels")
+    keys = ("source", "archive", "columns", "splits", "labels")
     return {key: dataset[key] for key in keys if key in dataset}
 
 
@@ -39,8 +41,10 @@ def ingest_dataset(settings: dict[str, Any]) -> Cohort:
         If a table lacks a column, a subject is in two splits, or nobody is left to study.
     """
     archive = {key: path and Path(path) for key, path in settings["archive"].items()}
-    if settings["source"] == "adni":
-        return ingest_adni(archive["images"], archive["tables"], splits=settings["splits"])
+    if settings["source"] != "copd":
+        readers = {"adni": ingest_adni, "bids": ingest_bids, "manifest": ingest_manifest}
+        shared = {key: settings[key] for key in ("columns", "splits", "labels") if key in settings}
+        return readers[settings["source"]](**archive, **shared)
     labels = settings["labels"]
     return ingest_copd(
         archive["films"],
@@ -73,7 +77,7 @@ def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
     files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
     for file in files:
-        if file.suffix in (".csv", ".txt"):
+        if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
         else:
             stat = file.stat()

@@ -17,7 +17,7 @@ MANIFEST_COLUMNS = {
     "score": "float64",  # what the label was made of: FEV1/FVC; missing for ADNI
     "field_strength": "float64",  # tesla; missing for films
     "site": "str",
-    "day": "int64",  # days since the subject's first visit
+    "day": "int64",  # days since the subject's first visit; its number if dates are unknown
     "date": "str",  # ISO 8601; empty for films, whose dates are not kept
     "path": "str",
     "split": "str",

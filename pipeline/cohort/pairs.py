@@ -7,23 +7,25 @@ from pipeline.cohort.manifest import PAIR_COLUMNS
 BASELINE = "bl"
 
 
-def adni_pairs(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Evaluation pairs of ADNI: every AD visit with the baseline, at one field strength.
+def adni_pairs(manifest: pd.DataFrame, baseline: str | None = BASELINE) -> pd.DataFrame:
+    """Evaluation pairs of ADNI: every diseased visit with the baseline, at one field strength.
 
-    A subject qualifies with exactly one baseline visit, at which it did not have AD, and at least
-    one AD visit at the field strength of the baseline.
+    A subject qualifies with exactly one baseline visit, a healthy one, and at least one diseased
+    visit at the field strength of the baseline (both may be unknown).
 
     Parameters
     ----------
     manifest
         Table with at least subject, session, label, field_strength and split.
+    baseline
+        Session of the baseline; None: each subject's first `day`.
 
     Returns
     -------
     pandas.DataFrame
         Columns `PAIR_COLUMNS`, validation and test subjects only.
     """
-    return _evaluated(_longitudinal(manifest), manifest)
+    return _evaluated(_longitudinal(manifest, baseline), manifest)
 
 
 def copd_pairs(manifest: pd.DataFrame) -> pd.DataFrame:
@@ -47,13 +49,15 @@ def copd_pairs(manifest: pd.DataFrame) -> pd.DataFrame:
     return _evaluated(pairs, manifest)
 
 
-def unpaired_subjects(visits: pd.DataFrame) -> pd.Series:
+def unpaired_subjects(visits: pd.DataFrame, baseline: str | None = BASELINE) -> pd.Series:
     """Why a subject has no pair by the rule of `adni_pairs`.
 
     Parameters
     ----------
     visits
         Columns subject, session, label and field_strength; the split does not matter.
+    baseline
+        As for `adni_pairs`.
 
     Returns
     -------
@@ -61,29 +65,29 @@ def unpaired_subjects(visits: pd.DataFrame) -> pd.Series:
         Reason by subject, sorted by subject; ``""`` for subjects that have a pair.
     """
     subjects = pd.Index(sorted(visits["subject"].unique()), name="subject")
-    baseline = visits[visits["session"] == BASELINE]
-    baselines = baseline.groupby("subject").size().reindex(subjects, fill_value=0)
+    first = visits[_is_baseline(visits, baseline)]
+    baselines = first.groupby("subject").size().reindex(subjects, fill_value=0)
     diseased = visits.loc[visits["label"] == 1, "subject"]
     reasons = pd.Series("", index=subjects, dtype=object)
     # From the last rule to the first, so that the first that fails is the one told.
-    reasons[~subjects.isin(_longitudinal(visits)["subject"])] = (
-        "no AD visit has the field strength of the baseline"
+    reasons[~subjects.isin(_longitudinal(visits, baseline)["subject"])] = (
+        "no diseased visit has the field strength of the baseline"
     )
-    reasons[~subjects.isin(diseased)] = "the subject has no AD visit"
-    reasons[subjects.isin(baseline.loc[baseline["label"] == 1, "subject"])] = (
-        "the subject has AD at the baseline"
+    reasons[~subjects.isin(diseased)] = "the subject has no diseased visit"
+    reasons[subjects.isin(first.loc[first["label"] == 1, "subject"])] = (
+        "the subject is diseased at the baseline"
     )
     reasons[baselines > 1] = "the subject has more than one baseline visit"
     reasons[baselines == 0] = "the subject has no usable baseline visit"
     return reasons
 
 
-def unpaired_visits(visits: pd.DataFrame) -> pd.Series:
+def unpaired_visits(visits: pd.DataFrame, baseline: str | None = BASELINE) -> pd.Series:
     """Why a visit is in no pair by the rule of `adni_pairs`.
 
     Parameters
     ----------
-    visits
+    visits, baseline
         As for `unpaired_subjects`.
 
     Returns
@@ -91,7 +95,7 @@ def unpaired_visits(visits: pd.DataFrame) -> pd.Series:
     pandas.Series
         Reason, with the index of `visits`; ``""`` for visits that are in a pair.
     """
-    pairs = _longitudinal(visits)
+    pairs = _longitudinal(visits, baseline)
     used = pd.MultiIndex.from_frame(
         pd.concat(
             pairs[["subject", side]].set_axis(["subject", "session"], axis=1)
@@ -99,24 +103,30 @@ def unpaired_visits(visits: pd.DataFrame) -> pd.Series:
         )
     )
     paired = pd.MultiIndex.from_frame(visits[["subject", "session"]]).isin(used)
-    reasons = visits["subject"].map(unpaired_subjects(visits))
+    reasons = visits["subject"].map(unpaired_subjects(visits, baseline))
     of_visit = visits["label"].map(
         {
-            0: "it is neither the baseline nor an AD visit",
+            0: "it is neither the baseline nor a diseased visit",
             1: "its field strength is not that of the baseline",
         }
     )
     return reasons.where(reasons != "", of_visit).mask(paired, "")
 
 
-def _longitudinal(visits: pd.DataFrame) -> pd.DataFrame:
+def _is_baseline(visits: pd.DataFrame, baseline: str | None) -> pd.Series:
+    if baseline is None:
+        return visits["day"] == visits.groupby("subject")["day"].transform("min")
+    return visits["session"] == baseline
+
+
+def _longitudinal(visits: pd.DataFrame, baseline: str | None) -> pd.DataFrame:
     """Every pair that the rule of `adni_pairs` allows, whatever the split of the subject."""
     columns = ["subject", "session", "field_strength"]
-    baseline = visits[visits["session"] == BASELINE]
-    baseline = baseline[~baseline["subject"].duplicated(keep=False) & (baseline["label"] == 0)]
+    first = visits[_is_baseline(visits, baseline)]
+    first = first[~first["subject"].duplicated(keep=False) & (first["label"] == 0)]
     diseased = visits[visits["label"] == 1]
     pairs = (
-        baseline[columns]
+        first[columns]
         .rename(columns={"session": "baseline"})
         .merge(
             diseased[columns].rename(columns={"session": "followup"}),

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -47,16 +47,30 @@ def find_table(folder: Path, *names: str) -> Path:
     return found[0]
 
 
-def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+def table_columns(path: Path) -> list[str]:
+    """Names in the header of a table, in lower case."""
+    records = _records(Path(path))[1]
+    return [name.strip().lower() for name in records[0]] if records else []
+
+
+def read_table(
+    path: Path,
+    required: Sequence[str],
+    optional: Sequence[str] = (),
+    columns: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Read columns of a CSV table as text.
 
     Parameters
     ----------
     path
-        CSV file with a header, UTF-8 or else Latin-1.
+        CSV file with a header, UTF-8 or else Latin-1; with the suffix tsv, separated by tabs.
     required, optional
         Names of columns; case and surrounding blanks do not matter. An optional column that the
         table lacks is empty.
+    columns
+        Names in the file, by the names asked for, where they differ. A table that has no such
+        column is read by the name asked for.
 
     Returns
     -------
@@ -76,7 +90,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     if not records:
         raise InputError(f"{path} is empty; expected a header with {', '.join(required)}")
     header, lines, records = [name.strip() for name in records[0]], lines[1:], records[1:]
-    positions = _positions(path, header, required, optional)
+    positions = _positions(path, header, required, optional, columns or {})
     for line, record in zip(lines, records, strict=True):
         if len(record) != len(header):
             raise InputError(
@@ -110,7 +124,8 @@ def _records(path: Path) -> tuple[list[int], list[list[str]]]:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     lines, records = [], []
-    reader = csv.reader(text.splitlines(keepends=True))
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
     begin = 1
     try:
         for record in reader:
@@ -125,17 +140,23 @@ def _records(path: Path) -> tuple[list[int], list[list[str]]]:
 
 
 def _positions(
-    path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]
+    path: Path,
+    header: list[str],
+    required: Sequence[str],
+    optional: Sequence[str],
+    columns: Mapping[str, str],
 ) -> dict[str, int]:
     """Place of each column asked for that the header has."""
     folded = [name.lower() for name in header]
     positions = {}
     for name in (*required, *optional):
-        count = folded.count(name.lower())
+        wanted = columns.get(name, name).lower()
+        wanted = wanted if wanted in folded else name.lower()
+        count = folded.count(wanted)
         if count > 1:
             raise InputError(f"{path} has the column {name} {count} times")
         if count:
-            positions[name] = folded.index(name.lower())
+            positions[name] = folded.index(wanted)
         elif name in required:
             raise InputError(
                 f"{path} has no column {name}{_nearest(name, header)}; "

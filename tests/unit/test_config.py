@@ -41,6 +41,32 @@ def changed(config, key, value):
     return config
 
 
+@pytest.mark.parametrize("source", ["bids", "manifest"])
+def test_other_sources(config, source, tmp_path):
+    images = {"bids": "dataset", "manifest": "images"}[source]
+    archive = {images: str(tmp_path)}
+    if source == "manifest":
+        archive["table"] = str(tmp_path / "table.csv")
+        (tmp_path / "table.csv").touch()
+    dataset = config["datasets"]["adni"] | {"source": source, "archive": archive, "demo": None}
+    labels = {"column": "group", "healthy": ["MCI"], "diseased": ["AD"]}
+    dataset["labels"] = labels
+    check_config(config | {"datasets": {"mine": dataset}})
+    films = config["datasets"]["copd"] | {"source": source, "archive": archive, "demo": None}
+    films |= {"labels": labels, "columns": None}
+    if source == "manifest":
+        check_config(config | {"datasets": {"mine": films}})
+    else:
+        with pytest.raises(InputError, match=r"datasets.mine: missing key 'brain'"):
+            check_config(config | {"datasets": {"mine": films}})
+    for wrong in ({"brain": None}, {"demo": {"seed": 1}}, {"labels": labels | {"healthy": []}}):
+        changed_dataset = {
+            k: v for k, v in (dataset | wrong).items() if v is not None or k == "demo"
+        }
+        with pytest.raises(InputError, match=rf"datasets.mine.*{next(iter(wrong))}"):
+            check_config(config | {"datasets": {"mine": changed_dataset}})
+
+
 def test_lists_of_volumes_are_checked(config, tmp_path):
     table = tmp_path / "drop.csv"
     config = changed(config, "datasets.adni.qc.drop", str(table))

@@ -10,9 +10,9 @@ from snakemake.settings.types import DeploymentMethod
 from pipeline import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
 from pipeline.config import (
-    MODALITY,
     check_config,
     gpus_per_training,
+    modality,
     training_settings,
 )
 from pipeline.errors import InputError
@@ -29,8 +29,8 @@ PYTHON_ENV = "../../envs/python.yaml"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-def of_modality(modality):
-    return [name for name, d in DATASETS.items() if MODALITY[d["source"]] == modality]
+def of_modality(organ):
+    return [name for name, d in DATASETS.items() if modality(d) == organ]
 
 
 def resolved_engines(name):

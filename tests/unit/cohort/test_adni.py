@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from helpers.made_up_adni import Archive, ptid, write_adni_archive
 
@@ -353,7 +355,7 @@ def test_evaluated_visits_in_no_pair(archive, ingest, split):
     assert list(of_subject(cohort)) == ["bl", "m12"]
     start = f"visit of a {split} subject in no pair, "
     assert reasons(cohort, "exam") == [
-        start + "it is neither the baseline nor an AD visit",
+        start + "it is neither the baseline nor a diseased visit",
         start + "its field strength is not that of the baseline",
     ]
     assert sorted(reasons(cohort, "image")) == sorted(reasons(cohort, "exam"))
@@ -375,7 +377,7 @@ def test_no_pairs_tells_the_rule(archive, ingest):
     with pytest.raises(InputError) as error:
         ingest(archive)
     assert "no validation pair, no test pair is left" in str(error.value)
-    assert "4  no AD visit has the field strength of the baseline" in str(error.value)
+    assert "4  no diseased visit has the field strength of the baseline" in str(error.value)
 
 
 def test_nothing_left_tells_the_rule(archive, ingest):
@@ -389,11 +391,39 @@ def test_nothing_left_tells_the_rule(archive, ingest):
 
 
 @pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        (str.lower, None),
+        (lambda header: header.replace('"VISCODE2",', "").replace("VISCODE", "viscode"), None),
+        (
+            lambda header: header.replace("EXAMDATE", "ScanDate").replace("VISCODE2", "Visit"),
+            {"EXAMDATE": "SCANDATE", "VISCODE2": "visit"},
+        ),
+    ],
+    ids=["lower case", "VISCODE alone", "column map"],
+)
+def test_spellings_of_columns(archive, ingest, tmp_path, change, columns):
+    """Of one table: the others keep theirs."""
+    usual = ingest(archive)
+    path = tmp_path / "tables/MRIMETA.csv"
+    header, *lines = path.read_text().splitlines()
+    if change(header).count(",") < header.count(","):  # VISCODE2 is the fifth column
+        lines = [",".join(np.delete(line.split(","), 4)) for line in lines]
+    path.write_text("\n".join([change(header), *lines]) + "\n")
+    files = {split: str(tmp_path / f"{split}.txt") for split in BACKGROUND}
+    cohort = ingest_adni(
+        tmp_path / "ADNI", tmp_path / "tables", splits={"lists": files}, columns=columns
+    )
+    pd.testing.assert_frame_equal(cohort.manifest, usual.manifest)
+    assert len(cohort.pairs) == 2
+
+
+@pytest.mark.parametrize(
     ("table", "column"),
     [
         ("ADNIMERGE.csv", "DX_bl"),
         ("DXSUM_PDXCONV_ADNIALL_12Mar2020.csv", "DXCHANGE"),
-        ("MRIMETA.csv", "VISCODE2"),
+        ("MRIMETA.csv", "Phase"),
         ("MRI3META.csv", "EXAMDATE"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from pipeline.cohort.manifest import PAIR_COLUMNS
 from pipeline.cohort.pairs import adni_pairs, copd_pairs, unpaired_subjects, unpaired_visits
 
-NEITHER = "it is neither the baseline nor an AD visit"
+NEITHER = "it is neither the baseline nor a diseased visit"
 OTHER_STRENGTH = "its field strength is not that of the baseline"
 
 
@@ -56,8 +56,8 @@ def test_field_strength_must_agree():
             [("a", "bl", 0, 1.5), ("a", "bl", 0, 3.0), ("a", "m12", 1, 3.0)],
             "more than one baseline",
         ),
-        ([("a", "bl", 1, 3.0), ("a", "m12", 1, 3.0)], "AD at the baseline"),
-        ([("a", "bl", 0, 3.0), ("a", "m12", 0, 3.0)], "no AD visit"),
+        ([("a", "bl", 1, 3.0), ("a", "m12", 1, 3.0)], "diseased at the baseline"),
+        ([("a", "bl", 0, 3.0), ("a", "m12", 0, 3.0)], "no diseased visit"),
         ([("a", "bl", 0, 1.5), ("a", "m12", 1, 3.0)], "field strength of the baseline"),
     ],
 )

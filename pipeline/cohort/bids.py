@@ -1,0 +1,159 @@
+"""A BIDS dataset: T1w images, participants.tsv and the sessions.tsv of the subjects."""
+
+import logging
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.tables import read_table, table_columns
+from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
+from pipeline.errors import InputError
+from pipeline.files import read_json
+
+log = logging.getLogger(__name__)
+
+_IMAGE = re.compile(
+    r"sub-(?P<subject>[A-Za-z0-9]+)(_ses-(?P<session>[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*_T1w"
+)
+ONLY_SESSION = "1"  # name of the one visit of a subject without session folders
+MISSING = "n/a"
+
+
+def ingest_bids(
+    dataset: Path,
+    *,
+    splits: dict,
+    labels: dict,
+    columns: dict[str, str] | None = None,
+) -> Cohort:
+    """Read a BIDS dataset.
+
+    Parameters
+    ----------
+    dataset
+        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a
+        subject are described in ``sub-*/sub-*_sessions.tsv``. Of several T1w images of a visit the
+        first by name is used.
+    splits, labels
+        See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`. The column of `labels` is
+        looked for among the subject's sessions, then among the participants.
+    columns
+        Names of columns in the tables where they differ from the standard's: participant_id,
+        session_id, acq_time, site.
+
+    Returns
+    -------
+    Cohort
+        Each image and row of the tables is used or among the exclusions. The field strength is
+        MagneticFieldStrength of the JSON file beside the image, or of T1w.json in the folder of the
+        dataset. Dates are not kept.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, there are no images, or nothing is left to train on or to
+        evaluate.
+    """
+    dataset = Path(dataset)
+    images = _list_images(dataset)
+    column = labels["column"]
+    people = _read(dataset / "participants.tsv", "participant_id", ["site", column], columns)
+    people["subject"] = people["participant_id"].str.removeprefix("sub-")
+    visits = _read_sessions(dataset, ["acq_time", column], columns)
+    if column.lower() not in table_columns(dataset / "participants.tsv") and (
+        (visits[column] == "").all()
+    ):
+        raise InputError(
+            f"{dataset}: no participants.tsv or sessions.tsv has a column {column!r}, in which "
+            "labels.column looks for the diagnosis"
+        )
+    by_subject = people.drop_duplicates("subject").set_index("subject")
+    by_visit = visits.drop_duplicates(["subject", "session"]).set_index(["subject", "session"])
+    at_visit = by_visit.reindex(pd.MultiIndex.from_frame(images[["subject", "session"]]))
+    of_subject = by_subject.reindex(images["subject"])
+    images["diagnosis"] = at_visit[column].to_numpy()
+    unknown = images["diagnosis"].isna() | (images["diagnosis"] == "")
+    images["diagnosis"] = images["diagnosis"].mask(unknown, of_subject[column].to_numpy())
+    images["diagnosis"] = images["diagnosis"].fillna("")
+    images["site"] = of_subject["site"].fillna("").to_numpy()
+    label_visits(images, labels)
+    twice = images[images["reason"] == ""].duplicated(["subject", "session"])
+    reject(
+        images, twice.reindex(images.index, fill_value=False), "another T1w of the visit is used"
+    )
+
+    usable = images[images["reason"] == ""].copy()
+    times = at_visit["acq_time"].fillna("").set_axis(images.index)
+    add_days(usable, parse_moments(times[usable.index]))
+    images["day"] = usable["day"].reindex(images.index, fill_value=0)
+    images["field_strength"] = [
+        _field_strength(dataset, path) if not reason else np.nan
+        for path, reason in zip(images["path"], images["reason"], strict=True)
+    ]
+    images = images.assign(date="", score=np.nan)
+    reject(people, ~people["subject"].isin(images["subject"]), "the participant has no T1w image")
+    pictured = pd.MultiIndex.from_frame(images[["subject", "session"]])
+    seen = pd.MultiIndex.from_frame(visits[["subject", "session"]]).isin(pictured)
+    reject(visits, pd.Series(~seen, visits.index), "the visit has no T1w image")
+    cohort = plain_cohort(
+        images, {"participant": people, "visit": visits}, splits, f"BIDS dataset {dataset.name}"
+    )
+    log.info("BIDS: %d of %d T1w images used", len(cohort.manifest), len(images))
+    return cohort
+
+
+def _list_images(dataset: Path) -> pd.DataFrame:
+    patterns = ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*")
+    rows = []
+    for path in sorted(path for pattern in patterns for path in dataset.glob(pattern)):
+        if not path.name.endswith((".nii", ".nii.gz")):
+            continue
+        source = path.relative_to(dataset).as_posix()
+        row = {"path": str(path), "source": source, "subject": "", "session": "", "reason": ""}
+        name = _IMAGE.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
+        if name is None:
+            row["reason"] = "the file name is not sub-<label>[_ses-<label>]..._T1w"
+        else:
+            row |= {"subject": name["subject"], "session": name["session"] or ONLY_SESSION}
+            folders = [f"sub-{name['subject']}", *([f"ses-{s}"] if (s := name["session"]) else [])]
+            if source.split("/")[:-2] != folders:
+                row["reason"] = "the file name and the folders belong to different visits"
+        rows.append(row)
+    if not rows:
+        raise InputError(
+            f"{dataset} holds no T1w image; expected sub-<label>/[ses-<label>/]anat/..._T1w.nii.gz"
+        )
+    return pd.DataFrame(rows)
+
+
+def _read(
+    path: Path, identity: str, names: list[str], columns: dict[str, str] | None
+) -> pd.DataFrame:
+    table = read_table(path, [identity], names, columns).replace(MISSING, "")
+    return table.assign(reason="")
+
+
+def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
+    empty = pd.DataFrame(columns=["subject", "session", "source", "reason", *names], dtype=object)
+    tables = [empty]
+    for path in sorted(dataset.glob("sub-*/sub-*_sessions.tsv")):
+        table = _read(path, "session_id", names, columns)
+        table["subject"] = path.parent.name.removeprefix("sub-")
+        table["session"] = table["session_id"].str.removeprefix("ses-")
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def _field_strength(dataset: Path, image: str) -> float:
+    """Tesla, by the JSON file nearest to the image; NaN if none tells."""
+    beside = Path(image.removesuffix(".gz").removesuffix(".nii") + ".json")
+    for path in (beside, dataset / "T1w.json"):
+        if path.is_file():
+            try:
+                return float(read_json(path)["MagneticFieldStrength"])
+            except (KeyError, TypeError, ValueError):
+                continue
+    return float("nan")

@@ -1,0 +1,75 @@
+"""A plain manifest: one CSV table that anybody can write, a row an image."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.tables import read_table
+from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
+from pipeline.errors import InputError
+
+log = logging.getLogger(__name__)
+
+REQUIRED = ["subject", "session", "path"]
+OPTIONAL = ["day", "date", "field_strength", "site", "score"]
+NUMBERS = ["day", "field_strength", "score"]
+
+
+def ingest_manifest(
+    table: Path,
+    images: Path,
+    *,
+    splits: dict,
+    labels: dict,
+    columns: dict[str, str] | None = None,
+) -> Cohort:
+    """Read a manifest of volumes or films.
+
+    Parameters
+    ----------
+    table
+        CSV with the columns subject and session (letters and digits), path (relative to `images`),
+        the column of `labels`, and optionally day (since any day) or date (``YYYY-MM-DD``),
+        field_strength in tesla, site and score. Dates are not kept.
+    images
+        Folder of the images.
+    splits, labels
+        See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`.
+    columns
+        Names of columns in the table where they differ, by the names above.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, a value is none of its kind, an image occurs twice, or nothing
+        is left to train on or to evaluate.
+    """
+    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns).assign(reason="")
+    for name in ("subject", "session"):
+        rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
+        _check(rows, ~rows[name].str.fullmatch("[A-Za-z0-9]+"), name, "letters and digits")
+    for name in NUMBERS:
+        given = rows[name] != ""
+        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce")
+        _check(rows, given & rows[name].isna(), name, "a number")
+    moments = parse_moments(rows["date"])
+    _check(rows, (rows["date"] != "") & moments.isna(), "date", "a date YYYY-MM-DD")
+    rows["diagnosis"] = rows[labels["column"]]
+    label_visits(rows, labels)
+    rows["path"] = [str(Path(images) / path) for path in rows["path"]]
+    missing = [not Path(path).is_file() for path in rows["path"]]
+    reject(rows, pd.Series(missing, rows.index, dtype=bool), "there is no file of this path")
+    usable = rows[rows["reason"] == ""].copy()
+    add_days(usable, usable["day"] if usable["day"].notna().any() else moments[usable.index])
+    rows["day"] = usable["day"].reindex(rows.index, fill_value=0)
+    cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
+    log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
+    return cohort
+
+
+def _check(rows: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
+    if wrong.any():
+        row = rows[wrong].iloc[0]
+        raise InputError(f"{row['source']}: {column} is not {expected}")

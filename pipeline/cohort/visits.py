@@ -1,0 +1,162 @@
+"""From labelled visits to a cohort: splits, pairs, and why a visit is in none."""
+
+import re
+from collections.abc import Callable, Hashable
+
+import numpy as np
+import pandas as pd
+
+from pipeline.cohort.exclusions import check_cohort
+from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
+from pipeline.cohort.splits import assign_splits
+from pipeline.cohort.tables import parse_dates
+from pipeline.errors import InputError
+
+
+def reject(frame: pd.DataFrame, failed: pd.Series, reason: str | pd.Series) -> None:
+    """Give the rows that fail a rule its reason, unless an earlier rule gave them one."""
+    failed = failed.astype(bool) & (frame["reason"] == "")
+    frame["reason"] = frame["reason"].mask(failed, reason)
+
+
+def excluded_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Exclusions of an ingest: the rows with a reason, of frames by the kind of their rows."""
+    rows = []
+    for item, frame in frames.items():
+        excluded = frame[frame["reason"] != ""].assign(stage="ingest", item=item)
+        columns = ["stage", "item", "subject", "source", "reason"]
+        columns += ["session"] if "session" in excluded else []
+        rows += excluded[columns].to_dict("records")
+    return exclusion_table(rows)
+
+
+def split_visits(
+    visits: pd.DataFrame,
+    splits: dict,
+    *,
+    key: Callable[[str], Hashable] = str,
+    baseline: str | None,
+) -> pd.Series:
+    """Give each visit its split, and a reason to those that no split can use, in place.
+
+    Subjects without an evaluation pair are trained on whole; of the others, validation and test
+    use the visits of pairs only.
+
+    Parameters
+    ----------
+    visits
+        Columns subject, session, day, label, field_strength and reason.
+    splits, key
+        For `assign_splits`.
+    baseline
+        For `pipeline.cohort.pairs.adni_pairs`.
+
+    Returns
+    -------
+    pandas.Series
+        Why a subject has no pair, by subject; ``""`` if it has one.
+    """
+    unpaired = unpaired_subjects(visits, baseline)
+    diseased = visits.groupby("subject")["label"].max().reindex(unpaired.index) == 1
+    # Strata keep these names: the shuffle is seeded by them.
+    strata = pd.Series("MCI only", index=unpaired.index).mask(diseased, "AD without pair")
+    strata = strata.mask(unpaired == "", "pair")
+    subjects = strata.rename("stratum").reset_index()
+    training = ("MCI only", "AD without pair")
+    assigned = assign_splits(subjects, splits, training_only=training, key=key)
+    visits["split"] = visits["subject"].map(assigned).astype(object)  # also when there are none
+    reject(visits, visits["split"] == "", "the subject is in no list of the splits")
+    evaluated = visits["split"].isin(["validation", "test"])
+    unused = unpaired_visits(visits, baseline)
+    why = "visit of a " + visits["split"] + " subject in no pair, " + unused
+    reject(visits, evaluated & (unused != ""), why)
+    return unpaired
+
+
+def label_visits(rows: pd.DataFrame, labels: dict) -> None:
+    """Add `label`, and a reason to rows of neither class, in place.
+
+    Parameters
+    ----------
+    rows
+        Columns diagnosis (text) and reason.
+    labels
+        ``healthy`` and ``diseased``: lists of the values that are class 0 and 1, in any case.
+    """
+    classes = {}
+    for label, values in enumerate((labels["healthy"], labels["diseased"])):
+        for value in values:
+            if classes.setdefault(str(value).lower(), label) != label:
+                raise InputError(f"labels: {value!r} cannot be healthy and diseased")
+    rows["label"] = rows["diagnosis"].str.lower().map(classes)
+    reject(rows, rows["diagnosis"] == "", f"no value in the column {labels['column']}")
+    other = f"{labels['column']} is neither healthy nor diseased: " + rows["diagnosis"]
+    reject(rows, rows["label"].isna(), other)
+
+
+def add_days(rows: pd.DataFrame, moments: pd.Series) -> None:
+    """Add `day` in place: days since the subject's first visit, by the dates of the visits.
+
+    Where a subject has a visit without a date, its visits are numbered by the names of their
+    sessions instead, in natural order (m6 before m12).
+
+    Parameters
+    ----------
+    rows
+        Columns subject and session.
+    moments
+        Dates with the index of `rows`, ``NaT`` where unknown; or days, NaN where unknown.
+    """
+    if moments.dtype.kind == "M":
+        moments = (moments - pd.Timestamp(0)) / pd.Timedelta(days=1)
+    subjects = rows["subject"]
+    days = np.floor(moments) - np.floor(moments.groupby(subjects).transform("min"))
+    dated = moments.notna().groupby(subjects).transform("all")
+    order = pd.Series(pd.Categorical(rows["session"].map(_natural)).codes, rows.index)
+    numbered = order.groupby(subjects).rank(method="dense") - 1
+    rows["day"] = days.where(dated, numbered).astype(int)
+
+
+def _natural(session: str) -> str:
+    """Session with numbers filled up, so that names sort by them."""
+    return re.sub(r"\d+", lambda number: number[0].zfill(12), session.lower())
+
+
+def parse_moments(text: pd.Series) -> pd.Series:
+    """Dates from ISO 8601 text with or without a time, ``NaT`` where it is none."""
+    return parse_dates(text.str[:10])
+
+
+def plain_cohort(
+    rows: pd.DataFrame, others: dict[str, pd.DataFrame], splits: dict, name: str
+) -> Cohort:
+    """Cohort of an archive whose visits say what they are.
+
+    The baseline of a subject is its first visit, and its pairs are those of
+    `pipeline.cohort.pairs.adni_pairs`.
+
+    Parameters
+    ----------
+    rows
+        A row an image: the columns of the manifest but for the split, source and reason.
+    others
+        Further rows of tables that are left out, by their kind: columns subject, source, reason.
+    splits
+        For `assign_splits`; lists take subjects with or without ``sub-``.
+    name
+        Of the archive, for messages.
+    """
+    visits = rows[rows["reason"] == ""].copy()
+    unpaired = split_visits(
+        visits, splits, key=lambda text: text.removeprefix("sub-"), baseline=None
+    )
+    rows.loc[visits.index, "reason"] = visits["reason"]
+    manifest = as_manifest(visits[visits["reason"] == ""])
+    cohort = Cohort(
+        manifest=manifest,
+        exclusions=excluded_rows({"image": rows, **others}),
+        pairs=adni_pairs(manifest, baseline=None),
+    )
+    check_cohort(cohort, name, unpaired[unpaired != ""])
+    return cohort

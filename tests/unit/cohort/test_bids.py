@@ -1,0 +1,90 @@
+"""Ingest of BIDS datasets."""
+
+import pytest
+from helpers.made_up_bids import write_bids_dataset
+
+from pipeline.cohort.bids import ingest_bids
+from pipeline.errors import InputError
+
+LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["ad"]}
+SPLITS = {"seed": 0, "fractions": {"train": 0.0, "validation": 0.5, "test": 0.5}}
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    write_bids_dataset(tmp_path / "bids")
+    return tmp_path / "bids"
+
+
+def ingest(dataset, labels=LABELS, **settings):
+    return ingest_bids(dataset, splits=SPLITS, labels=labels, **settings)
+
+
+def test_visits_are_labelled_dated_and_paired(dataset):
+    cohort = ingest(dataset)
+    visits = cohort.manifest.set_index(["subject", "session"])
+    assert visits.loc["C0", "label"].to_dict() == {"M00": 0, "M12": 1}
+    assert visits.loc["C0", "day"].to_dict() == {"M00": 0, "M12": 365}
+    assert visits.loc["C3", "day"].to_dict() == {"M00": 0, "M12": 2}  # numbers of the visits
+    assert visits.loc["C2", "field_strength"].tolist() == [1.5, 1.5]
+    assert visits.loc["C0", "field_strength"].tolist() == [3.0, 3.0]
+    assert visits.loc[("C1", "M00"), "site"] == "A0"
+    assert set(visits.loc["S0"].index) == {"M00", "M06", "M12"}
+    assert (cohort.manifest["date"] == "").all()
+    pairs = cohort.pairs[["subject", "baseline", "followup"]].to_numpy().tolist()
+    assert pairs == [[f"C{n}", "M00", "M12"] for n in range(4)]
+    assert sorted(cohort.pairs["split"]) == ["test", "test", "validation", "validation"]
+
+
+def test_every_image_and_row_is_used_or_excluded(dataset):
+    cohort = ingest(dataset)
+    reasons = cohort.exclusions.set_index("source")["reason"]
+    assert reasons["participants.tsv:9"] == "the participant has no T1w image"
+    assert reasons["sub-S0_sessions.tsv:5"] == "the visit has no T1w image"
+    image = "sub-{0}/ses-{1}/anat/sub-{2}_ses-{1}{3}_T1w.nii.gz"
+    assert reasons[image.format("H0", "M00", "H0", "")] == (
+        "group is neither healthy nor diseased: CN"
+    )
+    assert reasons[image.format("S0", "M36", "S0", "")] == "no value in the column group"
+    assert "different visits" in reasons[image.format("S1", "M12", "S0", "")]
+    assert reasons[image.format("S1", "M12", "S1", "_run-2")] == "another T1w of the visit is used"
+    assert (
+        "neither the baseline nor a diseased visit" in reasons[image.format("C0", "M06", "C0", "")]
+    )
+    images = cohort.exclusions["item"] == "image"
+    assert images.sum() + len(cohort.manifest) == len(list(dataset.rglob("*_T1w.nii.gz")))
+
+
+def test_diagnosis_from_participants_and_mapped_columns(dataset):
+    table = dataset / "participants.tsv"
+    lines = table.read_text().splitlines()
+    group = {"S1": "AD"}
+    lines = [
+        lines[0].replace("site", "centre") + "\tDX",
+        *(f"{line}\t{group.get(line[4:6], 'MCI')}" for line in lines[1:]),
+    ]
+    table.write_text("\n".join(lines))
+    with pytest.raises(InputError, match="no validation pair") as error:
+        ingest(dataset, LABELS | {"column": "dx"}, columns={"site": "Centre"})
+    assert "6  the subject has no diseased visit" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ({"column": "diagnosis"}, "has a column 'diagnosis'"),
+        ({"healthy": ["AD"]}, "'ad' cannot be healthy and diseased"),
+    ],
+)
+def test_wrong_labels(dataset, labels, said):
+    with pytest.raises(InputError, match=said):
+        ingest(dataset, LABELS | labels)
+
+
+def test_folder_without_images_or_participants(dataset, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no T1w image"):
+        ingest(tmp_path / "empty")
+    (dataset / "participants.tsv").unlink()
+    with pytest.raises(InputError, match=r"participants\.tsv"):
+        ingest(dataset)

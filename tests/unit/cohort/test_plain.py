@@ -1,0 +1,101 @@
+"""Ingest of a plain manifest."""
+
+import pandas as pd
+import pytest
+
+from pipeline.cohort.plain import ingest_manifest
+from pipeline.errors import InputError
+
+LABELS = {"column": "class", "healthy": [0], "diseased": [1]}
+SPLITS = {"seed": 0, "fractions": {"train": 0.0, "validation": 0.5, "test": 0.5}}
+ROWS = [
+    *((f"P{n}", session, day, label) for n in range(4) for session, day, label in
+      (("a", 10, 0), ("b", 20, 1), ("c", 30, 1))),
+    ("H", "a", 0, 0),
+    ("D", "a", 0, 1),
+]  # fmt: skip
+
+
+@pytest.fixture
+def rows(tmp_path):
+    table = pd.DataFrame(ROWS, columns=["subject", "session", "day", "class"])
+    table["path"] = table["subject"] + "/" + table["session"] + ".nii"
+    for path in table["path"]:
+        (tmp_path / "images" / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "images" / path).touch()
+    return table
+
+
+def ingest(folder, rows, **settings):
+    rows.to_csv(folder / "manifest.csv", index=False)
+    arguments = {"splits": SPLITS, "labels": LABELS} | settings
+    return ingest_manifest(folder / "manifest.csv", folder / "images", **arguments)
+
+
+def test_first_visit_is_the_baseline(tmp_path, rows):
+    cohort = ingest(tmp_path, rows)
+    assert len(cohort.manifest) == len(rows)
+    assert len(cohort.exclusions) == 0
+    pairs = cohort.pairs[["subject", "baseline", "followup"]].to_numpy().tolist()
+    assert pairs == [[f"P{n}", "a", later] for n in range(4) for later in "bc"]
+    visits = cohort.manifest.set_index(["subject", "session"])
+    assert visits.loc["P0", "day"].tolist() == [0, 10, 20]
+    assert visits.loc[("P0", "b"), "path"] == str(tmp_path / "images/P0/b.nii")
+    assert visits.loc["H", "split"].tolist() == ["train"]
+
+
+def test_without_days_sessions_are_in_natural_order(tmp_path, rows):
+    rows = rows.drop(columns="day")
+    rows["session"] = rows["session"].map({"a": "m6", "b": "m12", "c": "m120"})
+    cohort = ingest(tmp_path, rows)
+    assert set(cohort.pairs["baseline"]) == {"m6"}
+    assert sorted(set(cohort.manifest["day"])) == [0, 1, 2]
+
+
+def test_dates_give_days_and_are_not_kept(tmp_path, rows):
+    rows["date"] = [f"2010-01-{day + 1:02d}" for day in rows.pop("day")]
+    cohort = ingest(tmp_path, rows)
+    assert cohort.manifest.loc[cohort.manifest["subject"] == "P1", "day"].tolist() == [0, 10, 20]
+    assert (cohort.manifest["date"] == "").all()
+
+
+def test_field_strengths_that_differ_are_no_pair(tmp_path, rows):
+    rows["tesla"] = rows["session"].map({"a": 3, "b": 1.5, "c": 3.0})
+    cohort = ingest(tmp_path, rows, columns={"field_strength": "Tesla"})
+    assert set(cohort.pairs["followup"]) == {"c"}
+    assert cohort.exclusions["reason"].str.contains("its field strength is not").sum() == 4
+
+
+def test_rows_that_cannot_be_used_are_listed(tmp_path, rows):
+    (tmp_path / "images/H/a.nii").rename(tmp_path / "images/H/b.nii")
+    rows["class"] = rows["class"].astype(str)
+    more = pd.DataFrame([("H", "b", 3, "2", "H/b.nii")], columns=rows.columns)
+    rows = pd.concat([rows, more], ignore_index=True)
+    with pytest.raises(InputError, match=r"no training image of class 0") as error:
+        ingest(tmp_path, rows)
+    assert "1  image: there is no file of this path" in str(error.value)
+    assert "1  image: class is neither healthy nor diseased" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"subject": "P 1"}, "manifest.csv:2: subject is not letters and digits"),
+        ({"day": "soon"}, "manifest.csv:2: day is not a number"),
+        ({"date": "3/4/2010"}, "manifest.csv:2: date is not a date"),
+        ({"session": "b"}, "sub-P0 ses-b stands in the manifest twice"),
+    ],
+)
+def test_wrong_values_name_their_line(tmp_path, rows, change, said):
+    rows = rows.assign(date="").astype(object)
+    for column, value in change.items():
+        rows.loc[0, column] = value
+    with pytest.raises(InputError, match=said):
+        ingest(tmp_path, rows)
+
+
+def test_missing_column_is_named(tmp_path, rows):
+    with pytest.raises(InputError, match="has no column path"):
+        ingest(tmp_path, rows.rename(columns={"path": "file"}))
+    cohort = ingest(tmp_path, rows.rename(columns={"path": "file"}), columns={"path": "file"})
+    assert len(cohort.manifest) == len(rows)
