@@ -36,8 +36,7 @@ def configure(folder, name, like, **changes):
     dataset = {**MINIATURE["datasets"][like], "demo": None, **changes}
     dataset["training"] = {**dataset["training"], "epochs": 1, "updates_per_epoch": 2}
     path = folder / "config.yaml"
-    config = {"seeds": [0], "device": "cpu", "datasets": {name: dataset}}
-    path.write_text(yaml.safe_dump(config))
+    path.write_text(yaml.safe_dump({**MINIATURE, "seeds": [0], "datasets": {name: dataset}}))
     return "--configfile", path
 
 

@@ -1,4 +1,5 @@
-# Brain MRI, volume by volume, in the paper's order (section 3.2).
+# Brain MRI, volume by volume, in the paper's order (section 3.2). A volume's sidecar is made with it:
+# it is no input of its own, for each would cost time and memory in a graph of thousands of volumes.
 
 
 rule orient_volume:
@@ -30,7 +31,6 @@ rule orient_volume:
 rule crop_volume:
     input:
         image=volume("orient"),
-        sidecar=sidecar("orient"),
     output:
         image=intermediate(volume("crop")),
         sidecar=sidecar("crop"),
@@ -57,7 +57,6 @@ rule crop_volume:
 rule correct_bias:
     input:
         image=volume("crop"),
-        sidecar=sidecar("crop"),
     output:
         image=intermediate(volume("bias")),
         sidecar=sidecar("bias"),
@@ -84,7 +83,6 @@ rule correct_bias:
 rule register_template:
     input:
         image=volume("bias"),
-        sidecar=sidecar("bias"),
         template=template_file,
     output:
         image=intermediate(volume("template")),
@@ -113,7 +111,6 @@ rule register_template:
 rule strip_skull_robex:
     input:
         image=volume("template"),
-        sidecar=sidecar("template"),
     output:
         image=intermediate(volume("robex")),
         sidecar=sidecar("robex"),
@@ -140,7 +137,6 @@ rule strip_skull_robex:
 rule strip_skull_bet:
     input:
         image=volume("robex"),
-        sidecar=sidecar("robex"),
     output:
         image=intermediate(volume("bet")),
         sidecar=sidecar("bet"),
@@ -168,7 +164,6 @@ rule strip_skull_bet:
 rule resample_grid:
     input:
         image=volume("bet"),
-        sidecar=sidecar("bet"),
     output:
         image=volume("grid"),
         sidecar=sidecar("grid"),

@@ -100,8 +100,7 @@ def packed_volumes(wildcards):
     name = wildcards.dataset
     differences = volume_pairs(name, "difference.nii.gz")
     images = [*grid_volumes(name), *differences]
-    sidecars = [sidecar_path(Path(image)) for image in images]
-    return [*images, *volume_pairs(name, "mask.nii.gz"), *sidecars]
+    return [*images, *volume_pairs(name, "mask.nii.gz")]
 
 
 # ---- films ----

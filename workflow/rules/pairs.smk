@@ -4,9 +4,7 @@
 rule register_volumes:
     input:
         baseline_image=volume("grid", "{baseline}"),
-        baseline_sidecar=sidecar("grid", "{baseline}"),
         followup_image=volume("grid", "{followup}"),
-        followup_sidecar=sidecar("grid", "{followup}"),
     output:
         difference=pair("difference.nii.gz"),
         mask=pair("mask.nii.gz"),

@@ -9,7 +9,6 @@ rule check_volume:
         robex=volume("robex"),
         bet=volume("bet"),
         grid=volume("grid"),
-        sidecar=sidecar("grid"),
         template=template_file,
     output:
         figures=quality("json"),
