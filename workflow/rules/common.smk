@@ -19,8 +19,8 @@ from pipeline.config import (
 from pipeline.errors import InputError
 from pipeline.sidecar import sidecar_path
 
-# The graph only grows while it is planned: looking for garbage in it again and again is in vain, and
-# took a quarter of the time.
+# The graph only grows while it is planned: looking for garbage in it again and again is in vain and
+# takes long in one of thousands of volumes.
 gc.set_threshold(200_000, 50, 100)
 
 try:
