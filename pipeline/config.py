@@ -169,7 +169,7 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
 def image_shape(config: dict[str, Any], dataset: str) -> tuple[int, ...]:
     """Shape of the images that the networks of a data set see."""
     options = config["datasets"][dataset]
-    match MODALITY[options["source"]]:
+    match modality(options):
         case "brain":
             return tuple(options["brain"]["shape"])
         case "chest":
