@@ -18,10 +18,16 @@ def tables_read(wildcards):
     lists = list(settings["splits"].get("lists", {}).values())
     if wildcards.dataset in DEMOS:
         return [*filter(None, archive.values()), *lists]
-    tables = [archive[key] for key in ("spirometry", "films_table", "table") if archive.get(key)]
+    tables = [
+        archive[key]
+        for key in ("spirometry", "films_table", "table")
+        if archive.get(key)
+    ]
     if "dataset" in archive:
         names = ("participants.tsv", "sub-*/sub-*_sessions.tsv")
-        tables += sorted(str(p) for name in names for p in Path(archive["dataset"]).glob(name))
+        tables += sorted(
+            str(p) for name in names for p in Path(archive["dataset"]).glob(name)
+        )
     if "tables" in archive:
         tables += sorted(map(str, Path(archive["tables"]).glob("*.csv")))
     return [*tables, *lists]
