@@ -147,7 +147,9 @@ def _rows(frame: pd.DataFrame) -> dict[str, Any]:
 
 def _block(path: Path, folder: Path) -> dict[str, Any]:
     """One file of a section, by its kind."""
-    block = {"kind": path.suffix[1:], "name": path.name, "link": os.path.relpath(path, folder)}
+    # As it is found from the results folder and, for links, from the page.
+    name, link = (os.path.relpath(path, start) for start in (folder.parent, folder))
+    block = {"kind": path.suffix[1:], "name": name, "link": link}
     match block["kind"]:
         case "csv":
             frame = pd.read_csv(path)

@@ -188,6 +188,14 @@ def test_cluster_ran_one_job_a_volume_and_gave_each_training_a_gpu(study):
         assert re.search(r"TRES=.*gres/gpu=1", job_details(job))
 
 
+def test_snakemakes_own_report_has_captions_and_categories(study, tmp_path):
+    run_snakemake(study, "--report", tmp_path / "report.html", *CONFIG)
+    text = (tmp_path / "report.html").read_text()
+    for category in ("Table 1", "Figures", "Report", "Truth"):
+        assert f'"category": "{category}"' in text or category in text
+    assert "Data sets marked demo are simulated, not patients" in text
+
+
 def test_second_run_does_nothing(study):
     assert planned_jobs(study, *CONFIG) == {}
 
