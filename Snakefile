@@ -43,6 +43,7 @@ rule all:
         "results/overview.png",
         "results/report/index.html",
         TRUTH_TABLE,
+        expand("results/{dataset}/cohort.html", dataset=DESCRIBED),
         expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
         BIOMARKERS,
         figures(),

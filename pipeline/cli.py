@@ -158,6 +158,12 @@ def _pack_films(args: argparse.Namespace) -> None:
     pack_films(args.results, args.dataset, args.destination, args.exclusions, shards=args.shards)
 
 
+def _describe_cohort(args: argparse.Namespace) -> None:
+    write_cohort_page = _load("pipeline.cohort.page:write_cohort_page")
+    paths = (args.ingest, args.exclusions, args.page)
+    write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
+
+
 def _train(args: argparse.Namespace) -> None:
     from pipeline.method.settings import TrainSettings
     from pipeline.method.train import train_model
@@ -411,6 +417,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("choose-lambda", _choose_lambda, "compare the lambdas of a sweep", "csv", "png")
     sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    sub = stage(
+        "describe-cohort",
+        _describe_cohort,
+        "draw who was studied, who was not, and by which rule",
+        *("ingest", "exclusions", "page"),
+    )
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--source", required=True, help="kind of archive")
+    sub.add_argument("--demo", action="store_true", help="the data are simulated")
     sub = stage("benchmark", _benchmark, "measure the speed of a configuration")
     sub.add_argument("what", choices=["train"])
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))

@@ -27,6 +27,9 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
+# All that is ever read of a header besides what describes the pixels. PatientID and the dates are
+# made into pseudonyms and differences, the birth date into an age (DICOM PS3.15, table E.1-1), and
+# of the descriptions only the view that they name is kept.
 HEADER_TAGS = [
     "PatientID",
     "StudyInstanceUID",
@@ -41,8 +44,11 @@ HEADER_TAGS = [
     "ViewPosition",
     "SeriesDescription",
     "StudyDescription",
+    "PatientBirthDate",
+    "PatientSex",
     "Rows",
 ]
+SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
 
@@ -62,6 +68,10 @@ class FilmHeader:
         ``"PA"``, ``"AP"``, ``"LATERAL"`` or ``""`` if unknown or another.
     view_reason
         What the view was decided from.
+    birth_date
+        Day of the patient's birth; None if it is none.
+    sex
+        ``"F"``, ``"M"``, ``"O"`` (other), or ``""`` if unknown.
     """
 
     patient_id: str
@@ -72,6 +82,8 @@ class FilmHeader:
     acquired: tuple[str, int]
     view: str
     view_reason: str
+    birth_date: date | None
+    sex: str
 
 
 def film_format(path: Path) -> str:
@@ -136,6 +148,8 @@ def read_header(path: Path) -> FilmHeader:
         ),
         view=view,
         view_reason=reason,
+        birth_date=parse_day(text["PatientBirthDate"]),
+        sex=text["PatientSex"] if text["PatientSex"] in SEXES else "",
     )
 
 

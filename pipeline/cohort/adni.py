@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.cohort.exclusions import check_cohort
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.cohort.manifest import OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.tables import find_table, parse_dates, read_table, table_columns
 from pipeline.cohort.visits import excluded_rows, reject, split_visits
@@ -23,6 +23,8 @@ DX_BL = {"EMCI": "MCI", "LMCI": "MCI"}  # others as they are
 EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 # The visit that ADNIGO and ADNI2 scanned but did not diagnose.
 UNDIAGNOSED_VISIT = "m03"
+AT_BASELINE = ["VISCODE", "EXAMDATE", "AGE", "PTGENDER"]  # columns of ADNIMERGE: who the subject is
+SEXES = {"female": "F", "male": "M"}
 
 
 def ingest_adni(
@@ -64,7 +66,8 @@ def ingest_adni(
     tables = Path(tables)
     exams = _read_exams(tables, columns)
     diagnoses = _read_diagnoses(tables, columns)
-    merge = read_table(find_table(tables, "ADNIMERGE"), ["RID", "PTID", "DX_bl"], columns=columns)
+    path = find_table(tables, "ADNIMERGE")
+    merge = read_table(path, ["RID", "PTID", "DX_bl"], AT_BASELINE, columns)
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
 
@@ -88,6 +91,7 @@ def ingest_adni(
     visits["site"] = visits["subject"].str[:3]
     visits["path"] = [str(Path(images) / source) for source in visits["image"]]
     visits["score"] = float("nan")
+    _describe_subjects(visits, merge)
 
     unpaired = split_visits(visits, splits, key=rid_of, baseline=BASELINE)
     exams.loc[visits.index, "reason"] = visits["reason"]
@@ -239,6 +243,17 @@ def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
     named = named[named["rid"].notna() & named["ptid"].str.fullmatch(PTID.pattern)]
     names = named.drop_duplicates("rid").set_index("rid")["ptid"]
     return names.str.replace("_", "")
+
+
+def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame) -> None:
+    """Add age in years and sex, in place; ADNIMERGE has the age at the baseline."""
+    rows = merge[(merge["VISCODE"].str.lower() == BASELINE) & merge["rid"].notna()]
+    rows = rows.drop_duplicates("rid").set_index("rid")
+    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce"))
+    since = pd.to_datetime(visits["date"]) - visits["rid"].map(parse_dates(rows["EXAMDATE"]))
+    visits["age"] = (age + since.dt.days / 365.25) // 1
+    visits["age"] = visits["age"].clip(upper=OLDEST)
+    visits["sex"] = visits["rid"].map(rows["PTGENDER"].str.lower().map(SEXES)).fillna("")
 
 
 def _account_for_files(files: pd.DataFrame, exams: pd.DataFrame) -> None:

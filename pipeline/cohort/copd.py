@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.films import list_films
-from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.cohort.manifest import Cohort, ages, as_manifest, exclusion_table
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
 from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
@@ -77,6 +77,12 @@ def ingest_copd(
     for table in (archive, tests):
         table["subject"] = [pseudonym(key, patient) if patient else "" for patient in table.patient]
 
+    births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
+    _exclude(
+        tests,
+        tests["date"] < tests["subject"].map(births),
+        "the test is dated before the patient's birth",
+    )
     _exclude_transplants(archive, tests)
     matches = match_tests(_usable(archive), _usable(tests), max_days)
     _exclude_unmatched(archive, tests, matches, max_days)
@@ -84,6 +90,9 @@ def ingest_copd(
     labelled = _usable(archive).copy()
     labelled["score"] = tests["ratio"].reindex(labelled.index.map(matches)).to_numpy()
     labelled["label"] = (labelled["score"] < ratio_threshold).astype("int8")
+    grades = tests["grade"].reindex(labelled.index.map(matches)).to_numpy()
+    labelled["grade"] = np.where(labelled["label"] == 1, grades, "")
+    labelled["age"] = ages(labelled["date"], labelled["birth"])
     _name_sessions(labelled)
     archive["session"] = labelled["session"].reindex(archive.index, fill_value="")
     _split(labelled, splits, key)

@@ -14,7 +14,9 @@ from pipeline.progress import progress
 log = logging.getLogger(__name__)
 
 RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
-FILM_COLUMNS = ["path", "source", "patient", "study", "image", "acquired", "date", "reason"]
+FILM_COLUMNS = [
+    *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date", "reason")
+]
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
@@ -33,8 +35,9 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns path, source (path relative to `folder`, or ``FILE.csv:line`` for a row of the table
-        that has no file), patient, study, image (identifiers), acquired (order within the study),
-        date and reason (``""`` for usable films), in the order of the paths.
+        that has no file), patient (identifier), birth (date) and sex of the patient where the file
+        tells, study, image (identifiers), acquired (order within the study), date and reason
+        (``""`` for usable films), in the order of the paths.
 
     Raises
     ------
@@ -75,11 +78,15 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
         for row in listed.values()
     ]
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
-    films["date"] = pd.to_datetime(films["date"], errors="coerce")
-    texts = ["path", "patient", "study", "image"]
+    for day in ("date", "birth"):
+        films[day] = pd.to_datetime(films[day], errors="coerce")
+    texts = ["path", "patient", "sex", "study", "image"]
     films[texts] = films[texts].fillna("")
     films.loc[(films["reason"] == "") & films["date"].isna(), "reason"] = (
         "the date is missing or not a date"
+    )
+    films.loc[(films["reason"] == "") & (films["date"] < films["birth"]), "reason"] = (
+        "the film is dated before the patient's birth"
     )
     return _one_per_study(films)
 
@@ -88,6 +95,8 @@ def _dicom_film(path: Path) -> dict:
     header = read_header(path)
     row = {
         "patient": header.patient_id,
+        "birth": header.birth_date,
+        "sex": header.sex,
         "study": header.study_uid,
         "image": header.sop_uid,
         "acquired": header.acquired,

@@ -14,11 +14,13 @@ from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import ingest_manifest
+from pipeline.cohort.pseudonyms import pseudonym, read_key
+from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.files import atomic_directory, write_csv, write_parquet
 
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 1  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 2  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -53,6 +55,7 @@ def ingest_dataset(settings: dict[str, Any]) -> Cohort:
         pseudonym_key=Path(labels["pseudonym_key"]),
         ratio_threshold=labels["ratio_threshold"],
         max_days=labels["max_days"],
+        columns=SpirometryColumns(**labels["columns"]),
         films_table=archive["films_table"],
     )
 
@@ -88,6 +91,9 @@ def fingerprint(settings: dict[str, Any]) -> str:
     """Hash of everything that an ingest of these settings reads."""
     digest = hashlib.sha256(json.dumps([INGEST_VERSION, settings], sort_keys=True).encode())
     lists = settings["splits"].get("lists", {}).values()
+    key = settings.get("labels", {}).get("pseudonym_key")
+    if key:  # subjects are named by it; made here if there is none yet, lest it be a change later
+        digest.update(pseudonym(read_key(Path(key)), "").encode())
     for path in filter(None, [*settings["archive"].values(), *lists]):
         for line in _contents(Path(path)):
             digest.update(line.encode("utf-8", "surrogateescape"))

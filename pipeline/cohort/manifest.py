@@ -21,7 +21,12 @@ MANIFEST_COLUMNS = {
     "date": "str",  # ISO 8601; empty for films, whose dates are not kept
     "path": "str",
     "split": "str",
+    "age": "float64",  # whole years at the image, 90 for all above 89; missing if unknown
+    "sex": "str",  # F, M or O (other); empty if unknown
+    "grade": "str",  # of COPD by GOLD, 1 to 4; empty for other images and if unknown
 }
+UNKNOWN = {"age": float("nan"), "sex": "", "grade": ""}  # where an archive does not tell
+OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
 EXCLUSION_COLUMNS = ["stage", "item", "subject", "session", "source", "reason"]
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
 
@@ -64,7 +69,7 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
     InputError
         If an image occurs twice or a subject stands in two splits.
     """
-    frame = frame[list(MANIFEST_COLUMNS)].astype(MANIFEST_COLUMNS)
+    frame = _typed(frame)
     frame = frame.sort_values(["subject", "session"], ignore_index=True)
     twice = frame[frame.duplicated(["subject", "session"])]
     if len(twice):
@@ -78,4 +83,15 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
 
 def read_manifest(path: Path) -> pd.DataFrame:
     """Read a manifest."""
-    return pd.read_parquet(path).astype(MANIFEST_COLUMNS)
+    return _typed(pd.read_parquet(path))
+
+
+def ages(dates: pd.Series, births: pd.Series) -> pd.Series:
+    """Whole years from birth to a date, at most `OLDEST`; NaN where either is missing."""
+    early = dates.dt.strftime("%m%d") < births.dt.strftime("%m%d")
+    return (dates.dt.year - births.dt.year - early).clip(upper=OLDEST).astype("float64")
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    frame = frame.assign(**{name: value for name, value in UNKNOWN.items() if name not in frame})
+    return frame[list(MANIFEST_COLUMNS)].astype(MANIFEST_COLUMNS)

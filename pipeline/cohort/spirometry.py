@@ -13,6 +13,7 @@ DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
 LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near
 YES = {"1", "1.0", "yes", "y", "true"}
 NO = {"", "0", "0.0", "no", "n", "false"}
+GOLD = {"1": 80, "2": 50, "3": 30, "4": 0}  # least FEV1 of a grade, per cent of the predicted
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class SpirometryColumns:
     date: str = "TestDate"
     ratio: str = "FEV1_FVC"
     transplant: str = "Transplant"
+    percent_predicted: str = "FEV1_PctPred"
 
 
 def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
@@ -33,13 +35,14 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
     path
         CSV file, a row per test: id as in the films, date (``YYYY-MM-DD`` or ``YYYYMMDD``),
         pre-bronchodilator FEV1/FVC as a fraction or in per cent, and whether the patient has a lung
-        transplant (yes/no, 1/0; empty is no).
+        transplant (yes/no, 1/0; empty is no). FEV1 in per cent of the predicted value may be there.
 
     Returns
     -------
     pandas.DataFrame
-        Columns patient, date, ratio (fraction), transplant (bool), source (``FILE.csv:line``) and
-        reason, why the test cannot be used (``""`` if it can).
+        Columns patient, date, ratio (fraction), grade (of GOLD, ``""`` if unknown; it means nothing
+        where the ratio is normal), transplant (bool), source (``FILE.csv:line``) and reason, why
+        the test cannot be used (``""`` if it can).
 
     Raises
     ------
@@ -48,13 +51,14 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
         nor no.
     """
     names = [columns.patient, columns.date, columns.ratio, columns.transplant]
-    table = read_table(path, names)
+    table = read_table(path, names, [columns.percent_predicted])
     text = table[names].set_axis(["patient", "date", "ratio", "transplant"], axis=1)
     tests = pd.DataFrame(
         {
             "patient": text["patient"],
             "date": parse_dates(text["date"], DATE_FORMATS),
             "ratio": pd.to_numeric(text["ratio"], errors="coerce").astype(float),
+            "grade": _grades(table[columns.percent_predicted]),
             "transplant": _transplants(text["transplant"], table["source"], columns.transplant),
             "source": table["source"],
             "reason": "",
@@ -109,6 +113,13 @@ def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict
             matches[film] = test
             taken.add(test)
     return matches
+
+
+def _grades(text: pd.Series) -> pd.Series:
+    percent = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
+    least = list(GOLD.values())
+    grades = np.select([percent >= limit for limit in least], list(GOLD), "")
+    return pd.Series(grades, index=text.index, dtype=object)
 
 
 def _transplants(text: pd.Series, source: pd.Series, column: str) -> pd.Series:

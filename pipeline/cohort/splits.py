@@ -45,7 +45,7 @@ def assign_splits(
         Strata that the seeded form does not divide by all three fractions.
     key
         What identifies a subject, from its name in `subjects` or from a line of a list; it raises
-        `ValueError` for a line that is no subject.
+        `ValueError`, without quoting it, for a line that is no subject.
 
     Returns
     -------
@@ -112,10 +112,10 @@ def _from_lists(subjects: pd.Series, lists: dict, key: Callable[[str], Hashable]
     split_of: dict[Hashable, str] = {}
     place_of: dict[Hashable, str] = {}
     for split in SPLITS:
-        for identity, text, place in _read_list(split, Path(lists[split]), key):
+        for identity, place in _read_list(split, Path(lists[split]), key):
             if split_of.setdefault(identity, split) != split:
                 raise InputError(
-                    f"splits: subject {text} is in two splits, {split_of[identity]} "
+                    f"splits: a subject is in two splits, {split_of[identity]} "
                     f"({place_of[identity]}) and {split} ({place}); keep it in one"
                 )
             place_of.setdefault(identity, place)
@@ -133,8 +133,8 @@ def _from_lists(subjects: pd.Series, lists: dict, key: Callable[[str], Hashable]
 
 def _read_list(
     split: str, path: Path, key: Callable[[str], Hashable]
-) -> list[tuple[Hashable, str, str]]:
-    """Identity, text and place of each subject of a list."""
+) -> list[tuple[Hashable, str]]:
+    """Identity and place of each subject of a list; no line is quoted: it may be a patient's id."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -146,7 +146,7 @@ def _read_list(
             continue
         place = f"{path}:{number}"
         try:
-            found.append((key(text), text, place))
+            found.append((key(text), place))
         except ValueError as error:
-            raise InputError(f"splits: {place}: {text!r} is not a subject: {error}") from error
+            raise InputError(f"splits: {place}: not a subject: {error}") from error
     return found

@@ -10,6 +10,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from pipeline import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
+from pipeline.cohort.flow import UNITS
 from pipeline.config import (
     check_config,
     gpus_per_training,
@@ -64,6 +65,7 @@ TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
+DESCRIBED = [name for name in COHORTS if DATASETS[name]["source"] in UNITS]
 TOY = one_of(of_modality("toy"))
 
 
@@ -159,6 +161,13 @@ def review_settings(wildcards):
     ]
     demo = ["--demo"] if wildcards.dataset in DEMOS else []
     return ["--source", dataset["source"], "--exclude", *qc["exclude"], *lists, *demo]
+
+
+def cohort_settings(wildcards):
+    """Options of the page of a cohort."""
+    demo = ["--demo"] if wildcards.dataset in DEMOS else []
+    source = DATASETS[wildcards.dataset]["source"]
+    return ["--dataset", wildcards.dataset, "--source", source, *demo]
 
 
 def template_option(wildcards, input):

@@ -79,6 +79,32 @@ rule make_toy:
         " --settings {params.settings:q} --log {log:q}"
 
 
+rule describe_cohort:
+    input:
+        cohort=rules.ingest.output,
+        exclusions="results/{dataset}/exclusions.csv",
+    output:
+        "results/{dataset}/cohort.html",
+    log:
+        "logs/{dataset}/cohort.log",
+    benchmark:
+        "benchmarks/{dataset}/cohort.tsv"
+    wildcard_constraints:
+        dataset=one_of(DESCRIBED),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+        folder=lambda wildcards, input: Path(input.cohort[0]).parent,
+        settings=cohort_settings,
+    shell:
+        "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q} {output:q}"
+        " {params.settings:q} --log {log:q}"
+
+
 rule pack_datasets:
     input:
         expand("results/{dataset}/packed", dataset=DATASETS),

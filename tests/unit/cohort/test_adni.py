@@ -364,7 +364,7 @@ def test_evaluated_visits_in_no_pair(archive, ingest, split):
 
 
 def test_subject_in_two_lists(archive, ingest):
-    with pytest.raises(InputError, match="subject 023S0030 is in two splits"):
+    with pytest.raises(InputError, match="a subject is in two splits"):
         ingest(archive, test="023S0030")
 
 

@@ -325,3 +325,41 @@ def test_bad_key(tmp_path, text):
     (tmp_path / "key").write_text(text)
     with pytest.raises(InputError, match=r"pseudonym_key: .*key"):
         read_key(tmp_path / "key")
+
+
+def test_age_sex_and_grade_of_each_film(archive):
+    for number, (percent, grade) in enumerate(
+        [("80", "1"), ("79.9", "2"), ("30", "3"), ("29", "4")]
+    ):
+        archive.film(f"S{number}", PatientBirthDate="19500301", PatientSex="F", name=f"{grade}.dcm")
+        archive.tests.append(f"S{number},{START},2.0,3.0,0.5,{percent},0\n")
+    archive.film("old", PatientBirthDate="19200101", PatientSex="UNSURE", name="old.dcm")
+    archive.test("old")  # 0.8 of FVC, 80 % of the predicted FEV1
+    archive.film("unknown", PatientBirthDate=None, name="unknown.dcm")
+    archive.tests.append(f"unknown,{START},2.0,3.0,0.5,,0\n")
+    for patient in ("P0", "P1"):
+        archive.film(patient, 0)
+        archive.film(patient, 400)
+        archive.test(patient, 0, "0.8")
+        archive.test(patient, 400, "0.5")
+    images = archive.ingest().manifest.set_index("subject")
+    for number, grade in enumerate("1234"):
+        row = images.loc[name_of(f"S{number}")]
+        assert (row["age"], row["sex"], row["grade"]) == (65, "F", grade)
+    row = images.loc[name_of("old")]
+    assert (row["age"], row["sex"], row["grade"]) == (90, "", "")
+    row = images.loc[name_of("unknown")]
+    assert np.isnan(row["age"])
+    assert row["grade"] == ""
+
+
+def test_dates_before_birth_are_left_out(archive):
+    archive.film("A", 0, PatientBirthDate="20150302")
+    archive.film("B", 0, PatientBirthDate="20150210")
+    archive.test("A", 2)
+    archive.test("B", -25)
+    cohort = archive.ingest()
+    assert reasons(cohort)["A/0.dcm"] == "the film is dated before the patient's birth"
+    assert reasons(cohort, "test")["spirometry.csv:3"] == (
+        "the test is dated before the patient's birth"
+    )

@@ -1,4 +1,6 @@
 import os
+from dataclasses import asdict
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,6 +14,8 @@ from pipeline.cohort.ingest import (
     read_cohort,
     write_cohort,
 )
+from pipeline.cohort.spirometry import SpirometryColumns
+from pipeline.errors import InputError
 
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
 
@@ -33,7 +37,8 @@ def copd(tmp_path):
         "spirometry": str(tmp_path / "spirometry.csv"),
     }
     key = str(tmp_path / "key")
-    labels = {"ratio_threshold": 0.7, "max_days": 30, "pseudonym_key": key}
+    columns = asdict(SpirometryColumns())
+    labels = {"ratio_threshold": 0.7, "max_days": 30, "columns": columns, "pseudonym_key": key}
     return {"source": "copd", "archive": archive, "splits": SPLITS, "labels": labels}
 
 
@@ -69,6 +74,24 @@ def test_fingerprint_changes_with_the_archive_and_the_settings(adni, tmp_path):
     fourth = fingerprint(adni)
     fifth = fingerprint(adni | {"splits": SPLITS | {"seed": 1}})
     assert len({first, second, third, fourth, fifth}) == 5
+
+
+def test_fingerprint_changes_with_the_key_alone(copd):
+    first = fingerprint(copd)  # makes the key
+    ingest_dataset(copd)
+    assert fingerprint(copd) == first
+    Path(copd["labels"]["pseudonym_key"]).write_text("ab" * 32)
+    assert fingerprint(copd) != first
+
+
+def test_columns_of_the_spirometry_are_those_of_the_configuration(copd):
+    expected = ingest_dataset(copd).manifest
+    table = Path(copd["archive"]["spirometry"])
+    table.write_text(table.read_text().replace("FEV1_FVC", "Tiffeneau").replace("TestDate", "Day"))
+    with pytest.raises(InputError, match="no column TestDate"):
+        ingest_dataset(copd)
+    copd["labels"]["columns"] |= {"ratio": "Tiffeneau", "date": "Day"}
+    pd.testing.assert_frame_equal(ingest_dataset(copd).manifest, expected)
 
 
 def test_ready_archive_is_read_once(adni, tmp_path):

@@ -8,7 +8,7 @@ from pipeline.files import write_parquet
 
 def rows(*keys):
     base = dict.fromkeys(MANIFEST_COLUMNS, "")
-    base |= {"label": 0, "score": float("nan"), "field_strength": 1.5, "day": 0}
+    base |= {"label": 0, "score": float("nan"), "field_strength": 1.5, "day": 0, "age": 70}
     return pd.DataFrame(
         [{**base, "subject": s, "session": v, "split": split} for s, v, split in keys]
     )

@@ -1,0 +1,144 @@
+import pandas as pd
+import pytest
+from helpers.made_up_adni import write_adni_archive
+from helpers.made_up_copd import write_copd_archive
+
+from pipeline.cohort.adni import ingest_adni
+from pipeline.cohort.copd import ingest_copd
+from pipeline.cohort.flow import PREPARATION, RULES, UNITS, describe_splits, trace_removals
+from pipeline.cohort.ingest import write_cohort
+from pipeline.cohort.manifest import as_manifest, exclusion_table
+from pipeline.cohort.page import write_cohort_page
+
+SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
+
+
+def left_out(stage, item, subject, session, reason):
+    return {
+        "stage": stage,
+        "item": item,
+        "subject": subject,
+        "session": session,
+        "source": "",
+        "reason": reason,
+    }
+
+
+@pytest.fixture
+def manifest():
+    keys = [("a", 0, 0, "test"), ("a", 90, 1, "test"), ("b", 0, 1, "train"), ("c", 0, 0, "train")]
+    rows = [
+        {
+            "subject": subject,
+            "session": f"d{day:04d}",
+            "label": label,
+            "diagnosis": ("normal", "COPD")[label],
+            "score": 0.5,
+            "field_strength": float("nan"),
+            "site": "",
+            "day": day,
+            "date": "",
+            "path": "x",
+            "split": split,
+            "age": age,
+            "sex": sex,
+            "grade": "2" if label else "",
+        }
+        for (subject, day, label, split), age, sex in zip(
+            keys, [60, 61, 80, float("nan")], "FFM ", strict=True
+        )
+    ]
+    return as_manifest(pd.DataFrame(rows)).replace({"sex": {" ": ""}})
+
+
+@pytest.fixture
+def exclusions():
+    return exclusion_table(
+        [
+            left_out("ingest", "film", "", "", "the file is empty"),
+            left_out("ingest", "film", "a", "", "not a PA film: LATERAL, by its ViewPosition"),
+            left_out("ingest", "film", "d", "", "not a PA film: AP, by its ViewPosition"),
+            left_out("ingest", "film", "d", "", "the subject has a lung transplant"),
+            left_out("ingest", "test", "d", "", "the subject has a lung transplant"),
+            left_out("film", "film", "b", "d0000", "the pixel data are truncated"),
+        ]
+    )
+
+
+def test_each_image_is_removed_by_one_rule(manifest, exclusions):
+    images, subjects, removals = trace_removals("copd", manifest, exclusions)
+    assert (images, subjects) == (9 - 1, 4)  # a test of lung function is no film
+    figures = [(r.title, r.images, r.subjects, r.images_left, r.subjects_left) for r in removals]
+    assert figures == [
+        (RULES["copd"][0], 1, 0, 7, 4),
+        ("Not a PA film", 2, 0, 5, 4),
+        ("Lung transplant", 1, 1, 4, 3),
+        (PREPARATION, 1, 1, 3, 2),
+    ]
+    assert removals[1].reasons == [("not a PA film", 2)]
+
+
+def test_splits_are_described(manifest, exclusions):
+    pairs = pd.DataFrame(
+        [{"subject": "a", "split": "test", "baseline": "d0000", "followup": "d0090"}]
+    )
+    rows = describe_splits(manifest, pairs, exclusions)
+    assert rows["images"] == {"train": "1", "validation": "0", "test": "2"}
+    assert rows["pairs"] == {"train": "", "validation": "0", "test": "1"}
+    assert rows["age, years"]["test"] == "60.0 (60 to 60)"  # at the first image
+    assert rows["sex"] == {"train": "unknown: 1 (100 %)", "validation": "", "test": "F: 1 (100 %)"}
+    assert rows["GOLD grade of the COPD images"]["test"] == "2: 1 (100 %)"
+    assert "field strength, tesla" not in rows
+    why = "the registration failed (pair with ses-d0000)"
+    lost = exclusion_table([left_out("pairs", "pair", "a", "d0090", why)])
+    assert describe_splits(manifest, pairs, lost)["pairs"]["test"] == "0"
+
+
+def archives(folder):
+    write_adni_archive(folder / "ADNI", folder / "tables", subjects=60, seed=3)
+    write_copd_archive(folder, single=6, paired=6)
+    return {
+        "adni": ingest_adni(folder / "ADNI", folder / "tables", splits=SPLITS),
+        "copd": ingest_copd(
+            *(folder / "films", folder / "spirometry.csv"),
+            splits=SPLITS,
+            pseudonym_key=folder / "key",
+        ),
+    }
+
+
+def test_figures_of_an_archive_add_up(tmp_path):
+    for source, cohort in archives(tmp_path).items():
+        images, subjects, removals = trace_removals(source, cohort.manifest, cohort.exclusions)
+        of_unit = (cohort.exclusions["item"] == UNITS[source]).sum()
+        assert images == len(cohort.manifest) + of_unit
+        assert sum(r.images for r in removals) == of_unit
+        assert subjects - sum(r.subjects for r in removals) == cohort.manifest["subject"].nunique()
+
+
+def test_every_rule_but_the_first_names_reasons_of_the_ingest(tmp_path):
+    """A reason that is reworded must not fall to the first rule unseen."""
+    cohort = archives(tmp_path)["adni"]
+    _, _, removals = trace_removals("adni", cohort.manifest, cohort.exclusions)
+    assert {reason for reason, _ in removals[0].reasons} <= {
+        "the protocol is not ADNI1, ADNIGO or ADNI2",
+        "the exam has no date",
+        "the date of the exam cannot be read",
+        "the row has no RID",
+        "the row has no visit code",
+    }
+
+
+def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):
+    cohort = archives(tmp_path)["copd"]
+    write_cohort(cohort, tmp_path / "ingest")
+    names = {"dataset": "<films>", "source": "copd"}
+    files = (tmp_path / "ingest", tmp_path / "ingest" / "exclusions.csv")
+    write_cohort_page(*files, tmp_path / "demo.html", demo=True, **names)
+    write_cohort_page(*files, tmp_path / "real.html", demo=False, **names)
+    page = (tmp_path / "demo.html").read_text()
+    assert "simulated" in page
+    assert "simulated" not in (tmp_path / "real.html").read_text()
+    assert "&lt;films&gt;" in page
+    assert f"{len(cohort.manifest)} films" in page
+    assert not [word for word in ("http", "src=", "href=", "@import") if word in page]
