@@ -307,6 +307,14 @@ def _wait_for_jobs(args: argparse.Namespace) -> None:
     _load("pipeline.slurm:wait_for_jobs")(args.folder)
 
 
+def _measure_engines(args: argparse.Namespace) -> None:
+    from pipeline.brain.agreement import measure_engines
+    from pipeline.brain.engines import resolve_engines
+
+    engines = resolve_engines(dict.fromkeys(TOOLS, args.engine))
+    measure_engines(args.page, engines, workers=args.threads)
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--threads", type=int, default=1, help="processor threads to use")
@@ -362,6 +370,8 @@ def _parser() -> argparse.ArgumentParser:
     volume_stage("robex", "strip the skull (ROBEX)")
     sub = volume_stage("bet", "strip the skull again (BET)")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
+    sub = stage("measure-engines", _measure_engines, "measure the engines of the stages", "page")
+    sub.add_argument("--engine", choices=(EMBEDDED, "auto"), default=EMBEDDED)
     sub = volume_stage("grid", "resample to the grid of the networks, scale to [-1, 1]")
     sub.add_argument("--voxel-mm", type=float, required=True)
     sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))

@@ -1,0 +1,119 @@
+"""What can befall a brain stage from outside: a kill, a full disk, a folder that cannot be written.
+
+Each ends in a clean stop, and the next run completes with the bytes of an undisturbed one. The
+tools are recording fakes, so that the kill hits while the tool runs.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers.fake_tools import FakeTools
+from helpers.small_study import small_brain
+
+from pipeline.brain.engines import TOOLS
+from pipeline.sidecar import read_sidecar, sidecar_path
+
+
+def command(stage, source, destination, *options):
+    settings = {"bet": ["--fraction", "0.25"], "template": ["--template", str(source)]}
+    paths = [stage, source, destination]
+    return [
+        *(sys.executable, "-m", "pipeline", *map(str, paths), "--engine", TOOLS[stage]),
+        *settings.get(stage, []),
+        *map(str, options),
+    ]
+
+
+@pytest.fixture
+def fakes(tmp_path, monkeypatch):
+    tools = FakeTools(tmp_path / "tools")
+    for variable, value in tools.environment(os.environ["PATH"]).items():
+        monkeypatch.setenv(variable, value)
+    return tools
+
+
+@pytest.fixture
+def source(tmp_path):
+    """A volume as an earlier stage would leave it."""
+    path = tmp_path / "source.nii.gz"
+    small_brain(path)
+    sidecar_path(path).write_text('{"status": "ok", "stage": "before", "steps": []}')
+    return path
+
+
+@pytest.mark.parametrize("stage", TOOLS)
+def test_killed_stage_leaves_nothing_and_the_next_run_completes(
+    fakes, source, tmp_path, monkeypatch, stage
+):
+    undisturbed, result = tmp_path / "undisturbed.nii.gz", tmp_path / "killed/result.nii.gz"
+    subprocess.run(command(stage, source, undisturbed), check=True)
+    fakes.record.unlink()
+    monkeypatch.setenv("FAKE_FAULT", "hang")
+    process = subprocess.Popen(command(stage, source, result))
+    while not fakes.record.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    os.kill(fakes.call()["pid"], signal.SIGKILL)
+    assert not result.exists()
+    assert not sidecar_path(result).exists()
+
+    monkeypatch.delenv("FAKE_FAULT")
+    subprocess.run(command(stage, source, result), check=True)
+    assert result.read_bytes() == undisturbed.read_bytes()
+    assert read_sidecar(result) == read_sidecar(undisturbed)
+    assert [path.name for path in result.parent.glob(".*")] == []
+
+
+def mounted(folder: Path, options: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run a command while a small file system lies over `folder`; what is left there is printed."""
+    folder.mkdir()
+    script = (
+        f'mount -t tmpfs -o {options} none "$0" || exit 99; "$@"; status=$?; '
+        'ls -A "$0"; exit $status'
+    )
+    done = subprocess.run(
+        ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(folder), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode == 99 or done.stderr.startswith("unshare:"):
+        pytest.skip("this system lets nobody mount a file system of one's own")
+    return done
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("size=64k", "No space left on device; make room and run again"),
+        ("ro", "make it writable and run again"),
+    ],
+)
+def test_place_that_takes_no_results_is_a_clean_stop(fakes, source, tmp_path, options, told):
+    results = tmp_path / "results"
+    log = ("--log", tmp_path / "crop.log")
+    done = mounted(results, options, *command("crop", source, results / "crop.nii.gz", *log))
+    assert done.returncode == 1, done.stderr
+    assert done.stdout == ""  # nothing is left there
+    assert "crop: " in done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr + (tmp_path / "crop.log").read_text()
+
+    subprocess.run(command("crop", source, results / "crop.nii.gz", *log), check=True)
+    assert read_sidecar(results / "crop.nii.gz")["status"] == "ok"
+
+
+def test_log_that_cannot_be_written_is_a_clean_stop(fakes, source, tmp_path):
+    logs = tmp_path / "logs"
+    arguments = command("crop", source, tmp_path / "crop.nii.gz", "--log", logs / "crop.log")
+    done = mounted(logs, "ro", *arguments)
+    assert done.returncode == 1
+    assert "make it writable and run again" in done.stderr
+    assert "Traceback" not in done.stderr
