@@ -5,7 +5,6 @@ and receive fields. The brain stages run on these scans as the workflow runs the
 compared with what is known.
 """
 
-import os
 import platform
 import subprocess
 import sys
@@ -195,14 +194,28 @@ def _run_stages(
         paths[stage] = folder / f"{stage}.nii.gz"
         options = ["--fraction", str(FRACTION)] if stage == "bet" else []
         command = [sys.executable, "-m", "pipeline", stage, str(source), str(paths[stage])]
-        process = subprocess.Popen([*command, "--engine", engines[stage].name, *options])
-        _, status, used = os.wait4(process.pid, 0)
-        if status or read_sidecar(paths[stage])["status"] != "ok":
-            raise RuntimeError(f"{stage} failed: {read_sidecar(paths[stage])['reason']}")
-        seconds, megabytes = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+        command += ["--engine", engines[stage].name, *options]
+        seconds, megabytes = _cost(command)
+        if (status := read_sidecar(paths[stage]))["status"] != "ok":
+            raise RuntimeError(f"{stage} failed: {status['reason']}")
         costs.append({"stage": stage, "seconds": seconds, "megabytes": megabytes})
         source = paths[stage]
     return paths, costs
+
+
+def _cost(command: list[str]) -> tuple[float, float]:
+    """Run a command; processor seconds and peak memory in MB, of it and of what it starts."""
+    # By way of a small process: the peak of a new one begins with the memory of its parent.
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command], stdout=subprocess.PIPE, text=True, check=True
+    )
+    seconds, megabytes = map(float, done.stdout.split())
+    return seconds, megabytes
 
 
 def _brain_kept(brain: nib.Nifti1Image, pose: np.ndarray, cropped: Path) -> float:

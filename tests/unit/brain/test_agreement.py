@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -68,6 +69,16 @@ def test_share_of_the_brain_that_a_crop_keeps(tmp_path: Path, brain) -> None:
     cut = save(tmp_path / "crop.nii.gz", data[:, :, 20:], origin, np.eye(4))
     expected = data[:, :, 20:].sum() / data.sum()
     assert agreement._brain_kept(brain, np.eye(4), cut) == pytest.approx(expected)
+
+
+def test_memory_is_that_of_the_command_alone() -> None:
+    ours = np.ones(300 * 2**17)  # 300 MB that the command does not have
+    seconds, megabytes = agreement._cost([sys.executable, "-c", "b = b'x' * 100 * 2**20"])
+    assert ours[-1] == 1
+    assert 100 < megabytes < 200
+    assert 0 < seconds < 60
+    slower, _ = agreement._cost([sys.executable, "-c", "sum(range(10**7))"])
+    assert slower > seconds
 
 
 def test_page_tells_engines_scans_figures_and_cost() -> None:
