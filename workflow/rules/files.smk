@@ -207,6 +207,7 @@ def report_sections():
         ],
         "Biomarkers": BIOMARKERS,
         "Known truth of the demonstration": TRUTH_TABLE,
+        "Who was studied": expand("results/{dataset}/cohort.html", dataset=DESCRIBED),
         "Quality control": expand(
             "results/{dataset}/qc.html", dataset=of_modality("brain")
         ),
