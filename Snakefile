@@ -45,5 +45,6 @@ rule all:
         TRUTH_TABLE,
         expand("results/{dataset}/cohort.html", dataset=DESCRIBED),
         expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
+        EXTENDED_TABLE,
         BIOMARKERS,
         figures(),

@@ -270,6 +270,12 @@ def _biomarker_table(args: argparse.Namespace) -> None:
     make_table(args.tables, args.demos, args.destination)
 
 
+def _score_attributions(args: argparse.Namespace) -> None:
+    score = _load("pipeline.score.classifier:score_attributions")
+    names = {"dataset": args.dataset, "seed": args.seed, "device": args.device}
+    score(args.packed, args.destination, **names, **args.settings)
+
+
 def _table(args: argparse.Namespace) -> None:
     make_table = _load("pipeline.score.table:make_table")
     make_table(args.scores, args.csv, args.md, args.datasets)
@@ -516,6 +522,16 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
     sub.add_argument("tables", type=Path, nargs="+")
     sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
+    sub = stage(
+        "score-attributions",
+        _score_attributions,
+        "train a classifier and score its attributions on the test pairs",
+        *("packed", "destination"),
+    )
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--seed", type=int, required=True)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    settings(sub)
     sub = stage("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     settings(sub, "--datasets")

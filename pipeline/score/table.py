@@ -15,7 +15,15 @@ from pipeline.score.ncc import subject_average
 from pipeline.score.uncertainty import mean_interval, wilcoxon_p
 
 COMPARED = "defi-gan"  # the method that the others are compared with
-METHODS = {"true deformation": "true deformation", "va-gan": "VA-GAN", "defi-gan": "DeFI-GAN"}
+METHODS = {
+    "true deformation": "true deformation",
+    "integrated gradients": "integrated gradients",
+    "guided backpropagation": "guided backpropagation",
+    "grad-cam": "Grad-CAM",
+    "occlusion": "occlusion",
+    "va-gan": "VA-GAN",
+    "defi-gan": "DeFI-GAN",
+}
 DECIMALS = 6  # the same to the last digit on every run
 TITLES = {"adni": "ADNI", "copd": "COPD", "toy": "toy squares"}
 

@@ -205,6 +205,7 @@ def report_sections():
             "results/overview.png",
             *(path for path in figures() if path.endswith(".png")),
         ],
+        "Other explanations": EXTENDED_TABLE,
         "Biomarkers": BIOMARKERS,
         "Known truth of the demonstration": TRUTH_TABLE,
         "Who was studied": expand("results/{dataset}/cohort.html", dataset=DESCRIBED),

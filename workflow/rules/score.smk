@@ -129,3 +129,55 @@ rule make_table:
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"
+
+
+rule score_attributions:
+    input:
+        packed="results/{dataset}/packed",
+    output:
+        "results/{dataset}/classifier/seed-{seed}/scores.parquet",
+    log:
+        "logs/{dataset}/score/classifier_seed-{seed}.log",
+    benchmark:
+        "benchmarks/{dataset}/score/classifier_seed-{seed}.tsv"
+    wildcard_constraints:
+        dataset=one_of(COHORTS),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=3000,
+        runtime=480,
+        gpu=gpus_per_training(config["device"]),
+        device=config["device"],
+    params:
+        version=1,
+        settings=classifier_settings,
+    shell:
+        "python -m pipeline score-attributions {input.packed:q} {output:q}"
+        " --dataset {wildcards.dataset} --seed {wildcards.seed} --settings {params.settings:q}"
+        " --device {resources.device} --threads {threads} --log {log:q}"
+
+
+rule make_extended_table:
+    input:
+        rules.make_table.input,
+        expand(rules.score_attributions.output, dataset=COHORTS, seed=SEEDS),
+    output:
+        csv=report(
+            "results/table1_extended.csv",
+            caption="../report/table1_extended.rst",
+            category="Table 1",
+        ),
+        md="results/table1_extended.md",
+    log:
+        "logs/table1_extended.log",
+    benchmark:
+        "benchmarks/table1_extended.tsv"
+    conda:
+        PYTHON_ENV
+    params:
+        version=1,
+        datasets=table_settings(),
+    shell:
+        "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
+        " --datasets {params.datasets:q} --log {log:q}"

@@ -1,0 +1,157 @@
+"""Other explanations to compare with: attributions of a classifier of the same training images.
+
+A small convolutional network learns to tell diseased from healthy images; Captum then attributes
+its decision on each test pair's diseased image. An attribution is not a change of intensity, but
+its sign can be read as one: the maps are those of the evidence *against* the disease, so that a
+place that had better be brighter is positive, as in the observed difference (healthy minus
+diseased).
+Grad-CAM knows places only and its sign means nothing more than where.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from captum.attr import (
+    GuidedBackprop,
+    IntegratedGradients,
+    LayerAttribution,
+    LayerGradCam,
+    Occlusion,
+)
+from torch import Tensor, nn
+
+from pipeline.dataset import PackedDataset
+from pipeline.files import write_parquet
+from pipeline.method.batches import ClassBatches, training_images
+from pipeline.method.device import choose_device
+from pipeline.score.model import SCORE_COLUMNS
+from pipeline.score.ncc import masked_ncc
+
+WIDTHS = (1, 2, 4, 4)  # of the levels, times the width of the first
+LEARNING_RATE = 1e-3
+STEPS = 16  # of the integrated gradients
+WINDOWS = 8  # occluded windows along each axis
+BACKGROUND = -1.0
+
+
+class Classifier(nn.Module):
+    """Convolution, batch norm and ReLU four times, halved between; one logit of the disease.
+
+    Parameters
+    ----------
+    dimensions : {2, 3}
+        Of the images.
+    base_filters : int
+        Width of the first convolution.
+    """
+
+    def __init__(self, dimensions: int, base_filters: int) -> None:
+        super().__init__()
+        layers, inputs = [], 1
+        for level, width in enumerate(WIDTHS):
+            outputs = base_filters * width
+            layers += [getattr(nn, f"MaxPool{dimensions}d")(2)] if level else []
+            layers += [
+                getattr(nn, f"Conv{dimensions}d")(inputs, outputs, kernel_size=3, padding=1),
+                getattr(nn, f"BatchNorm{dimensions}d")(outputs),
+                nn.ReLU(),
+            ]
+            inputs = outputs
+        self.features = nn.Sequential(*layers)
+        self.last = nn.Linear(inputs, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N,) of images (N, 1, *spatial)."""
+        return self.last(self.features(images).flatten(2).mean(2)).squeeze(1)
+
+
+def train_classifier(
+    packed: PackedDataset,
+    *,
+    seed: int,
+    base_filters: int,
+    batch_size: int,
+    updates: int,
+    device: torch.device,
+) -> Classifier:
+    """Train on the training images, as many of each class in a batch; in evaluation mode."""
+    torch.manual_seed(seed)
+    shape = packed.pairs_image.shape[1:]
+    network = Classifier(len(shape), base_filters).to(device)
+    images = training_images(packed.train, device)
+    labels = packed.train_index["label"].to_numpy()
+    rng = np.random.default_rng(seed)
+    classes = [
+        ClassBatches(images, np.flatnonzero(labels == label), batch_size, shape, rng, device)
+        for label in (0, 1)
+    ]
+    wanted = torch.tensor([0.0, 1.0], device=device).repeat_interleave(batch_size)
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    for _ in range(updates):
+        logits = network(torch.cat([batches.draw() for batches in classes]))
+        loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return network.eval()
+
+
+def attribute(network: Classifier, image: Tensor) -> dict[str, np.ndarray]:
+    """Evidence against the disease in an image (1, 1, *spatial), by method; arrays (*spatial)."""
+    shape = tuple(image.shape[2:])
+    window = (1, *(max(1, size // WINDOWS) for size in shape))
+    cam = LayerGradCam(network, network.features[-1]).attribute(image, relu_attributions=True)
+    mode = {2: "bilinear", 3: "trilinear"}[len(shape)]
+    found = {
+        "integrated gradients": IntegratedGradients(network).attribute(
+            image, baselines=BACKGROUND, n_steps=STEPS
+        ),
+        "guided backpropagation": GuidedBackprop(network).attribute(image.requires_grad_()),
+        "grad-cam": LayerAttribution.interpolate(cam, shape, interpolate_mode=mode),
+        "occlusion": Occlusion(network).attribute(
+            image, sliding_window_shapes=window, strides=window, baselines=BACKGROUND
+        ),
+    }
+    return {name: -values.detach()[0, 0].cpu().numpy() for name, values in found.items()}
+
+
+def score_attributions(
+    packed: Path,
+    destination: Path,
+    *,
+    dataset: str,
+    seed: int,
+    base_filters: int,
+    batch_size: int,
+    updates: int,
+    device: str = "auto",
+) -> None:
+    """Train a classifier and score its attributions on the test pairs, as `score_model` does.
+
+    Parameters
+    ----------
+    packed
+        Packed data set.
+    destination
+        Table written (Parquet): a row a pair and method, columns `SCORE_COLUMNS`.
+    dataset, seed
+        What the rows are to say; the seed is also that of the training.
+    base_filters, batch_size, updates
+        Width of the network; images of each class in an update; updates.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    """
+    data, where = PackedDataset.open(packed), choose_device(device)
+    options = {"base_filters": base_filters, "batch_size": batch_size, "updates": updates}
+    network = train_classifier(data, seed=seed, device=where, **options)
+    index = data.pairs_index
+    rows = []
+    for pair in index[index["split"] == "test"].itertuples():
+        image = torch.from_numpy(np.array(data.pairs_image[pair.row]))[None, None].to(where)
+        observed, mask = data.pairs_difference[pair.row], data.pairs_mask[pair.row]
+        for method, values in attribute(network, image).items():
+            names = (dataset, method, seed, pair.subject, pair.baseline, pair.followup)
+            rows.append((*names, masked_ncc(observed, values, mask)))
+    write_parquet(pd.DataFrame(rows, columns=SCORE_COLUMNS), destination)
