@@ -3,7 +3,6 @@
 Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
 """
 
-import io
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut
+from pydicom.pixels import apply_modality_lut, pixel_array
 
 from pipeline.chest.view import decide_view
 from pipeline.errors import ImageError
@@ -193,7 +193,9 @@ def read_film(path: Path) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Film (rows, columns), float32, in units of the file.
+        Film (rows, columns) in units of the file: of its unsigned integers where it stores grey
+        values as such (a copy as floats would take longer than reading), else float32. May be read
+        only.
 
     Raises
     ------
@@ -203,11 +205,17 @@ def read_film(path: Path) -> np.ndarray:
         If the file cannot be opened.
     """
     kind = film_format(path)
-    content = io.BytesIO(Path(path).read_bytes())
-    film = _read_png(content) if kind == "png" else _read_dicom(content)
-    if not np.isfinite(film).all():
+    with Path(path).open("rb") as file:
+        film = _read_png(file) if kind == "png" else _read_dicom(file)
+    if film.dtype.kind == "f" and not np.isfinite(film).all():
         raise ImageError("the film has values that are not finite")
     return film
+
+
+def _pass_on_system_error(error: Exception) -> None:
+    """Raise `error` again if the system reported it: the disk failed, not the film."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
 
 
 @contextmanager
@@ -218,13 +226,14 @@ def _quiet_pydicom() -> Iterator[None]:
         yield
 
 
-def _read_dicom(content: io.BytesIO) -> np.ndarray:
+def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
-            dataset = dcmread(content)
+            dataset = dcmread(file)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
+            _pass_on_system_error(error)
             raise ImageError("the DICOM file cannot be read") from error
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise ImageError("not a grey image: PhotometricInterpretation is not MONOCHROME1 or 2")
@@ -234,23 +243,26 @@ def _read_dicom(content: io.BytesIO) -> np.ndarray:
         if stored.ndim != 2:
             raise ImageError("not a grey image: it has several samples per pixel")
         try:
-            film = apply_modality_lut(stored, dataset).astype(np.float32)
+            film = apply_modality_lut(stored, dataset)
             padded = _padding(stored, dataset)
         except Exception as error:  # as for headers
             raise ImageError("the modality LUT cannot be applied") from error
+    if not np.issubdtype(film.dtype, np.unsignedinteger):
+        film = film.astype(np.float32)
     if photometric == "MONOCHROME1":
-        np.subtract(film.max(), film, out=film)
+        film = film.max() - film
     if padded is not None and padded.any():
         if padded.all():
             raise ImageError("the film is nothing but padding")
-        film[padded] = film[~padded].min()
+        film = np.where(padded, film[~padded].min(), film)
     return film
 
 
 def _decode(dataset: Dataset) -> np.ndarray:
     """Pixels as they are stored."""
     try:
-        return dataset.pixel_array
+        # Without a copy of its own: the array is read only.
+        return pixel_array(dataset, view_only=True)
     except MemoryError:
         raise
     except Exception as error:  # each decoder raises its own
@@ -278,17 +290,18 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     return (stored >= low) & (stored <= high)
 
 
-def _read_png(content: io.BytesIO) -> np.ndarray:
+def _read_png(file: BinaryIO) -> np.ndarray:
     try:
-        with Image.open(content) as image:
+        with Image.open(file) as image:
             mode, frames = image.mode, getattr(image, "n_frames", 1)
-            pixels = np.asarray(image, dtype=np.float32) if mode in GREY_MODES else None
+            pixels = np.asarray(image) if mode in GREY_MODES else None
     except MemoryError:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
+        _pass_on_system_error(error)
         raise ImageError("the PNG is truncated or damaged") from error
     if frames != 1:
         raise ImageError("a multi-frame image is no film")
     if pixels is None:
         raise ImageError("not a grey image: the PNG is not of one channel of 8 or 16 bit")
-    return pixels
+    return pixels if np.issubdtype(pixels.dtype, np.unsignedinteger) else pixels.astype(np.float32)

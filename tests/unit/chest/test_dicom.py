@@ -3,8 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.film_files import make_dicom, ramp_film
+from helpers.film_files import compress_dicom, make_dicom, ramp_film
 from PIL import Image
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
@@ -22,7 +23,7 @@ def real_film(name: str) -> Path:
 def test_real_film_has_dense_tissue_bright():
     film = read_film(real_film("RG1_UNCR.dcm"))
     assert film.shape == (1955, 1841)
-    assert film.dtype == np.float32
+    assert film.dtype == np.uint16  # as stored
     # The mediastinum and what lies below the diaphragm against the lungs.
     assert film[900:1100, 880:960].mean() > film[700:1000, 400:600].mean()
     assert film[1800:, 800:1000].mean() > film[700:1000, 1250:1450].mean()
@@ -32,6 +33,47 @@ def test_real_film_in_jpeg_2000_is_the_same():
     np.testing.assert_array_equal(
         read_film(real_film("RG1_J2KR.dcm")), read_film(real_film("RG1_UNCR.dcm"))
     )
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [
+        "JPEGLosslessSV1",
+        "JPEGLSLossless",
+        "JPEG2000Lossless",
+        "RLELossless",
+    ],
+)
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_compressed_without_loss(tmp_path, syntax, bits):
+    pixels = PIXELS.astype(int) * (2**bits - 1) // PIXELS.max()
+    plain = make_dicom(tmp_path / "plain", pixels, BitsStored=bits, HighBit=bits - 1)
+    film = read_film(compress_dicom(plain, tmp_path / "compressed", syntax))
+    np.testing.assert_array_equal(film, pixels)
+
+
+def test_baseline_jpeg(tmp_path):
+    eight = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}
+    pixels = np.linspace(20, 230, 64 * 48).reshape(64, 48).astype(np.uint8)
+    plain = make_dicom(tmp_path / "plain", pixels, PixelData=pixels.tobytes(), **eight)
+    film = read_film(compress_dicom(plain, tmp_path / "compressed", "JPEGBaseline8Bit"))
+    np.testing.assert_allclose(film, pixels, atol=6)
+
+
+def test_compressed_pixels_that_break_off(tmp_path):
+    plain = make_dicom(tmp_path / "plain", PIXELS)
+    path = compress_dicom(plain, tmp_path / "compressed", "JPEGLSLossless")
+    dataset = dcmread(path)
+    dataset.PixelData = dataset.PixelData[:60] + bytes(len(dataset.PixelData) - 60)
+    dataset.save_as(path)
+    with pytest.raises(ImageError, match="cannot be decoded: transfer syntax JPEG-LS Lossless"):
+        read_film(path)
+
+
+def test_directory_of_a_medium_is_no_film(tmp_path):
+    path = real_film("dicomdirtests/DICOMDIR")
+    with pytest.raises(ImageError, match="without an image"):
+        read_header(path)
 
 
 def test_real_header():

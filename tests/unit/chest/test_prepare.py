@@ -5,7 +5,13 @@ from helpers.film_files import make_dicom, ramp_film
 from skimage.exposure import equalize_hist
 from skimage.transform import resize as skimage_resize
 
-from pipeline.chest.prepare import centre_crop, prepare_film, prepare_film_shard
+from pipeline.chest.prepare import (
+    centre_crop,
+    exposed_part,
+    limit_markers,
+    prepare_film,
+    prepare_film_shard,
+)
 from pipeline.chest.shards import film_key, read_film_shard
 from pipeline.cohort.manifest import EXCLUSION_COLUMNS
 from pipeline.errors import ImageError, InputError
@@ -44,6 +50,51 @@ def test_sides_are_cut_and_not_the_middle():
 def test_constant_film(value):
     with pytest.raises(ImageError, match="one grey value"):
         prepare_film(np.full((123, 97), value, np.float32), 32)
+
+
+@pytest.mark.parametrize("value", [0, 1500, 4095, 65535])
+def test_collimation_has_no_say(value):
+    """The exposed part comes out as it would without the border, wherever that lies."""
+    film = ramp_film(256, 256).astype(np.float32)
+    bordered = np.full_like(film, value)
+    bordered[20:236, 30:240] = film[20:236, 30:240]
+    small = prepare_film(film[48:208, 56:216], 40)  # a square well inside the border
+    inside = prepare_film(bordered, 64)[12:52, 14:54]
+    assert np.corrcoef(inside.ravel(), small.ravel())[0, 1] > 0.99
+    other = np.full_like(film, 700)
+    other[20:236, 30:240] = film[20:236, 30:240]
+    np.testing.assert_allclose(inside, prepare_film(other, 64)[12:52, 14:54], atol=0.01)
+
+
+def test_border_is_black_and_ordinary_films_have_none():
+    film = ramp_film(200, 200).astype(np.float32)
+    assert exposed_part(film) == (slice(0, 200), slice(0, 200))
+    film[:40] = film[-40:] = film[:, :20] = 4095
+    assert exposed_part(film) == (slice(42, 158), slice(22, 200))
+    assert (prepare_film(film, 100)[:19] == -1).all()
+
+
+def test_film_that_is_mostly_border():
+    film = np.full((200, 200), 4095, np.float32)
+    film[60:160, 50:150] = ramp_film(100, 100)
+    with pytest.raises(ImageError, match="mostly border"):
+        prepare_film(film, 50)
+
+
+@pytest.mark.parametrize("value", [0, 60000])
+def test_marker_has_no_say(value):
+    film = ramp_film(256, 256).astype(np.float32) + 500
+    marked = film.copy()
+    marked[10:30, 10:30] = value  # 0.6 % of the film
+    plain, with_marker = prepare_film(film, 64), prepare_film(marked, 64)
+    elsewhere = np.ones((64, 64), bool)
+    elsewhere[:10, :10] = False
+    assert np.abs(plain - with_marker)[elsewhere].max() < 0.05
+
+
+def test_limits_leave_ordinary_films_alone():
+    film = ramp_film().astype(float)
+    np.testing.assert_array_equal(limit_markers(film), film)
 
 
 def test_centre_crop():
