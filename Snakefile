@@ -26,6 +26,7 @@ include: "workflow/rules/score.smk"
 include: "workflow/rules/biomarkers.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/record.smk"
 
 
 report: "workflow/report/workflow.rst"
@@ -38,13 +39,9 @@ localrules:
 rule all:
     default_target: True
     input:
-        "results/table1.csv",
-        "results/table1.md",
-        "results/overview.png",
+        RESULTS,
         "results/report/index.html",
-        TRUTH_TABLE,
         expand("results/{dataset}/cohort.html", dataset=DESCRIBED),
-        expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
         EXTENDED_TABLE,
-        BIOMARKERS,
         figures(),
+        rules.record_run.output,

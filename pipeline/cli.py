@@ -309,6 +309,15 @@ def _explain(args: argparse.Namespace) -> None:
     print(f"The explanation lies in {args.destination}.")
 
 
+def _record_model(args: argparse.Namespace) -> None:
+    record_model = _load("pipeline.provenance:record_model")
+    record_model(args.packed, args.training, args.generator, args.destination)
+
+
+def _record_run(args: argparse.Namespace) -> None:
+    _load("pipeline.record:record_run")(args.config, args.results, args.models, args.files)
+
+
 def _wait_for_jobs(args: argparse.Namespace) -> None:
     _load("pipeline.slurm:wait_for_jobs")(args.folder)
 
@@ -561,6 +570,16 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--config", type=Path, default=Path("config.yaml"), help="configuration of its training"
     )
+    stage(
+        "record-model",
+        _record_model,
+        "write where a model comes from",
+        *("packed", "training", "generator", "destination"),
+    )
+    sub = stage("record-run", _record_run, "write where the results come from", "results")
+    settings(sub, "--config")
+    sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")
+    sub.add_argument("--files", type=Path, nargs="+", required=True, help="what the run made")
     sub = stage("wait-for-jobs", _wait_for_jobs, "wait for the Slurm jobs of a killed Snakemake")
     sub.add_argument("folder", type=Path, nargs="?", default=Path(), help="of the workflow")
     return parser

@@ -267,6 +267,15 @@ def test_new_volume_reruns_what_the_readme_says(study, tmp_path):
         shutil.copytree(tmp_path / "tables", tables, dirs_exist_ok=True)
 
 
+def test_drop_list_reruns_what_the_readme_says(study, tmp_path):
+    config = yaml.safe_load((HERE / "miniature.yaml").read_text())
+    config["datasets"]["adni"]["qc"]["drop"] = str(tmp_path / "drop.csv")
+    (tmp_path / "drop.csv").write_text("subject,session,reason\n1000,bl,blurred\n")
+    (tmp_path / "changed.yaml").write_text(yaml.safe_dump(config))
+    what = "after a volume was put on the drop list (`qc.drop`)"
+    check_reruns(study, what, tmp_path / "changed.yaml")
+
+
 def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["copd"]["training"]["methods"]["va-gan"]["lambda"] = 51
@@ -276,7 +285,8 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     again = {"train_model": 2, "score_model": 2, "make_table": 1, "draw_figures": 3, "all": 1}
     again |= {"measure_biomarkers": 1, "make_biomarker_table": 1}
     again |= {"make_extended_table": 1, "make_report": 1}
-    assert plan == again | {"total": 13}
+    again |= {"record_model": 2, "record_run": 1}
+    assert plan == again | {"total": 16}
 
 
 def test_same_table_from_the_prepared_images_on(study):

@@ -21,12 +21,13 @@ def profile(name):
     return yaml.safe_load(text_of(name))
 
 
-def rules_with_jobs():
-    """Rules that run a command, and make_demo_{name} by its two names."""
-    text = "".join(path.read_text() for path in (ROOT / "workflow/rules").glob("*.smk"))
-    blocks = re.split(r"^(?:rule|checkpoint) (\w+):", text, flags=re.MULTILINE)
-    named = dict(zip(blocks[1::2], blocks[2::2], strict=True))
-    return {name for name, block in named.items() if "shell:" in block}
+def rules_with_jobs(asking="shell:"):
+    """Rules that run a command, or that have another part."""
+    named = {}
+    for path in (ROOT / "workflow/rules").glob("*.smk"):
+        blocks = re.split(r"^(?:rule|checkpoint) (\w+):", path.read_text(), flags=re.MULTILINE)
+        named |= dict(zip(blocks[1::2], blocks[2::2], strict=True))
+    return {name for name, block in named.items() if asking in block}
 
 
 @pytest.mark.parametrize("name", CLUSTERS)
@@ -51,6 +52,13 @@ def test_rules_named_in_a_profile_exist(name):
     for part in ("groups", "set-resources", "set-threads"):
         assert set(settings[part]) <= known
     assert set(settings["groups"].values()) == set(settings["group-components"])
+
+
+@pytest.mark.parametrize("name", CLUSTERS)
+def test_every_rule_that_asks_for_memory_can_grow(name):
+    """What a rule itself asks for does not grow; the profile has to say it."""
+    known = rules_with_jobs(asking="mem_mb")
+    assert known <= set(profile(name)["set-resources"])
 
 
 @pytest.mark.parametrize("name", CLUSTERS)

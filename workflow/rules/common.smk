@@ -64,6 +64,16 @@ KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 EXTENDED_TABLE = ["results/table1_extended.csv"] if COHORTS else []
 BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
+# What a run is for; the record of the run tells where it comes from.
+RESULTS = [
+    "results/table1.csv",
+    "results/table1.md",
+    "results/overview.png",
+    *TRUTH_TABLE,
+    *BIOMARKERS,
+    *(f"results/{name}/qc.html" for name in of_modality("brain")),
+    *(f"results/{name}/exclusions.csv" for name in DATASETS),
+]
 BRAIN = one_of(of_modality("brain"))
 CHEST = one_of(of_modality("chest"))
 DESCRIBED = [name for name in COHORTS if DATASETS[name]["source"] in UNITS]
