@@ -18,7 +18,7 @@ import pandas as pd
 
 from pipeline import layout
 from pipeline.cohort.ingest import read_cohort
-from pipeline.config import MODALITY
+from pipeline.config import modality
 from pipeline.dataset import ARRAYS
 from pipeline.files import read_json, write_json
 from pipeline.sidecar import read_sidecar
@@ -124,7 +124,7 @@ def _describe_cohort(results: Path, name: str, dataset: dict[str, Any]) -> dict[
     """Who was studied, and how the volumes were prepared; a made data set has no cohort."""
     folder = results / name / "ingest"
     cohort = read_cohort(folder)
-    brain = MODALITY[dataset["source"]] == "brain"
+    brain = modality(dataset) == "brain"
     return {
         "archive": _archive(dataset, cohort.manifest),
         "subjects": int(cohort.manifest["subject"].nunique()),
@@ -139,10 +139,10 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = pd.read_csv(folder / "exclusions.csv", dtype=str)
-    made = MODALITY[dataset["source"]] == "toy"
+    made = modality(dataset) == "toy"
     return {
         "source": dataset["source"],
-        "simulated": made or dataset["demo"] is not None,
+        "simulated": made or dataset.get("demo") is not None,
         "training_images": {
             "healthy": int((train["label"] == 0).sum()),
             "diseased": int((train["label"] == 1).sum()),
