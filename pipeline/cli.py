@@ -78,11 +78,17 @@ def _make_demo_copd(args: argparse.Namespace) -> None:
     make_demo_copd(*paths, **args.settings)
 
 
+def _fetch_films(args: argparse.Namespace) -> None:
+    fetch_films = _load("pipeline.cohort.orthanc:fetch_films")
+    paths = {"patients": args.patients, "pseudonym_key": args.pseudonym_key}
+    fetch_films(args.folder, args.fetched, **paths, **args.settings)
+
+
 def _ingest(args: argparse.Namespace) -> None:
     from pipeline.cohort.exclusions import count_reasons
     from pipeline.cohort.ingest import ingest_dataset, write_cohort
 
-    cohort = ingest_dataset(args.settings)
+    cohort = ingest_dataset(args.settings, args.fetched)
     write_cohort(cohort, args.folder)
     images = cohort.manifest.groupby(["split", "label"]).size().rename("images")
     pairs = cohort.pairs.groupby("split").size().rename("pairs")
@@ -363,7 +369,16 @@ def _parser() -> argparse.ArgumentParser:
         *("films", "spirometry", "truth", "pseudonym_key"),
     )
     settings(sub)
-    settings(stage("ingest", _ingest, "read an archive: who is studied, and who is not", "folder"))
+    sub = stage(
+        "fetch-films", _fetch_films, "fetch films from Orthanc, anonymised", "folder", "fetched"
+    )
+    sub.add_argument("--patients", type=Path, required=True, help="table of ids, for the site only")
+    sub.add_argument("--pseudonym-key", type=Path, required=True, help="secret of the names")
+    settings(sub)
+
+    sub = stage("ingest", _ingest, "read an archive: who is studied, and who is not", "folder")
+    sub.add_argument("--fetched", type=Path, help="table of the films fetched from a server")
+    settings(sub)
 
     sub = stage("make-toy", _make_toy, "make the toy data set, packed", "destination")
     sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")

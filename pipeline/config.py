@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jsonschema
 import yaml
@@ -12,6 +13,7 @@ from pipeline.errors import InputError
 from pipeline.layout import critic_weights
 
 SCHEMA = Path(__file__).parents[1] / "workflow" / "schemas" / "config.schema.yaml"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def modality(dataset: dict[str, Any]) -> str:
@@ -79,8 +81,10 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, dataset in config["datasets"].items():
         key = f"datasets.{name}"
         if dataset.get("demo") is None:
-            for part, path in dataset.get("archive", {}).items():
-                if path is not None:
+            archive = dataset.get("archive", {})
+            made = {"orthanc", "films"} if archive.get("orthanc") else {"orthanc"}
+            for part, path in archive.items():
+                if path is not None and part not in made:
                     yield f"{key}.archive.{part}", path
         for split, path in dataset.get("splits", {}).get("lists", {}).items():
             yield f"{key}.splits.lists.{split}", path
@@ -105,6 +109,31 @@ def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
                 read_overrides(*lists, subject_key(dataset["source"]))
             except InputError as error:
                 yield f"datasets.{name}.qc: {error}"
+
+
+def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """What is wrong with the servers that films are fetched from."""
+    from pydicom.datadict import tag_for_keyword  # most configurations name no server
+
+    for name, dataset in config["datasets"].items():
+        server = dataset.get("archive", {}).get("orthanc")
+        if not server:
+            continue
+        key = f"datasets.{name}.archive.orthanc"
+        url = urlsplit(server["url"])
+        if dataset.get("demo") is not None:
+            yield f"{key}: a demonstration makes its films; set one of the two to null"
+        if dataset["archive"]["films_table"] is not None:
+            yield f"{key}: the films of a server are DICOM; set films_table to null"
+        if "@" in url.netloc:  # not quoted: it may be a password
+            yield f"{key}.url: holds a user; set ORTHANC_USER and ORTHANC_PASSWORD, or use netrc"
+        elif not url.hostname or url.scheme not in ("http", "https"):
+            yield f"{key}.url: expected https://HOST:PORT, found {server['url']!r}"
+        elif url.scheme == "http" and url.hostname not in LOOPBACK:
+            yield f"{key}.url: expected https, since patients' films and a password go this way"
+        for keyword in server["query"]:
+            if tag_for_keyword(keyword) is None:
+                yield f"{key}.query: {keyword!r} is no keyword of DICOM"
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -143,6 +172,7 @@ def check_config(config: dict[str, Any]) -> None:
             for name, dataset in config["datasets"].items()
             if dataset.get("demo") is not None and dataset.get("published") is not None
         ]
+        mistakes += _server_mistakes(config)
     if not mistakes:
         mistakes = list(_list_mistakes(config))
     if mistakes:

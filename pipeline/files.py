@@ -1,11 +1,12 @@
 """Atomic files: a result is there whole or not at all."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:  # most stages have no table: they start without pandas
     import pandas as pd
@@ -29,6 +30,16 @@ def atomic_path(destination: Path) -> Iterator[Path]:
         temporary.replace(destination)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_private_file(destination: Path) -> Iterator[TextIO]:
+    """Yield a text file that becomes `destination`, readable by its owner only."""
+    with atomic_path(destination) as temporary:
+        # Never readable by others, not even for a moment.
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, pixel_array
 
+from pipeline.chest import attributes
 from pipeline.chest.view import decide_view
 from pipeline.errors import ImageError
 
@@ -27,27 +28,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
-# All that is ever read of a header besides what describes the pixels. PatientID and the dates are
-# made into pseudonyms and differences, the birth date into an age (DICOM PS3.15, table E.1-1), and
-# of the descriptions only the view that they name is kept.
-HEADER_TAGS = [
-    "PatientID",
-    "StudyInstanceUID",
-    "SOPInstanceUID",
-    "StudyDate",
-    "AcquisitionDate",
-    "ContentDate",
-    "AcquisitionTime",
-    "ContentTime",
-    "InstanceNumber",
-    "Modality",
-    "ViewPosition",
-    "SeriesDescription",
-    "StudyDescription",
-    "PatientBirthDate",
-    "PatientSex",
-    "Rows",
-]
+HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
@@ -229,7 +210,7 @@ def _quiet_pydicom() -> Iterator[None]:
 def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
-            dataset = dcmread(file)
+            dataset = dcmread(file, specific_tags=attributes.PIXELS)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.cohort.films import list_films
 from pipeline.cohort.manifest import Cohort, ages, as_manifest, exclusion_table
+from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
 from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
@@ -30,6 +31,7 @@ def ingest_copd(
     max_days: int = 30,
     columns: SpirometryColumns | None = None,
     films_table: Path | None = None,
+    fetched: Path | None = None,
 ) -> Cohort:
     """Find the usable films of an archive and label them by spirometry.
 
@@ -60,11 +62,15 @@ def ingest_copd(
         Names of the columns of `spirometry`.
     films_table
         Table of PNG films, see `list_films`.
+    fetched
+        Table of `pipeline.cohort.orthanc.fetch_films`, if that made `films`: their PatientID is the
+        subject already.
 
     Returns
     -------
     Cohort
-        Every file below `films` and every row of `spirometry` is used or among the exclusions.
+        Every file below `films`, every film of `fetched` and every row of `spirometry` is used or
+        among the exclusions.
 
     Raises
     ------
@@ -74,8 +80,17 @@ def ingest_copd(
     key = read_key(pseudonym_key)
     tests = read_spirometry(spirometry, columns or SpirometryColumns())
     archive = list_films(films, films_table)
-    for table in (archive, tests):
-        table["subject"] = [pseudonym(key, patient) if patient else "" for patient in table.patient]
+    tests["subject"] = _subjects(tests, key)
+    if fetched:
+        archive["subject"] = archive["patient"]
+        found = read_fetched(fetched)
+        there = found.loc[found["reason"] == "", "source"]
+        _exclude(archive, ~archive["source"].isin(there), "not found by the query of the server")
+        archive = pd.concat([archive, found[found["reason"] != ""]], ignore_index=True)
+        texts = ("path", "patient", "sex", "study", "image")
+        archive = archive.fillna(dict.fromkeys(texts, ""))
+    else:
+        archive["subject"] = _subjects(archive, key)
 
     births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
     _exclude(
@@ -118,6 +133,10 @@ def ingest_copd(
         len(cohort.exclusions),
     )
     return cohort
+
+
+def _subjects(table: pd.DataFrame, key: bytes) -> list[str]:
+    return [pseudonym(key, patient) if patient else "" for patient in table["patient"]]
 
 
 def _usable(table: pd.DataFrame) -> pd.DataFrame:

@@ -29,20 +29,24 @@ def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
     return {key: dataset[key] for key in keys if key in dataset}
 
 
-def ingest_dataset(settings: dict[str, Any]) -> Cohort:
+def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
     """Read an archive.
 
     Parameters
     ----------
     settings
         As `ingest_settings` returns it.
+    fetched
+        Table of the films that were fetched from a server, where the archive is one.
 
     Raises
     ------
     InputError
         If a table lacks a column, a subject is in two splits, or nobody is left to study.
     """
-    archive = {key: path and Path(path) for key, path in settings["archive"].items()}
+    archive = {
+        key: path and Path(path) for key, path in settings["archive"].items() if key != "orthanc"
+    }
     if settings["source"] != "copd":
         readers = {"adni": ingest_adni, "bids": ingest_bids, "manifest": ingest_manifest}
         shared = {key: settings[key] for key in ("columns", "splits", "labels") if key in settings}
@@ -57,6 +61,7 @@ def ingest_dataset(settings: dict[str, Any]) -> Cohort:
         max_days=labels["max_days"],
         columns=SpirometryColumns(**labels["columns"]),
         films_table=archive["films_table"],
+        fetched=fetched,
     )
 
 

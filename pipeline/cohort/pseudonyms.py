@@ -2,12 +2,11 @@
 
 import hashlib
 import hmac
-import os
 import secrets
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.files import atomic_path
+from pipeline.files import atomic_private_file
 
 KEY_BYTES = 32
 DIGITS = 12
@@ -28,11 +27,8 @@ def read_key(path: Path) -> bytes:
     """
     path = Path(path)
     if not path.exists():
-        with atomic_path(path) as temporary:
-            # Never readable by others, not even for a moment.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "w") as file:
-                file.write(secrets.token_hex(KEY_BYTES) + "\n")
+        with atomic_private_file(path) as file:
+            file.write(secrets.token_hex(KEY_BYTES) + "\n")
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except (OSError, ValueError) as error:
@@ -51,3 +47,8 @@ def read_key(path: Path) -> bytes:
 def pseudonym(key: bytes, patient_id: str) -> str:
     """First 12 hexadecimal digits of HMAC-SHA256 of an id."""
     return hmac.new(key, patient_id.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def pseudonym_uid(key: bytes, uid: str) -> str:
+    """UID below 2.25 (PS3.5, B.2) from the first 128 bits of HMAC-SHA256 of a UID."""
+    return f"2.25.{int.from_bytes(hmac.new(key, uid.encode(), hashlib.sha256).digest()[:16])}"

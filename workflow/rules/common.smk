@@ -57,6 +57,7 @@ def one_of(names):
 
 
 DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
+FROM_SERVER = [n for n, d in DATASETS.items() if d.get("archive", {}).get("orthanc")]
 COHORTS = [*of_modality("brain"), *of_modality("chest")]
 WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
 DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
@@ -75,6 +76,7 @@ RESULTS = [
     *(f"results/{name}/exclusions.csv" for name in DATASETS),
 ]
 BRAIN = one_of(of_modality("brain"))
+FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
 DESCRIBED = [name for name in COHORTS if DATASETS[name]["source"] in UNITS]
 TOY = one_of(of_modality("toy"))
@@ -125,6 +127,25 @@ def critic_weights(wildcards):
     if networks["critic_weights"] == "random":
         return []
     return f"results/{layout.critic_weights(wildcards.dataset)}"
+
+
+def server_settings(wildcards):
+    server = DATASETS[wildcards.dataset]["archive"]["orthanc"]
+    return as_json({key: server[key] for key in ("url", "query")})
+
+
+def server_paths(wildcards):
+    """Folder of the films and options, of files that stay with the site."""
+    dataset = DATASETS[wildcards.dataset]
+    archive, key = dataset["archive"], dataset["labels"]["pseudonym_key"]
+    patients = archive["orthanc"]["patients"]
+    return [archive["films"], "--patients", patients, "--pseudonym-key", key]
+
+
+def fetched_option(wildcards):
+    if wildcards.dataset not in FROM_SERVER:
+        return []
+    return ["--fetched", f"results/{wildcards.dataset}/fetched.csv"]
 
 
 def toy_settings(wildcards):

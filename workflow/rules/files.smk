@@ -18,6 +18,9 @@ def tables_read(wildcards):
     lists = list(settings["splits"].get("lists", {}).values())
     if wildcards.dataset in DEMOS:
         return [*filter(None, archive.values()), *lists]
+    if wildcards.dataset in FROM_SERVER:
+        fetched = f"results/{wildcards.dataset}/fetched.csv"
+        return [fetched, archive["spirometry"], *lists]
     tables = [
         archive[key]
         for key in ("spirometry", "films_table", "table")
@@ -36,7 +39,8 @@ def tables_read(wildcards):
 @cache
 def archive_state(dataset):
     """Changes whenever a ready archive does, so that it is read again."""
-    return None if dataset in DEMOS else fingerprint(ingest_settings(DATASETS[dataset]))
+    made = dataset in DEMOS or dataset in FROM_SERVER
+    return None if made else fingerprint(ingest_settings(DATASETS[dataset]))
 
 
 @cache
@@ -57,9 +61,10 @@ def cohort(dataset):
     """Manifest, pairs and exclusions of a data set, for planning.
 
     A ready archive is read when the graph is planned, so that a dry run shows every job. The
-    demonstration's archive is itself made by a job: its cohort is known when the checkpoint is.
+    demonstration's archive is itself made by a job, as is the folder of a server's films: their
+    cohorts are known when the checkpoint is.
     """
-    if dataset not in DEMOS:
+    if dataset not in DEMOS and dataset not in FROM_SERVER:
         return ready_cohort(dataset)
     manifest = Path(checkpoints.ingest.get(dataset=dataset).output.manifest)
     return ingested_cohort(manifest.parent, manifest.stat().st_mtime_ns)

@@ -1,6 +1,31 @@
 # Archives to manifests: who is studied, and why the others are not.
 
 
+rule fetch_films:
+    output:
+        "results/{dataset}/fetched.csv",
+    log:
+        "logs/{dataset}/fetch_films.log",
+    benchmark:
+        "benchmarks/{dataset}/fetch_films.tsv"
+    wildcard_constraints:
+        dataset=FETCHED,
+    # Nodes of a cluster may not reach the server.
+    localrule: True
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+    # The films themselves are not declared: Snakemake would remove them before a job that goes on.
+    params:
+        version=1,
+        paths=server_paths,
+        settings=server_settings,
+    shell:
+        "python -m pipeline fetch-films {params.paths:q} {output:q} --settings {params.settings:q}"
+        " --log {log:q}"
+
+
 checkpoint ingest:
     input:
         tables_read,
@@ -22,8 +47,10 @@ checkpoint ingest:
         archive=lambda wildcards: archive_state(wildcards.dataset),
         settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
         folder=lambda wildcards, output: Path(output.manifest).parent,
+        fetched=fetched_option,
     shell:
-        "python -m pipeline ingest {params.folder:q} --settings {params.settings:q} --log {log:q}"
+        "python -m pipeline ingest {params.folder:q} {params.fetched:q}"
+        " --settings {params.settings:q} --log {log:q}"
 
 
 rule ingest_all:
