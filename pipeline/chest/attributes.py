@@ -27,6 +27,7 @@ IDENTIFYING = {
     "SeriesDescription": "X",  # only PA, AP or lateral is taken from it
     "StudyDescription": "X",
 }
+SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 # Not in the table of the profile.
 HEADER = ["InstanceNumber", "Modality", "ViewPosition", "ImagerPixelSpacing", "PixelSpacing"]
 PIXELS = [
@@ -63,7 +64,8 @@ KEPT = {
 def keep_needed(content: bytes) -> Dataset:
     """Film with the attributes that the pipeline needs, and no other, at any depth.
 
-    Descriptions, where people write what they like, are dropped for the view that they name.
+    Descriptions, where people write what they like, are dropped for the view that they name; views
+    and sexes that are none are emptied.
 
     Parameters
     ----------
@@ -81,8 +83,9 @@ def keep_needed(content: bytes) -> Dataset:
         texts = ("ViewPosition", "SeriesDescription", "StudyDescription")
         view, _ = decide_view(*(str(film.get(tag) or "").strip(" \0") for tag in texts), "")
         film.walk(_drop_others)
-        if view:
-            film.ViewPosition = view
+        film.ViewPosition = view
+        if film.get("PatientSex") not in SEXES:
+            film.PatientSex = ""
     return film
 
 

@@ -29,7 +29,6 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
-SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
 
@@ -130,7 +129,7 @@ def read_header(path: Path) -> FilmHeader:
         view=view,
         view_reason=reason,
         birth_date=parse_day(text["PatientBirthDate"]),
-        sex=text["PatientSex"] if text["PatientSex"] in SEXES else "",
+        sex=text["PatientSex"] if text["PatientSex"] in attributes.SEXES else "",
     )
 
 

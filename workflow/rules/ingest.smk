@@ -14,8 +14,6 @@ rule fetch_films:
     localrule: True
     conda:
         PYTHON_ENV
-    resources:
-        mem_mb=1000,
     # The films themselves are not declared: Snakemake would remove them before a job that goes on.
     params:
         version=1,
