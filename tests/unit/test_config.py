@@ -197,3 +197,28 @@ def test_training_settings_hold_what_defines_a_run(paper):
 def test_no_gpu_is_asked_for_on_the_processor():
     assert gpus_per_training("cpu") == 0
     assert gpus_per_training("cuda") == 1
+
+
+SERVER = {"url": "https://host:8042", "query": {"Modality": "CR"}, "patients": "patients.csv"}
+
+
+def test_server_makes_the_folder_of_the_films(paper, tmp_path):
+    (tmp_path / "data/copd/films").rmdir()
+    check_config(changed(paper, "datasets.copd.archive.orthanc", SERVER))
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"url": "https://reader:secret@host"}, "url: holds a user"),
+        ({"url": "http://host:8042"}, "expected https"),
+        ({"url": "host:8042"}, "expected https://HOST:PORT"),
+        ({"query": {"Modalty": "CR"}}, "'Modalty' is no keyword of DICOM"),
+        ({"query": {}}, r"archive\.orthanc\.query"),
+    ],
+)
+def test_server_that_is_wrong(paper, setting, message):
+    config = changed(paper, "datasets.copd.archive.orthanc", SERVER | setting)
+    with pytest.raises(InputError, match=message) as refusal:
+        check_config(config)
+    assert "secret" not in str(refusal.value)
