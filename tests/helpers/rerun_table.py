@@ -23,8 +23,9 @@ def _tables() -> list[list[list[str]]]:
     ]
 
 
-def _table(first_heading: str) -> list[list[str]]:
-    return next(rows[2:] for rows in _tables() if rows[0][0] == first_heading)
+def _table(*headings: str) -> list[list[str]]:
+    """Rows of the table that begins with these headings."""
+    return next(rows[2:] for rows in _tables() if rows[0][: len(headings)] == list(headings))
 
 
 def _names(cell: str) -> list[str]:
@@ -33,7 +34,7 @@ def _names(cell: str) -> list[str]:
 
 def rules_of_stages() -> dict[str, list[str]]:
     """Rules by stage, from the table of stages."""
-    return {stage: _names(rules) for stage, _, rules in _table("stage")}
+    return {stage: _names(rules) for stage, _, rules in _table("stage", "target")}
 
 
 def rerun_rows() -> dict[str, Row]:
