@@ -217,6 +217,7 @@ def report_sections():
         "Quality control": expand(
             "results/{dataset}/qc.html", dataset=of_modality("brain")
         ),
+        "Methods and provenance": ["results/methods.md", "results/provenance.json"],
     }
     return {title: files for title, files in sections.items() if files}
 
