@@ -132,6 +132,9 @@ def write_progress(folder: Path, progress: dict[str, Any]) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock, which the operating system frees however the job ends.
 
+    It guards against a second job started by mistake; shared storage that knows no locks goes
+    without.
+
     Raises
     ------
     InputError
@@ -143,6 +146,8 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{folder}: another job is training this model") from None
+        except OSError as error:
+            log.info("no lock of %s (%s)", folder, error.strerror)
         yield
 
 
@@ -153,7 +158,7 @@ def is_locked(folder: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except FileNotFoundError:
+    except OSError:  # no such file, or storage that knows no locks
         pass
     return False
 

@@ -1,5 +1,6 @@
 """Killed jobs go on from their last state, with the numbers of a job that was never killed."""
 
+import errno
 import json
 import logging
 import resource
@@ -174,3 +175,12 @@ def test_a_diverging_critic_tells_step_and_last_state(
     words = str(error.value).split()
     assert int(words[words.index("update") + 1].rstrip(";")) > 1
     assert progress(tmp_path / "model")["failed"] == str(error.value)
+
+
+def test_storage_without_locks_is_no_obstacle(tmp_path, monkeypatch):
+    def no_locks(file, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("pipeline.method.state.fcntl.flock", no_locks)
+    with locked(tmp_path):
+        assert not is_locked(tmp_path)
