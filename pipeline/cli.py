@@ -217,6 +217,12 @@ def _benchmark(args: argparse.Namespace) -> None:
     print(table.to_string(index=False, float_format="{:.4g}".format))
 
 
+def _benchmark_films(args: argparse.Namespace) -> None:
+    benchmark_films = _load("pipeline.chest.benchmark:benchmark_films")
+    table = benchmark_films(args.folder, resize=args.resize, processes=args.processes)
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
 def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep = _load("pipeline.method.sweep:summarise_sweep")
     summarise_sweep(args.names, args.trainings, args.csv, args.png)
@@ -474,6 +480,11 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
     sub.add_argument("--repeats", type=int, default=5, help="updates timed")
     sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub = stage(
+        "benchmark-films", _benchmark_films, "measure how fast films are prepared", "folder"
+    )
+    sub.add_argument("--resize", type=int, default=256, help="side of the square, pixels")
+    sub.add_argument("--processes", type=int, default=2, help="that work at the same time")
     sub = stage("status", _status, "tell how far every training is")
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))
     sub.add_argument("--results", type=Path, default=Path("results"))
