@@ -57,18 +57,19 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     # Resizing rounds: a constant film may come out with a range of one float32 step.
     if np.ptp(small) <= 1e-6 * np.abs(small).max():
         raise ImageError("the film is of one grey value")
-    content = exposed_part(small)
-    exposed = small[content]
+    exposed = limit_markers(small)
+    content = exposed_part(small, BORDER_RANGE * np.ptp(exposed))
+    if small[content].size < small.size:
+        exposed = limit_markers(small[content])
     if exposed.size < LEAST_EXPOSED * small.size:
         raise ImageError("the film is mostly border")
-    exposed = limit_markers(exposed)
     low, high = exposed.min(), exposed.max()
     equalised = np.zeros_like(small)
     equalised[content] = equalize_hist((exposed - low) / (high - low), nbins=HISTOGRAM_BINS)
     return (2 * equalised - 1).astype(np.float32)
 
 
-def exposed_part(film: np.ndarray) -> tuple[slice, slice]:
+def exposed_part(film: np.ndarray, limit: float) -> tuple[slice, slice]:
     """Rows and columns of a film inside its collimation.
 
     A border is what can be taken off an edge, row by row and column by column, because each is of
@@ -78,8 +79,9 @@ def exposed_part(film: np.ndarray) -> tuple[slice, slice]:
     ----------
     film
         Film (rows, columns), not constant.
+    limit
+        Range of grey values up to which a row or column counts as one of a border.
     """
-    limit = BORDER_RANGE * np.ptp(limit_markers(film))
     top, left = 0, 0
     bottom, right = film.shape
     while True:

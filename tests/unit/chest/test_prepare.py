@@ -68,9 +68,9 @@ def test_collimation_has_no_say(value):
 
 def test_border_is_black_and_ordinary_films_have_none():
     film = ramp_film(200, 200).astype(np.float32)
-    assert exposed_part(film) == (slice(0, 200), slice(0, 200))
+    assert exposed_part(film, 20) == (slice(0, 200), slice(0, 200))
     film[:40] = film[-40:] = film[:, :20] = 4095
-    assert exposed_part(film) == (slice(42, 158), slice(22, 200))
+    assert exposed_part(film, 20) == (slice(42, 158), slice(22, 200))
     assert (prepare_film(film, 100)[:19] == -1).all()
 
 
