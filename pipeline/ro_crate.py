@@ -18,6 +18,8 @@ TYPES = {".md": "text/markdown", ".parquet": "application/vnd.apache.parquet"}
 DESCRIPTIONS = {
     "table1.csv": "Table 1: agreement of predicted and observed change by data set and method",
     "table1.md": "Table 1 for reading",
+    "table1_extended.csv": "Table 1 with attributions of a classifier beside",
+    "biomarkers.csv": "volumes and lengths: predicted, observed and (demonstration) true change",
     "truth.csv": "predicted fields against the fields that the simulation applied",
     "overview.png": "explanations of the median test pairs",
     "provenance.json": "versions, configuration, seeds, devices, tools and hashes",
@@ -25,6 +27,7 @@ DESCRIPTIONS = {
     "exclusions.csv": "everything left out, with stage and reason",
     "generator.safetensors": "weights of a trained generator",
     "scores.parquet": "scores of a model by test pair",
+    "cohort.html": "who was studied: what each rule removed, age, sex and grade by split",
     "qc.html": "quality control of the volumes",
 }
 

@@ -1,5 +1,6 @@
 """Dry runs: what would run, and what stops a run before the first job."""
 
+import re
 import shutil
 
 import pytest
@@ -96,6 +97,18 @@ def test_toy_data_go_the_same_way(tmp_path):
         "make_report": 1,
         "total": 24,
     }
+
+
+def test_record_of_the_run_covers_its_tables_pages_and_pictures(tmp_path):
+    done = run_snakemake(tmp_path, "--dry-run")
+    (job,) = re.findall(r"^rule record_run:\n    input: (.+)$", done.stdout, re.MULTILINE)
+    pictures = [f"results/figures/copd/median_explanation.{kind}" for kind in ("png", "svg")]
+    pages = ["results/adni/qc.html", "results/adni/cohort.html", "results/copd/cohort.html"]
+    tables = [
+        f"results/{name}.csv" for name in ("table1", "table1_extended", "biomarkers", "truth")
+    ]
+    assert {*tables, *pages, *pictures} <= set(job.split(", "))
+    assert "report/index.html" not in job  # which shows the record
 
 
 def test_sweep_scores_no_test_pair(tmp_path):

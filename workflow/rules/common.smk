@@ -65,16 +65,6 @@ KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
 EXTENDED_TABLE = ["results/table1_extended.csv"] if COHORTS else []
 BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
-# What a run is for; the record of the run tells where it comes from.
-RESULTS = [
-    "results/table1.csv",
-    "results/table1.md",
-    "results/overview.png",
-    *TRUTH_TABLE,
-    *BIOMARKERS,
-    *(f"results/{name}/qc.html" for name in of_modality("brain")),
-    *(f"results/{name}/exclusions.csv" for name in DATASETS),
-]
 BRAIN = one_of(of_modality("brain"))
 FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
@@ -360,3 +350,20 @@ def truth_folder(wildcards):
     """True fields of a demonstration; nothing for real studies."""
     name = wildcards.dataset
     return DATASETS[name]["demo"]["truth"] if name in DEMOS else []
+
+
+# ---- results ----
+
+# What a run is for; its record tells where they come from, and the report shows both.
+RESULTS = [
+    "results/table1.csv",
+    "results/table1.md",
+    "results/overview.png",
+    *TRUTH_TABLE,
+    *EXTENDED_TABLE,
+    *BIOMARKERS,
+    *figures(),
+    *(f"results/{name}/cohort.html" for name in DESCRIBED),
+    *(f"results/{name}/qc.html" for name in of_modality("brain")),
+    *(f"results/{name}/exclusions.csv" for name in DATASETS),
+]
