@@ -228,16 +228,31 @@ def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep(args.names, args.trainings, args.csv, args.png)
 
 
-def _status(args: argparse.Namespace) -> None:
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read and check a configuration."""
     import yaml
 
     from pipeline.config import check_config
+
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+    check_config(config)
+    return config
+
+
+def _status(args: argparse.Namespace) -> None:
     from pipeline.method.status import training_status
 
-    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
-    check_config(config)
-    table = training_status(config, args.results)
+    table = training_status(_read_config(args.config), args.results)
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from pipeline.plan import plan_study, plan_text
+
+    print(plan_text(*plan_study(_read_config(args.config))))
 
 
 def _score(args: argparse.Namespace) -> None:
@@ -488,6 +503,15 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("status", _status, "tell how far every training is")
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))
     sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = stage("plan", _plan, "estimate jobs, hours and disk of a configuration")
+    sub.add_argument(
+        "--config",
+        "--configfile",
+        dest="config",
+        type=Path,
+        default=Path("config.yaml"),
+        help="configuration",
+    )
     sub = stage(
         "fetch-critic-weights",
         _fetch_critic_weights,

@@ -92,8 +92,10 @@ def test_every_stage_of_the_rules_is_a_command():
     by_hand = {
         "measure-engines",
         "benchmark",
+        "benchmark-films",
         "explain",
         "import-weights",
+        "plan",
         "status",
         "wait-for-jobs",
     }

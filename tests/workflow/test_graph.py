@@ -9,6 +9,8 @@ from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_copd import write_copd_archive
 from helpers.workflow import ROOT, planned_jobs, run_snakemake
 
+from pipeline.plan import plan_study
+
 PAPER = ("--configfile", ROOT / "config/paper.yaml")
 
 
@@ -17,6 +19,13 @@ def refusal(folder, *arguments):
     done = run_snakemake(folder, "--dry-run", *arguments, check=False)
     assert done.returncode != 0
     return done.stdout + done.stderr
+
+
+def estimated_jobs(folder, config):
+    """Jobs by rule that `python -m pipeline plan` tells, beside what it leaves out."""
+    table, _ = plan_study(yaml.safe_load((ROOT / config).read_text()), folder)
+    jobs = table.groupby("rule")["jobs"].sum().to_dict()
+    return jobs | {"all": 1, "total": 1 + sum(jobs.values())}
 
 
 def test_demonstration_begins_with_its_archives(tmp_path):
@@ -38,7 +47,8 @@ def archive(tmp_path):
     return tmp_path
 
 
-def test_whole_graph_of_the_paper_is_planned(archive):
+def test_whole_graph_of_the_paper_is_planned(archive, monkeypatch):
+    monkeypatch.chdir(archive)
     plan = planned_jobs(archive, *PAPER)
     assert "make_demo_adni" not in plan
     assert "score_true_deformation" not in plan
@@ -60,6 +70,7 @@ def test_whole_graph_of_the_paper_is_planned(archive):
     assert plan["register_films"] >= 1
     assert plan["review_volumes"] == 1
     assert plan["pack_volumes"] == plan["pack_films"] == 1
+    assert estimated_jobs(archive, "config/paper.yaml") == plan
     # The archive was read at planning time, once; an untouched one is not read again.
     cached = {path: path.stat().st_mtime_ns for path in archive.glob(".snakemake/cohorts/*/*")}
     assert cached
@@ -85,6 +96,7 @@ def test_each_stage_has_a_target(archive, target, rules):
 
 def test_toy_data_go_the_same_way(tmp_path):
     plan = planned_jobs(tmp_path, "--configfile", ROOT / "config/toy-small.yaml")
+    assert estimated_jobs(tmp_path, "config/toy-small.yaml") == plan
     assert plan == {
         "all": 1,
         "make_toy": 1,
