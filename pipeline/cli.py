@@ -228,16 +228,20 @@ def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep(args.names, args.trainings, args.csv, args.png)
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read and check a configuration."""
+def _load_yaml(path: Path) -> dict[str, Any]:
     import yaml
 
-    from pipeline.config import check_config
-
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read and check a configuration."""
+    from pipeline.config import check_config
+
+    config = _load_yaml(path)
     check_config(config)
     return config
 
@@ -247,6 +251,15 @@ def _status(args: argparse.Namespace) -> None:
 
     table = training_status(_read_config(args.config), args.results)
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    from pipeline.doctor import examine, wrong
+
+    findings = examine(_load_yaml(args.config))
+    print("\n".join(map(str, findings)))
+    if wrong(findings):
+        sys.exit(1)
 
 
 def _plan(args: argparse.Namespace) -> None:
@@ -503,6 +516,8 @@ def _parser() -> argparse.ArgumentParser:
     sub = stage("status", _status, "tell how far every training is")
     sub.add_argument("--config", type=Path, default=Path("config.yaml"))
     sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = stage("doctor", _doctor, "tell what is wrong with this place, and how to mend it")
+    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
     sub = stage("plan", _plan, "estimate jobs, hours and disk of a configuration")
     sub.add_argument(
         "--config",

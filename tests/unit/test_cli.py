@@ -93,6 +93,7 @@ def test_every_stage_of_the_rules_is_a_command():
         "measure-engines",
         "benchmark",
         "benchmark-films",
+        "doctor",
         "explain",
         "import-weights",
         "plan",

@@ -138,6 +138,11 @@ def test_unknown_key_stops_the_run(tmp_path):
     assert "unknown key 'resise'; did you mean 'resize'?" in said
 
 
+def test_place_that_cannot_be_written_stops_the_run(tmp_path):
+    (tmp_path / "results").write_text("")
+    assert "results is no folder; move it away" in refusal(tmp_path)
+
+
 def test_wrong_path_stops_the_run(tmp_path):
     said = refusal(tmp_path, *PAPER)
     assert "datasets.adni.archive.images: there is no 'data/adni/ADNI'" in said

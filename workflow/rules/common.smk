@@ -17,6 +17,7 @@ from pipeline.config import (
     modality,
     training_settings,
 )
+from pipeline.doctor import quick_checks, wrong
 from pipeline.errors import InputError
 from pipeline.sidecar import sidecar_path
 
@@ -33,6 +34,13 @@ DATASETS = config["datasets"]
 SEEDS = config["seeds"]
 PYTHON_ENV = "../../envs/python.yaml"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+
+
+# What would certainly stop the run later; the command doctor looks at more.
+if workflow.is_main_process:
+    mistakes = wrong(quick_checks(packages=not CONDA))
+    if mistakes:
+        raise WorkflowError("\n".join(map(str, mistakes)))
 
 
 def of_modality(organ):
