@@ -16,7 +16,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from pipeline.brain.engines import engine_table, resolve_engines
+from pipeline.brain.engines import resolve_engines
 from pipeline.config import check_config, modality
 from pipeline.errors import InputError
 from pipeline.slurm import jobs_of_folder
@@ -39,7 +39,8 @@ class Finding:
 
     def __str__(self) -> str:
         remedy = f"; {self.remedy}" if self.remedy else ""
-        return f"{self.state:8}{self.what}: {self.found}{remedy}"
+        text = f"{self.state:8}{self.what}: {self.found}{remedy}"
+        return text.replace("\n", "\n" + 8 * " ")
 
 
 def quick_checks(folder: Path = Path(), *, packages: bool = True) -> list[Finding]:
@@ -138,7 +139,8 @@ def _engines(config: dict[str, Any]) -> Iterator[Finding]:
         except InputError as error:
             yield Finding("wrong", "engines", f"datasets.{name}.brain.engines: {error}")
         else:
-            yield Finding("ok", "engines", engine_table({name: engines}))
+            told = (f"{stage} {e.name} ({e.reason or e.version})" for stage, e in engines.items())
+            yield Finding("ok", "engines", f"{name}: {', '.join(told)}")
 
 
 def _gpu(device: str) -> Finding:
@@ -183,7 +185,7 @@ def _slurm(folder: Path) -> Iterator[Finding]:
             timeout=SLURM_SECONDS,
             check=False,
         )
-        answer = asked.stderr.strip() if asked.returncode else ""
+        answer = asked.stderr.strip().rpartition("\n")[2]
     except subprocess.TimeoutExpired:
         asked, answer = None, f"no answer in {SLURM_SECONDS} s"
     if asked is None or asked.returncode:
