@@ -105,7 +105,9 @@ def _packages() -> Iterator[Finding]:
         if requirement.specifier.contains(found, prereleases=True):
             right += 1
         else:
-            yield Finding("wrong", "packages", f"{requirement} is wanted, {found} found", REINSTALL)
+            # It may work all the same: no reason to stop a run.
+            said = f"{requirement} is wanted, {found} found"
+            yield Finding("warning", "packages", said, REINSTALL)
     yield Finding("ok", "packages", f"{right} of {len(wanted)} in versions that work")
 
 
