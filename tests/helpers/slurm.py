@@ -189,6 +189,8 @@ def write_quick_profile(
         "slurm-keep-successful-logs": True,
         "latency-wait": 20,
         "set-threads": {"train_model": 1},
+        # Joined jobs run side by side and ask for the processors and memory of all.
+        "group-components": dict.fromkeys(profile["group-components"], 1),
         **changes,
     }
     for rule, asked in (resources or {}).items():
