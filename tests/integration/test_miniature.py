@@ -1,7 +1,7 @@
 """The whole graph, for real, at a very small size.
 
-One run is shared by all tests here; what they run again they run in its folder, in their order. With
-MINIATURE_ON_SLURM=1 it goes through a real Slurm; what is run again runs without.
+One run is shared by all tests here; what they run again they run in its folder, in their order.
+With MINIATURE_ON_SLURM=1 it goes through a real Slurm; what is run again runs without.
 """
 
 import json
