@@ -4,7 +4,7 @@ import csv
 import shutil
 from pathlib import Path
 
-VISIT, DATE = "m24", "2009-02-10"
+VISIT, DATE = "m60", "2012-02-10"
 
 
 def add_visit(images: Path, tables: Path, subject: str) -> Path:
@@ -17,7 +17,7 @@ def add_visit(images: Path, tables: Path, subject: str) -> Path:
     folder = images / subject
     image = max(folder.glob("M*/*/*/*.nii"), key=lambda path: path.parts[-3])
     added = image.parents[1].with_name(f"{DATE}_10_00_00.0")
-    name = image.name.replace(image.name.split("_")[-3], "20090210100000000")
+    name = image.name.replace(image.name.split("_")[-3], DATE.replace("-", "") + "100000000")
     (added / "S99999").mkdir(parents=True)
     name = name.replace(image.parent.name, "S99999").replace(image.stem.split("_")[-1], "I99999")
     shutil.copy(image, added / "S99999" / name)

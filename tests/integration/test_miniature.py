@@ -282,7 +282,7 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["copd"]["training"]["methods"]["va-gan"]["lambda"] = 51
     changed = tmp_path / "changed.yaml"
-    changed.write_text(yaml.safe_dump(config))
+    changed.write_text(yaml.safe_dump(config, sort_keys=False))
     plan = planned_jobs(study, "--configfile", changed)
     again = {"train_model": 2, "score_model": 2, "make_table": 1, "draw_figures": 3, "all": 1}
     again |= {"measure_biomarkers": 1, "make_biomarker_table": 1}
