@@ -83,7 +83,7 @@ rule correct_bias:
 rule register_template:
     input:
         image=volume("bias"),
-        template=template_file,
+        template=template_file(),
     output:
         image=intermediate(volume("template")),
         sidecar=sidecar("template"),
@@ -102,7 +102,7 @@ rule register_template:
         version=1,
         engine=engine("template"),
         engine_version=engine_version("template"),
-        template=template_option,
+        template=template_option(),
     shell:
         "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"

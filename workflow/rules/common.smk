@@ -1,5 +1,6 @@
 # What the rules share: the checked configuration, settings on command lines, and path patterns.
 
+import atexit
 import gc
 import json
 from pathlib import Path
@@ -22,8 +23,9 @@ from pipeline.errors import InputError
 from pipeline.sidecar import sidecar_path
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
-# takes long in one of thousands of volumes.
+# takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.
 gc.set_threshold(200_000, 50, 100)
+atexit.register(gc.freeze)
 
 try:
     check_config(config)
@@ -150,36 +152,63 @@ def toy_settings(wildcards):
     return as_json(DATASETS[wildcards.dataset]["squares"])
 
 
+def of_dataset(values):
+    """What `values` holds for a job's data set; a constant where all data sets agree.
+
+    A function is called for every job, which takes a fifth of the planning of thousands.
+    """
+    first = next(iter(values.values()), None)
+    if all(value == first for value in values.values()):
+        return first
+    return lambda wildcards: values[wildcards.dataset]
+
+
 def brain_settings(key):
-    return lambda wildcards: DATASETS[wildcards.dataset]["brain"][key]
+    return of_dataset({n: DATASETS[n]["brain"][key] for n in of_modality("brain")})
+
+
+def chest_settings(key):
+    return of_dataset({n: DATASETS[n]["chest"][key] for n in of_modality("chest")})
+
+
+def template_file():
+    """The template of the configuration; the packaged one is part of the environment."""
+    brains = {name: DATASETS[name]["brain"] for name in of_modality("brain")}
+    return of_dataset({n: brain["template"] or [] for n, brain in brains.items()}) or []
+
+
+def template_option():
+    brains = {name: DATASETS[name]["brain"] for name in of_modality("brain")}
+    return of_dataset(
+        {
+            n: ["--template", brain["template"]] if brain["template"] else []
+            for n, brain in brains.items()
+        }
+    )
 
 
 def engine(stage):
-    return lambda wildcards: ENGINES[wildcards.dataset][stage].name
+    return of_dataset({name: found[stage].name for name, found in ENGINES.items()})
 
 
 def engine_version(stage):
     """Not for the command: another version of the tool reruns the stage."""
-    return lambda wildcards: ENGINES[wildcards.dataset][stage].version
+    return of_dataset({name: found[stage].version for name, found in ENGINES.items()})
 
 
 def engine_env(stage):
-    """The environment that holds the engine, where conda makes environments."""
+    """The environment that holds the engine."""
 
-    def of_dataset(wildcards):
-        name = ENGINES[wildcards.dataset][stage].name
+    def environment(name):
         return f"../../envs/{name}.yaml" if name in CONDA_TOOLS else PYTHON_ENV
 
-    return of_dataset
+    names = {name: found[stage].name for name, found in ENGINES.items()}
+    return of_dataset({name: environment(tool) for name, tool in names.items()})
 
 
 def mixed_engines_option(wildcards):
     mixed = DATASETS[wildcards.dataset]["brain"]["mixed_engines"]
     return "--mixed-engines" if mixed else ""
-
-
-def chest_settings(key):
-    return lambda wildcards: DATASETS[wildcards.dataset]["chest"][key]
 
 
 def review_settings(wildcards):
@@ -198,10 +227,6 @@ def cohort_settings(wildcards):
     demo = ["--demo"] if wildcards.dataset in DEMOS else []
     source = DATASETS[wildcards.dataset]["source"]
     return ["--dataset", wildcards.dataset, "--source", source, *demo]
-
-
-def template_option(wildcards, input):
-    return ["--template", input.template] if input.template else []
 
 
 def train_settings(wildcards):

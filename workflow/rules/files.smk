@@ -77,11 +77,6 @@ def raw_volume(wildcards):
     return cohort(wildcards.dataset).paths[wildcards.subject, wildcards.session]
 
 
-def template_file(wildcards):
-    """The template of the configuration; the packaged one is part of the environment."""
-    return DATASETS[wildcards.dataset]["brain"]["template"] or []
-
-
 def grid_volumes(name):
     return [
         f"results/{layout.volume(name, 'grid', row.subject, row.session)}"

@@ -9,7 +9,7 @@ rule check_volume:
         robex=volume("robex"),
         bet=volume("bet"),
         grid=volume("grid"),
-        template=template_file,
+        template=template_file(),
     output:
         figures=quality("json"),
         picture=quality("jpg"),
@@ -26,7 +26,7 @@ rule check_volume:
         runtime=10,
     params:
         version=1,
-        template=template_option,
+        template=template_option(),
     shell:
         "python -m pipeline check {input.raw:q} {input.orient:q} {input.template_space:q}"
         " {input.robex:q} {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q}"
