@@ -18,11 +18,12 @@ import pandas as pd
 import torch
 
 from pipeline.dataset import PackedDataset
-from pipeline.method.device import choose_device, set_precision
+from pipeline.method.critic import build_critic
+from pipeline.method.device import choose_device, set_precision, use_huge_pages
 from pipeline.method.losses import field_penalty
 from pipeline.method.settings import TrainSettings
 from pipeline.method.train import build_trainer
-from pipeline.method.trainer import Trainer
+from pipeline.method.trainer import BETAS, Trainer
 
 COLUMNS = ["updates", "critic_s", "generator_s", "images_per_s", "waiting", "peak_mib"]
 
@@ -73,6 +74,8 @@ def _measure(
     device: str,
     threads: int,
 ) -> dict[str, float]:
+    if name == "pipeline":
+        use_huge_pages()
     torch.set_num_threads(threads)
     place = choose_device(device)
     set_precision(settings.precision)
@@ -145,18 +148,23 @@ class PlainUpdates:
     Parameters
     ----------
     trainer : Trainer
-        Its networks, optimisers and batches are used, in PyTorch's ordinary memory layout.
+        Its generator, optimiser and batches are used, in PyTorch's ordinary memory layout, and a
+        critic of PyTorch's own modules with the same weights.
     """
 
     def __init__(self, trainer: Trainer) -> None:
-        self.generator, self.critic, self.x1, self.x0 = (
-            trainer.generator.to(memory_format=torch.contiguous_format).train(),
-            trainer.critic.to(memory_format=torch.contiguous_format),
-            trainer.x1,
-            trainer.x0,
-        )
-        self.generator_adam, self.critic_adam = trainer.generator_adam, trainer.critic_adam
         self.settings, self.alpha = trainer.settings, trainer.alpha
+        self.x1, self.x0 = trainer.x1, trainer.x0
+        self.generator = trainer.generator.to(memory_format=torch.contiguous_format).train()
+        self.critic = build_critic(
+            trainer.generator.dimensions, "random", trainer.settings.critic_base_filters
+        )
+        self.critic.load_state_dict(trainer.critic.state_dict())
+        self.critic.to(next(self.generator.parameters()).device)
+        self.generator_adam = trainer.generator_adam
+        self.critic_adam = torch.optim.Adam(
+            self.critic.parameters(), lr=trainer.settings.learning_rate, betas=BETAS
+        )
 
     def update_critic(self) -> list[float]:
         """One step of the critic: loss, real, fake, penalty."""

@@ -23,9 +23,10 @@ from pipeline.figures.examples import draw_examples
 from pipeline.files import write_json, write_parquet
 from pipeline.method.batches import ClassBatches, training_images
 from pipeline.method.critic import build_critic
-from pipeline.method.device import claimed_device, set_precision
+from pipeline.method.device import claimed_device, set_precision, use_huge_pages
 from pipeline.method.explain import save_generator, score_pairs
 from pipeline.method.generator import Generator
+from pipeline.method.piecewise import without_curvature
 from pipeline.method.schedule import total_updates
 from pipeline.method.settings import TrainSettings
 from pipeline.method.state import (
@@ -100,6 +101,7 @@ def train_model(
     SystemExit
         After SIGTERM, when the state is written.
     """
+    use_huge_pages()
     torch.set_num_threads(threads)
     set_precision(settings.precision)
     data = PackedDataset.open(packed)
@@ -335,6 +337,7 @@ def build_trainer(
         torch.manual_seed(streams.weights)
         generator = Generator(**architecture)
         critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
+    critic = without_curvature(critic)
     if place.type == "cpu":  # saves a quarter of the time there
         layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]
         generator, critic = (network.to(memory_format=layout) for network in (generator, critic))
