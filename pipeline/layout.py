@@ -17,7 +17,10 @@ def volume(dataset: str, stage: str, subject: str, session: str) -> str:
 
 
 def quality(dataset: str, subject: str, session: str, suffix: str) -> str:
-    """File of one volume's quality control: `suffix` is ``json`` (figures) or ``jpg`` (planes)."""
+    """File of one volume's quality control.
+
+    `suffix` is ``json`` (figures), ``jpg`` (planes) or ``npz`` (the brain's asymmetry).
+    """
     name = f"sub-{subject}_ses-{session}"
     return f"{dataset}/qc/sub-{subject}/ses-{session}/{name}_qc.{suffix}"
 

@@ -9,6 +9,7 @@ import pandas as pd
 from pipeline import layout
 from pipeline.cohort.ingest import read_cohort
 from pipeline.files import read_json, write_csv
+from pipeline.qc.asymmetry import LOWEST_LIKENESS, likeness, load_asymmetry, mirrored
 from pipeline.qc.overrides import read_overrides, subject_key
 from pipeline.qc.page import write_page
 
@@ -22,12 +23,11 @@ SMALLEST_GROUP = 8
 # Dice of ROBEX's and BET's masks: 0.96 to 0.98 where both are right.
 LOWEST_OVERLAP = 0.9
 CHECKS = ("empty_planes", "brain_volume", "correlation", "overlap", "orientation")
-FIGURES = ("litres", "correlation", "overlap", "empty_planes", "orientation")
 COLUMNS = [
     *("subject", "session", "split", "diagnosis", "site", "field_strength"),
     *("decision", "stage", "reason", "suspect"),
     *("litres", "litres_z", "correlation", "correlation_z", "overlap"),
-    *("empty_planes", "orientation"),
+    *("empty_planes", "likeness", "orientation"),
 ]
 WORST_FIRST = ("fell out", "excluded", "suspect", "kept", "used")
 
@@ -174,6 +174,11 @@ def review_volumes(
     figures = pd.DataFrame(rows, index=manifest.index)
     figures["empty_planes"] = [" ".join(axes or []) for axes in figures["empty_planes"]]
     figures["orientation"] = figures["orientation"].fillna("")
+    figures = figures.join(compare_sides(results, dataset, manifest))
+    turned = figures[["orientation", "sides"]].agg(
+        lambda told: "; ".join(filter(None, told)), axis=1
+    )
+    figures["orientation"] = turned
     numbers = ["litres", "correlation", "overlap"]
     figures[numbers] = figures[numbers].astype(float)
     volumes = pd.concat([manifest, figures], axis=1)
@@ -181,9 +186,36 @@ def review_volumes(
     _report_unknown(volumes, source, {"keep": kept, "drop": dropped})
     volumes = _worst_first(volumes)
     volumes["suspect"] = [" ".join(checks) for checks in volumes["suspect"]]
-    volumes = volumes[COLUMNS].round({"litres_z": 2, "correlation_z": 2})
+    volumes = volumes[COLUMNS].round({"litres_z": 2, "correlation_z": 2, "likeness": 2})
     write_csv(volumes, table)
     write_page(volumes, dataset, page, demo=demo)
+
+
+def compare_sides(results: Path, dataset: str, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Compare the left and right of each subject's sessions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the index of `manifest`: ``likeness``, the mean correlation of a brain's asymmetry with
+        that at the subject's other sessions (missing if there is none), and ``sides``, ``""`` or
+        the sessions against which left and right seem exchanged.
+    """
+    compared = pd.DataFrame({"likeness": np.nan, "sides": ""}, index=manifest.index)
+    for subject, visits in manifest.groupby("subject"):
+        if len(visits) == 1:
+            continue
+        files = [
+            results / layout.quality(dataset, subject, session, "npz")
+            for session in visits["session"]
+        ]
+        alike = likeness([load_asymmetry(path) for path in files])
+        compared.loc[visits.index, "likeness"] = pd.DataFrame(alike).mean(axis=1).to_numpy()
+        for number in np.flatnonzero(mirrored(alike)):
+            others = visits["session"][alike[number] < -LOWEST_LIKENESS]
+            told = f"left and right seem exchanged against {', '.join(others)}"
+            compared.loc[visits.index[number], "sides"] = told
+    return compared
 
 
 def _worst_first(volumes: pd.DataFrame) -> pd.DataFrame:

@@ -16,13 +16,14 @@ from scipy.ndimage import affine_transform, binary_erosion, center_of_mass, gaus
 
 from pipeline.brain.volume import voxel_sizes
 from pipeline.files import atomic_path, write_json
+from pipeline.qc.asymmetry import brain_asymmetry, save_asymmetry
 from pipeline.sidecar import read_sidecar
 
 # Voxel size at which heads are compared: where they lie and which way they face, not their folds.
 COARSE_MM = 4.0
 SMOOTHING = 1.0  # standard deviation of the Gaussian, coarse voxels
 AXES = "xyz"
-# Left and right are too alike in a template, and alike in a symmetric one, to be told by intensity.
+# Left and right are too alike in a template: see `pipeline.qc.asymmetry`.
 SIDES = {1: "front and back", 2: "top and bottom"}
 BACKGROUND = -1.0  # of volumes on the grid
 TILE = 128  # side of each of the three planes, pixels
@@ -39,6 +40,7 @@ def check_volume(
     template: Path,
     figures: Path,
     picture: Path,
+    asymmetry: Path,
 ) -> None:
     """Measure one volume and draw it.
 
@@ -60,6 +62,9 @@ def check_volume(
     picture
         JPEG written: sagittal, coronal and axial plane, left on the left, with the outline of BET's
         mask. An empty file where no stage made an image.
+    asymmetry
+        NPZ written: the brain's asymmetry, to be compared with that at the subject's other sessions
+        (`pipeline.qc.asymmetry`). An empty file where BET made no image.
     """
     status = read_sidecar(grid)
     volumes = {
@@ -83,9 +88,10 @@ def check_volume(
         "empty_planes": None,
         "orientation": None,
     }
+    reference = _read(template)
     disagreement = header_disagreement(raw) if volumes["orient"] else ""
     if head:
-        correlation, turned = compare_with_template(head, _read(template))
+        correlation, turned = compare_with_template(head, reference)
         facts["correlation"] = round(correlation, 4)
         facts["orientation"] = "; ".join(filter(None, [disagreement, turned]))
     if second:
@@ -101,6 +107,7 @@ def check_volume(
             draw_planes(shown, second).save(temporary, "JPEG", quality=80, subsampling=0)
         else:
             temporary.touch()
+    save_asymmetry(brain_asymmetry(second, reference) if second else None, asymmetry)
     write_json(facts, figures)
 
 
@@ -133,8 +140,8 @@ def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> t
     """Correlation of a registered head with the template, and which way it should be flipped.
 
     The head is also compared with front and back or top and bottom exchanged, its centre of mass on
-    the template's: a head that fits better so is a flipped one. Exchanged left and right are not
-    seen here.
+    the template's: a head that fits better so is a flipped one. Exchanged left and right are seen
+    only beside the subject's other sessions.
 
     Parameters
     ----------

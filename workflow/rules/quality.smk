@@ -13,6 +13,7 @@ rule check_volume:
     output:
         figures=quality("json"),
         picture=quality("jpg"),
+        asymmetry=quality("npz"),
     log:
         volume_log("qc"),
     benchmark:
@@ -25,12 +26,12 @@ rule check_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=2,
         template=template_option(),
     shell:
         "python -m pipeline check {input.raw:q} {input.orient:q} {input.template_space:q}"
         " {input.robex:q} {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q}"
-        " {params.template:q} --threads {threads} --log {log:q}"
+        " {output.asymmetry:q} {params.template:q} --threads {threads} --log {log:q}"
 
 
 rule review_volumes:
@@ -52,7 +53,7 @@ rule review_volumes:
         mem_mb=1000,
         runtime=20,
     params:
-        version=1,
+        version=2,
         settings=review_settings,
     shell:
         "python -m pipeline review results {wildcards.dataset} {output.table:q} {output.page:q}"

@@ -6,6 +6,7 @@ from pipeline import layout
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
 from pipeline.files import write_json
+from pipeline.qc.asymmetry import save_asymmetry
 from pipeline.qc.review import find_suspects, read_review, review_volumes, robust_z
 
 GOOD = {
@@ -30,14 +31,13 @@ ODD = {
 CHECK_OF = {1: "empty_planes", 3: "brain_volume", 5: "correlation", 7: "overlap", 9: "orientation"}
 
 
-@pytest.fixture
-def study(tmp_path):
-    """Thirty volumes of a site, of which each check suspects one and one fell out."""
+def write_study(folder, subjects, sessions="bl"):
+    """Write what ingest leaves of a site's volumes; returns the manifest."""
     manifest = as_manifest(
         pd.DataFrame(
             {
-                "subject": [f"023S{rid:04d}" for rid in range(30)],
-                "session": "bl",
+                "subject": [f"023S{rid:04d}" for rid in subjects],
+                "session": sessions,
                 "label": 0,
                 "diagnosis": "MCI",
                 "score": np.nan,
@@ -51,7 +51,14 @@ def study(tmp_path):
         )
     )
     pairs = pd.DataFrame(columns=["subject", "split", "baseline", "followup"])
-    write_cohort(Cohort(manifest, exclusion_table([]), pairs), tmp_path / "adni/ingest")
+    write_cohort(Cohort(manifest, exclusion_table([]), pairs), folder / "adni/ingest")
+    return manifest
+
+
+@pytest.fixture
+def study(tmp_path):
+    """Thirty volumes of a site, of which each check suspects one and one fell out."""
+    manifest = write_study(tmp_path, range(30))
     rng = np.random.default_rng(0)
     for rid, subject in enumerate(manifest["subject"]):
         spread = {name: GOOD[name] + rng.normal(0, 0.02) for name in ("litres", "correlation")}
@@ -78,6 +85,36 @@ def test_each_check_finds_its_suspect_and_drops_none(study):
     assert set(table.loc[list(CHECK_OF), "decision"]) == {"suspect"}
     assert (table.drop([*CHECK_OF, 11])["decision"] == "used").all()
     assert read_review(study / "adni/qc.csv") == {}
+
+
+def test_session_unlike_the_subjects_others_is_suspect(tmp_path):
+    """Of subject 0's three the mirrored one, of subject 1's two both; subject 2 tells nothing."""
+    sides = {(0, "bl"): 1, (0, "m12"): -1, (0, "m24"): 1, (1, "bl"): -1, (1, "m12"): 1}
+    sides |= {(2, "bl"): 1, (2, "m12"): None, (3, "bl"): 1}
+    manifest = write_study(tmp_path, *zip(*sides, strict=True))
+    rng = np.random.default_rng(0)
+    anatomies = rng.normal(size=(4, 3, 20, 20))
+    for row, side in zip(manifest.itertuples(), sides.values(), strict=True):
+        own = GOOD | ({} if side else {"status": "excluded", **NOTHING})
+        files = [
+            tmp_path / layout.quality("adni", row.subject, row.session, end)
+            for end in ("json", "jpg", "npz")
+        ]
+        write_json(own, files[0])
+        files[1].write_bytes(b"picture")
+        noise = rng.normal(0, 0.4, anatomies.shape[1:])
+        save_asymmetry(side and side * anatomies[int(row.subject[-4:])] + noise, files[2])
+    table = review(tmp_path, exclude=["orientation"]).reset_index().set_index(["rid", "session"])
+    suspects = table.index[table["suspect"] == "orientation"]
+    assert set(suspects) == {(0, "m12"), (1, "bl"), (1, "m12")}
+    said = "left and right seem exchanged against "
+    assert table.loc[(0, "m12"), "orientation"] == f"{said}bl, m24"
+    assert table.loc[(1, "bl"), "orientation"] == f"{said}m12"
+    assert set(table.loc[suspects, "decision"]) == {"excluded"}
+    likeness = pd.to_numeric(table["likeness"])
+    assert likeness[0, "m12"] < -0.7
+    assert abs(likeness[0, "bl"]) < 0.1  # one like it, one not
+    assert likeness[[(2, "bl"), (2, "m12"), (3, "bl")]].isna().all()
 
 
 def test_volume_that_fell_out_leads_with_its_stage(study):

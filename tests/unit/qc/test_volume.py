@@ -10,6 +10,7 @@ from scipy.ndimage import zoom
 
 from pipeline.brain.volume import save_volume
 from pipeline.files import read_json
+from pipeline.qc.asymmetry import load_asymmetry
 from pipeline.qc.volume import (
     check_volume,
     compare_with_template,
@@ -63,7 +64,7 @@ def check(folder, head):
     template = folder / "reference.nii.gz"
     save_volume(head[0], head[2], template)
     paths = [folder / f"{name}.nii.gz" for name in names]
-    check_volume(*paths, template, folder / "qc.json", folder / "qc.jpg")
+    check_volume(*paths, template, *(folder / f"qc.{end}" for end in ("json", "jpg", "npz")))
     return read_json(folder / "qc.json")
 
 
@@ -77,6 +78,9 @@ def test_good_volume_has_figures_and_picture(stages, coarse):
     assert facts["correlation"] == pytest.approx(1)
     assert facts["empty_planes"] == []
     assert facts["orientation"] == ""
+    odd = load_asymmetry(stages / "qc.npz")
+    # Of the brain that both masks and both sides share; the template is symmetric.
+    assert 0.1 < np.isfinite(odd).mean() < 0.6
     picture = Image.open(stages / "qc.jpg")
     assert picture.size == (384, 128)
     # Each plane has its outline, also after lossy compression.
@@ -96,6 +100,7 @@ def test_volume_that_fell_out_shows_the_last_image(stages, coarse, reached):
     assert facts["litres"] is facts["overlap"] is facts["empty_planes"] is None
     assert (facts["correlation"] is None) == ("template" not in reached)
     assert ((stages / "qc.jpg").stat().st_size > 0) == bool(reached)
+    assert load_asymmetry(stages / "qc.npz") is None
 
 
 @pytest.mark.parametrize(("axis", "said"), [(1, "front and back"), (2, "top and bottom")])

@@ -1,0 +1,113 @@
+"""A session whose left and right are exchanged in the voxels, through every stage to the page."""
+
+import platform
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline import layout
+from pipeline.cohort.demo_anatomy import load_anatomies
+from pipeline.cohort.demo_brain import make_subject, random_pose, simulate_visit
+from pipeline.cohort.ingest import write_cohort
+from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.sidecar import read_sidecar
+
+SUBJECT = "023S0030"
+SESSIONS = ("bl", "m12", "m24")
+MIRRORED = "m12"
+OPTIONS = {
+    "bet": ("--fraction", "0.25"),
+    "grid": ("--voxel-mm", "4.8", "--shape", "32", "40", "32"),
+}
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(platform.machine() != "x86_64", reason="ROBEX is a program for x86-64"),
+]
+
+
+def pipeline(*arguments):
+    command = [sys.executable, "-m", "pipeline", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Three visits of a subject of the demonstration, as its scanner delivers them, one mirrored.
+
+    The subject's head is the symmetric template, deformed as little as in the demonstration: people
+    are more asymmetric.
+    """
+    folder = tmp_path_factory.mktemp("archive")
+    rng = np.random.default_rng(2020)
+    subject = make_subject(load_anatomies()[0], rng=rng, variation_mm=1.2)
+    for years, session in enumerate(SESSIONS):
+        pose = random_pose(rng, rotation_deg=8, translation_mm=8)
+        scanner = {"pose": pose, "bias": 0.1, "noise": 0.02}
+        severity, ageing = 3.0 * years, 0.3 * years
+        visit = simulate_visit(subject, rng=rng, severity_mm=severity, ageing_mm=ageing, **scanner)
+        image = visit.image
+        if session == MIRRORED:
+            side = [code in "LR" for code in nib.aff2axcodes(image.affine)].index(True)
+            voxels = np.flip(np.asarray(image.dataobj), side)
+            image = nib.Nifti1Image(voxels, image.affine, image.header)
+        nib.save(image, folder / f"{session}.nii")
+    return folder
+
+
+def prepare(raw, results, session):
+    """Every stage and the checks of a volume, with the commands of the rules."""
+    source = raw
+    paths = {}
+    for stage in layout.BRAIN_STAGES:
+        paths[stage] = results / layout.volume("adni", stage, SUBJECT, session)
+        pipeline(stage, source, paths[stage], *OPTIONS.get(stage, ()))
+        source = paths[stage]
+    assert read_sidecar(source)["status"] == "ok"
+    stages = [paths[stage] for stage in ("orient", "template", "robex", "bet", "grid")]
+    files = [
+        results / layout.quality("adni", SUBJECT, session, end) for end in ("json", "jpg", "npz")
+    ]
+    pipeline("check", raw, *stages, *files)
+
+
+def test_mirrored_session_is_suspect(archive, tmp_path):
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda s: prepare(archive / f"{s}.nii", tmp_path, s), SESSIONS))
+    manifest = as_manifest(
+        pd.DataFrame(
+            {
+                "subject": SUBJECT,
+                "session": SESSIONS,
+                "label": (0, 1, 1),
+                "diagnosis": ("MCI", "AD", "AD"),
+                "score": np.nan,
+                "field_strength": 1.5,
+                "site": "023",
+                "day": (0, 365, 730),
+                "date": "",
+                "path": "",
+                "split": "test",
+            }
+        )
+    )
+    pairs = pd.DataFrame(columns=["subject", "split", "baseline", "followup"])
+    write_cohort(Cohort(manifest, exclusion_table([]), pairs), tmp_path / "adni/ingest")
+    table, page = tmp_path / "adni/qc.csv", tmp_path / "adni/qc.html"
+    pipeline(
+        "review", tmp_path, "adni", table, page, "--source", "adni", "--exclude", "orientation"
+    )
+    review = pd.read_csv(table, keep_default_na=False).set_index("session")
+    assert review["suspect"].to_dict() == {"bl": "", MIRRORED: "orientation", "m24": ""}
+    told = "left and right seem exchanged against bl, m24"
+    assert review.loc[MIRRORED, "orientation"] == told
+    assert review.loc[MIRRORED, "decision"] == "excluded"
+    assert review["likeness"].astype(float)[MIRRORED] < -0.7
+    assert told in page.read_text()
