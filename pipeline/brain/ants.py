@@ -11,9 +11,8 @@ os.environ["NIPYPE_NO_ET"] = "1"  # nipype asks a server for its newest version 
 from nipype.interfaces.ants import N4BiasFieldCorrection
 
 from pipeline.brain.engines import require_tool
-from pipeline.brain.external import run_tool
-from pipeline.brain.volume import load_volume, save_volume
-from pipeline.errors import ImageError
+from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.volume import save_volume
 
 
 def ants_version() -> str:
@@ -53,6 +52,4 @@ def n4(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         )
         command = shlex.split(n4.cmdline)
         run_tool("ANTs N4", command, folder=folder, environment=n4.inputs.environ)
-        if not (folder / "result.nii").is_file():
-            raise ImageError("ANTs N4 wrote no volume")
-        return load_volume(folder / "result.nii")
+        return load_result("ANTs N4", folder / "result.nii")

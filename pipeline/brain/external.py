@@ -1,20 +1,25 @@
 """Running the command-line tools that installed packages carry.
 
-A tool that refuses or crashes on an image is the image's fault (`ImageError`); a tool that is
-missing, that the system killed (memory) or that met a full disk is not, and fails the job.
+A tool that refuses or crashes on an image, or leaves no sound volume, is the image's fault
+(`ImageError`); a tool that is missing, that the system killed (memory) or that met a full disk is
+not, and fails the job.
 """
 
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import niimath
 import numpy as np
+from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import HeaderDataError
 
 from pipeline.brain.volume import load_volume
 from pipeline.errors import ImageError, InputError
@@ -55,6 +60,8 @@ def run_tool(
         The tool ended with an error or a crash.
     InputError
         The tool cannot be started on this machine.
+    OSError
+        It failed where no disk is left.
     """
     try:
         process = subprocess.Popen(
@@ -78,8 +85,7 @@ def run_tool(
         raise
     if process.returncode == 0:
         return
-    if shutil.disk_usage(folder).free < LEAST_DISK_BYTES:
-        raise RuntimeError(f"{name} failed on a full disk: free the folder of temporary files")
+    _check_disk(name, folder)
     if process.returncode == -signal.SIGKILL:
         raise RuntimeError(f"{name} was killed: give the job more memory")
     if process.returncode < 0:
@@ -88,6 +94,43 @@ def run_tool(
     raise ImageError(
         f"{name} failed with exit status {process.returncode}: {message.strip()[:200]}"
     )
+
+
+def load_result(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the volume that a tool wrote.
+
+    Parameters
+    ----------
+    name
+        Name of the tool in messages.
+    path
+        NIfTI file in its working folder.
+
+    Returns
+    -------
+    data, affine
+        float32 array (x, y, z) and the 4x4 matrix from voxel index to RAS mm.
+
+    Raises
+    ------
+    ImageError
+        The file is missing or damaged.
+    OSError
+        So, and no disk is left.
+    """
+    try:
+        return load_volume(path)
+    except FileNotFoundError:
+        fault = "no volume"
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error):
+        fault = "a damaged volume"
+    _check_disk(name, path.parent)
+    raise ImageError(f"{name} wrote {fault}")
+
+
+def _check_disk(name: str, folder: Path) -> None:
+    if shutil.disk_usage(folder).free < LEAST_DISK_BYTES:
+        raise OSError(errno.ENOSPC, f"{name} failed where little disk is left", str(folder))
 
 
 def run_niimath(source: Path, operation: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
@@ -113,7 +156,7 @@ def run_niimath(source: Path, operation: Sequence[str | Path]) -> tuple[np.ndarr
     """
     with tempfile.TemporaryDirectory(prefix="niimath-") as folder:
         apply_niimath(source, operation, Path(folder))
-        return load_volume(Path(folder, "result.nii"))
+        return load_result(f"niimath {operation[0]}", Path(folder, "result.nii"))
 
 
 def apply_niimath(source: Path, operation: Sequence[str | Path], folder: Path) -> None:
@@ -123,8 +166,6 @@ def apply_niimath(source: Path, operation: Sequence[str | Path], folder: Path) -
     image.symlink_to(Path(source).resolve())
     command = [niimath.bin, image.name, "-gz", "0", *operation, "result.nii", "-odt", "float"]
     run_tool(f"niimath {operation[0]}", command, folder=folder)
-    if not (folder / "result.nii").is_file():
-        raise ImageError(f"niimath {operation[0]} wrote no volume")
 
 
 def niimath_version() -> str:

@@ -18,8 +18,8 @@ from fsl.transform.affine import invert
 from fsl.transform.flirt import fromFlirt
 
 from pipeline.brain.engines import require_tool
-from pipeline.brain.external import run_tool
-from pipeline.brain.volume import load_volume, save_volume
+from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.volume import save_volume
 from pipeline.errors import ImageError
 
 SEARCH_DEGREES = (-45, 45)
@@ -119,7 +119,4 @@ def _run(
     os.environ.update(environment)
     command = getattr(wrappers, program)(*arguments, **options, cmdonly=True)
     run_tool(f"FSL {program}", command, folder=folder, environment=environment)
-    result = folder / "result.nii"
-    if not result.is_file():
-        raise ImageError(f"FSL {program} wrote no volume")
-    return load_volume(result)
+    return load_result(f"FSL {program}", folder / "result.nii")

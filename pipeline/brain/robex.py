@@ -11,9 +11,9 @@ os.environ["NIPYPE_NO_ET"] = "1"  # nipype asks a server for its newest version 
 from nipype.interfaces.robex.preprocess import RobexSegment
 
 from pipeline.brain.engines import require_tool
-from pipeline.brain.external import run_tool
-from pipeline.brain.volume import load_volume, save_volume
-from pipeline.errors import ImageError, InputError
+from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.volume import save_volume
+from pipeline.errors import InputError
 
 
 def robex_version() -> str:
@@ -60,6 +60,4 @@ def run_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
             seed=seed,
         )
         run_tool("ROBEX", shlex.split(robex.cmdline), folder=folder)
-        if not (folder / "mask.nii").is_file():
-            raise ImageError("ROBEX wrote no mask")
-        return load_volume(folder / "mask.nii")[0] > 0
+        return load_result("ROBEX", folder / "mask.nii")[0] > 0

@@ -24,7 +24,7 @@ from nibabel.processing import resample_from_to
 
 from pipeline.brain import bet_process
 from pipeline.brain.engines import EMBEDDED
-from pipeline.brain.external import run_tool
+from pipeline.brain.external import load_result, run_tool
 from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
 from pipeline.errors import ImageError, InputError
 
@@ -87,9 +87,7 @@ def _packaged_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarr
         for part in ("dat", "ref_vols"):
             (folder / part).symlink_to(program.parent / part)
         run_tool("ROBEX", [program, "head.nii", "brain.nii", "mask.nii", str(seed)], folder=folder)
-        if not (folder / "mask.nii").is_file():
-            raise ImageError("ROBEX wrote no mask")
-        return load_volume(folder / "mask.nii")[0] > 0
+        return load_result("ROBEX", folder / "mask.nii")[0] > 0
 
 
 def strip_skull_bet(
@@ -171,7 +169,7 @@ def _bet_surface(data: np.ndarray, affine: np.ndarray, threshold: float) -> np.n
         # whose modules have common names, out of the import path.
         command = [sys.executable, "-P", bet_process.__file__, "head.nii", "mask.nii"]
         run_tool("BET", [*command, str(threshold)], folder=folder)
-        mask = nib.load(folder / "mask.nii")
+        mask = nib.Nifti1Image(*load_result("BET", folder / "mask.nii"))
         return np.asarray(resample_from_to(mask, head, order=0).dataobj) > 0
 
 

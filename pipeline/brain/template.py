@@ -196,7 +196,10 @@ def _affine_start(source: Path, template: Path) -> np.ndarray:
     with tempfile.TemporaryDirectory(prefix="allineate-") as name:
         folder = Path(name)
         apply_niimath(source, ["-allineate", template, "-savemat", "start.json"], folder)
-        start = json.loads((folder / "start.json").read_text(encoding="utf-8"))
+        try:
+            start = json.loads((folder / "start.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ImageError("niimath -allineate wrote no matrix") from error
     return np.array(start["fixed_to_moving"])
 
 

@@ -38,6 +38,12 @@ match os.environ.get("FAKE_FAULT"):
 def after(option):
     return arguments[arguments.index(option) + 1]
 
+if os.environ.get("FAKE_FAULT") == "damage":  # a volume that ends in its header
+    written = dict(flirt="-out", robustfov="-r", N4BiasFieldCorrection="--output")
+    place = {{"fslreorient2std": 1, "bet": 1, "runROBEX.sh": 2}}
+    target = arguments[place[name]] if name in place else after(written[name])
+    sys.exit(Path(target).write_bytes(bytes(100)) and 0)
+
 match name:
     case "fslreorient2std" | "bet":
         shutil.copyfile(arguments[0], arguments[1])

@@ -71,9 +71,30 @@ def test_killed_stage_leaves_nothing_and_the_next_run_completes(
     assert [path.name for path in result.parent.glob(".*")] == []
 
 
+def test_killed_resampling_leaves_nothing_and_the_next_run_completes(source, tmp_path):
+    """The stage that has no tool, killed while it writes."""
+    grid = ("--voxel-mm", "1.0", "--shape", "192", "224", "192")
+    undisturbed, result = tmp_path / "undisturbed.nii.gz", tmp_path / "killed/result.nii.gz"
+    arguments = [sys.executable, "-m", "pipeline", "grid", str(source)]
+    subprocess.run([*arguments, str(undisturbed), *grid], check=True)
+    process = subprocess.Popen([*arguments, str(result), *grid])
+    while not list(result.parent.glob(".partial-*")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not result.exists()
+    assert not sidecar_path(result).exists()
+
+    subprocess.run([*arguments, str(result), *grid], check=True)
+    assert result.read_bytes() == undisturbed.read_bytes()
+    assert read_sidecar(result) == read_sidecar(undisturbed)
+    assert [path.name for path in result.parent.glob(".*")] == []
+
+
 def mounted(folder: Path, options: str, *arguments: str) -> subprocess.CompletedProcess:
     """Run a command while a small file system lies over `folder`; what is left there is printed."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     script = (
         f'mount -t tmpfs -o {options} none "$0" || exit 99; "$@"; status=$?; '
         'ls -A "$0"; exit $status'
@@ -89,6 +110,7 @@ def mounted(folder: Path, options: str, *arguments: str) -> subprocess.Completed
     return done
 
 
+@pytest.mark.parametrize("stage", TOOLS)
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -96,18 +118,42 @@ def mounted(folder: Path, options: str, *arguments: str) -> subprocess.Completed
         ("ro", "make it writable and run again"),
     ],
 )
-def test_place_that_takes_no_results_is_a_clean_stop(fakes, source, tmp_path, options, told):
-    results = tmp_path / "results"
-    log = ("--log", tmp_path / "crop.log")
-    done = mounted(results, options, *command("crop", source, results / "crop.nii.gz", *log))
+def test_place_that_takes_no_results_is_a_clean_stop(fakes, source, tmp_path, stage, options, told):
+    results, log = tmp_path / "results", tmp_path / "stage.log"
+    arguments = command(stage, source, results / "result.nii.gz", "--log", log)
+    done = mounted(results, options, *arguments)
     assert done.returncode == 1, done.stderr
     assert done.stdout == ""  # nothing is left there
-    assert "crop: " in done.stderr
+    assert f"{stage}: " in done.stderr
     assert told in done.stderr
-    assert "Traceback" not in done.stderr + (tmp_path / "crop.log").read_text()
+    assert "Traceback" not in done.stderr + log.read_text()
 
-    subprocess.run(command("crop", source, results / "crop.nii.gz", *log), check=True)
-    assert read_sidecar(results / "crop.nii.gz")["status"] == "ok"
+    subprocess.run(arguments, check=True)
+    assert read_sidecar(results / "result.nii.gz")["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("size", "fault"), [("64k", ""), ("8m", "fail"), ("8m", "silent"), ("8m", "damage")]
+)
+def test_full_disk_of_temporary_files_is_not_the_images_fault(
+    fakes, source, tmp_path, monkeypatch, size, fault
+):
+    """Nor where the tool says nothing of it, fails, or leaves half a volume."""
+    temporary, result = tmp_path / "temporary", tmp_path / "result.nii.gz"
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("FAKE_FAULT", fault)
+    temporary.mkdir()
+    arguments = command("crop", source, result, "--log", tmp_path / "crop.log")
+    done = mounted(temporary, f"size={size}", *arguments)
+    assert done.returncode == 1, done.stderr
+    assert "make room and run again" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not result.exists()
+    assert not sidecar_path(result).exists()
+
+    monkeypatch.delenv("FAKE_FAULT")
+    subprocess.run(arguments, check=True)
+    assert read_sidecar(result)["status"] == "ok"
 
 
 def test_log_that_cannot_be_written_is_a_clean_stop(fakes, source, tmp_path):
