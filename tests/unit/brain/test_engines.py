@@ -1,8 +1,13 @@
+import subprocess
+import sys
+from importlib.metadata import distribution, packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
 from helpers.fake_tools import FakeTools
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from pipeline.brain.engines import (
     CONDA_TOOLS,
@@ -14,6 +19,7 @@ from pipeline.brain.engines import (
     resolve_engines,
 )
 from pipeline.errors import InputError
+from pipeline.sidecar import read_sidecar
 
 ROOT = Path(__file__).parents[3]
 AUTO = dict.fromkeys(TOOLS, "auto")
@@ -128,3 +134,57 @@ def test_environment_names_and_pins_every_tool(tool: str) -> None:
     assert provided == set(PROGRAMS[tool])
     python = yaml.safe_load((ROOT / "envs/python.yaml").read_text())["dependencies"][-1]["pip"]
     assert set(pip["pip"]) <= set(python)
+
+
+# Runs a stage where only these top-level modules, and those of Python, can be imported.
+NOT_INSTALLED = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in refused:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+refused = set(sys.argv.pop(1).split())
+sys.meta_path.insert(0, Refuse())
+from pipeline.cli import main
+main()
+"""
+
+
+def installed_with(packages: list[str]) -> set[str]:
+    """Names of these packages and of all that they require."""
+    found, ahead = set(), [line.partition("==")[0] for line in packages]
+    while ahead:
+        name = canonicalize_name(ahead.pop())
+        if name not in found:
+            found.add(name)
+            required = map(Requirement, distribution(name).requires or [])
+            ahead += [
+                requirement.name
+                for requirement in required
+                if requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+@pytest.mark.parametrize("stage", [stage for stage in TOOLS if TOOLS[stage] in CONDA_TOOLS])
+def test_environment_has_all_that_its_stages_import(
+    fakes: FakeTools, small_brain: Path, tmp_path: Path, stage: str
+) -> None:
+    environment = yaml.safe_load((ROOT / "envs" / f"{TOOLS[stage]}.yaml").read_text())
+    there = installed_with(environment["dependencies"][-1]["pip"])
+    own = {"pipeline", "helpers"}
+    refused = {
+        module
+        for module, packages in packages_distributions().items()
+        if module not in own and not there & set(map(canonicalize_name, packages))
+    }
+    assert {"torch", "snakemake"} <= refused
+    options = {"bet": ["--fraction", "0.25"], "template": ["--template", str(small_brain)]}
+    # As a stage in the middle of the chain: its source has a sidecar.
+    small_brain.with_name("head.json").write_text('{"status": "ok", "steps": []}')
+    result = tmp_path / "result.nii.gz"
+    arguments = [stage, small_brain, result, "--engine", TOOLS[stage], *options.get(stage, [])]
+    command = [sys.executable, "-c", NOT_INSTALLED, " ".join(refused), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert read_sidecar(result)["status"] == "ok"
