@@ -114,7 +114,7 @@ def mounted(folder: Path, options: str, *arguments: str) -> subprocess.Completed
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("size=64k", "No space left on device; make room and run again"),
+        ("size=16k", "No space left on device; make room and run again"),
         ("ro", "make it writable and run again"),
     ],
 )
