@@ -2,8 +2,10 @@
 
 import multiprocessing
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -11,15 +13,18 @@ import pandas as pd
 from pydicom import dcmread
 
 from pipeline.chest.dicom import film_format, read_film
-from pipeline.chest.prepare import prepare_film
+from pipeline.chest.prepare import prepare_film, prepare_film_shard
 from pipeline.errors import ImageError, InputError
+
+SHARD = 64  # films
 
 
 def benchmark_films(folder: Path, *, resize: int, processes: int) -> pd.DataFrame:
     """Measure how fast the films of a folder are decoded, and how fast prepared.
 
     Every file is read once beforehand, so that the disk does not count. Each measurement has fresh
-    processes, which share the films evenly.
+    processes, which share the films evenly. Decoding is what any reader has to do: reading the file
+    and pydicom's `pixel_array`. Preparing is the stage, into shards that are written, too.
 
     Parameters
     ----------
@@ -47,10 +52,11 @@ def benchmark_films(folder: Path, *, resize: int, processes: int) -> pd.DataFram
     rows = []
     for name, work in (("decode", _decode), ("prepare", partial(_prepare, resize=resize))):
         shares = [paths[first::processes] for first in range(processes)]
-        with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            pool.map(partial(_measure, work), [share[:1] for share in shares], chunksize=1)
+        fresh = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(processes, mp_context=fresh) as pool:
+            list(pool.map(partial(_measure, work), [share[:1] for share in shares]))
             started = time.perf_counter()
-            measured = pool.map(partial(_measure, work), shares, chunksize=1)
+            measured = list(pool.map(partial(_measure, work), shares))
             seconds = time.perf_counter() - started
         rows.append(
             {
@@ -68,24 +74,29 @@ def _can_be_prepared(path: Path, resize: int) -> bool:
     try:
         if not path.is_file() or film_format(path) != "dicom":
             return False
-        _prepare(path, resize=resize)
+        prepare_film(read_film(path), resize)
     except ImageError:
         return False
     return True
 
 
-def _decode(path: Path) -> None:
-    _ = dcmread(path).pixel_array
+def _decode(paths: Sequence[Path]) -> None:
+    for path in paths:
+        _ = dcmread(path).pixel_array
 
 
-def _prepare(path: Path, *, resize: int) -> None:
-    prepare_film(read_film(path), resize)
+def _prepare(paths: Sequence[Path], *, resize: int) -> None:
+    films = pd.DataFrame({"subject": [f"{n}" for n in range(len(paths))], "path": paths})
+    with tempfile.TemporaryDirectory() as folder:
+        for first in range(0, len(films), SHARD):
+            shard = films[first : first + SHARD].assign(session="film")
+            destination = Path(folder) / f"{first}.npz"
+            prepare_film_shard(shard, destination, destination.with_suffix(".csv"), resize=resize)
 
 
-def _measure(work: Callable[[Path], None], paths: Sequence[Path]) -> tuple[float, float]:
+def _measure(work: Callable[[Sequence[Path]], None], paths: Sequence[Path]) -> tuple[float, float]:
     """Seconds of the processor for all of `paths`, and peak memory of this process in MiB."""
     started = time.process_time()
-    for path in paths:
-        work(path)
+    work(paths)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return time.process_time() - started, peak

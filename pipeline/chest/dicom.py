@@ -17,6 +17,7 @@ from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.tag import Tag
 
 from pipeline.chest import attributes
 from pipeline.chest.view import decide_view
@@ -28,6 +29,7 @@ logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
+PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
@@ -160,9 +162,10 @@ def pixel_mm(path: Path, resize: int) -> float | None:
 def read_film(path: Path) -> np.ndarray:
     """Read a film, dense tissue bright.
 
-    DICOM: the modality LUT is applied and MONOCHROME1 inverted. The VOI LUT is not: as far as it is
-    monotone, the histogram equalisation that follows undoes it, and where it clips, it would lose
-    what equalisation brings out. Padding pixels become as dark as the darkest pixel of the film.
+    DICOM: the modality LUT is applied. A linear rescale is not, but for its sign: scaling to 0..1
+    undoes it. MONOCHROME1 is inverted. The VOI LUT is not applied: as far as it is monotone, the
+    histogram equalisation that follows undoes it, and where it clips, it would lose what
+    equalisation brings out. Padding pixels become as dark as the darkest pixel of the film.
     PNG: taken as it is; bright must be dense.
 
     Parameters
@@ -173,9 +176,8 @@ def read_film(path: Path) -> np.ndarray:
     Returns
     -------
     numpy.ndarray
-        Film (rows, columns) in units of the file: of its unsigned integers where it stores grey
-        values as such (a copy as floats would take longer than reading), else float32. May be read
-        only.
+        Film (rows, columns), integers in steps of the file's grey values, from any zero. May be
+        read only.
 
     Raises
     ------
@@ -186,10 +188,7 @@ def read_film(path: Path) -> np.ndarray:
     """
     kind = film_format(path)
     with Path(path).open("rb") as file:
-        film = _read_png(file) if kind == "png" else _read_dicom(file)
-    if film.dtype.kind == "f" and not np.isfinite(film).all():
-        raise ImageError("the film has values that are not finite")
-    return film
+        return _read_png(file) if kind == "png" else _read_dicom(file)
 
 
 def _pass_on_system_error(error: Exception) -> None:
@@ -209,7 +208,7 @@ def _quiet_pydicom() -> Iterator[None]:
 def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
-            dataset = dcmread(file, specific_tags=attributes.PIXELS)
+            dataset = dcmread(file, specific_tags=PIXEL_TAGS)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
@@ -223,18 +222,21 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
         if stored.ndim != 2:
             raise ImageError("not a grey image: it has several samples per pixel")
         try:
-            film = apply_modality_lut(stored, dataset)
+            film = stored
+            slope = float(dataset.get("RescaleSlope", 1))
+            if dataset.get("ModalityLUTSequence"):
+                film, slope = apply_modality_lut(stored, dataset), 1
             padded = _padding(stored, dataset)
         except Exception as error:  # as for headers
             raise ImageError("the modality LUT cannot be applied") from error
-    if not np.issubdtype(film.dtype, np.unsignedinteger):
-        film = film.astype(np.float32)
-    if photometric == "MONOCHROME1":
-        film = film.max() - film
+    if not slope or not np.isfinite(slope):
+        raise ImageError("the modality LUT cannot be applied: its slope is 0 or no number")
+    if (photometric == "MONOCHROME1") != (slope < 0):
+        film = ~film  # the largest integer less each value
     if padded is not None and padded.any():
         if padded.all():
             raise ImageError("the film is nothing but padding")
-        film = np.where(padded, film[~padded].min(), film)
+        film = np.where(padded, np.where(padded, film.max(), film).min(), film)
     return film
 
 
@@ -284,4 +286,4 @@ def _read_png(file: BinaryIO) -> np.ndarray:
         raise ImageError("a multi-frame image is no film")
     if pixels is None:
         raise ImageError("not a grey image: the PNG is not of one channel of 8 or 16 bit")
-    return pixels if np.issubdtype(pixels.dtype, np.unsignedinteger) else pixels.astype(np.float32)
+    return pixels

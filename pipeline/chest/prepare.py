@@ -1,12 +1,12 @@
 """Preparation of films: centred square, size, histogram equalisation."""
 
 import logging
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
-from skimage.exposure import equalize_hist
+from scipy import sparse
 
 from pipeline.chest.dicom import read_film
 from pipeline.chest.shards import film_key
@@ -49,11 +49,7 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     ImageError
         If the film is of one grey value, or more than half of the square is border.
     """
-    square = centre_crop(film, min(film.shape)).astype(np.float32, order="C")
-    # Pillow widens the bilinear kernel by the reduction, which is the anti-aliasing. The result is
-    # that of scikit-image's Gaussian one to 0.001 after equalisation, in an eighth of the time.
-    image = Image.fromarray(square).resize((resize, resize), Image.Resampling.BILINEAR)
-    small = np.asarray(image, dtype=np.float64)
+    small = resize_film(centre_crop(film, min(film.shape)), resize)
     # Resizing rounds: a constant film may come out with a range of one float32 step.
     if np.ptp(small) <= 1e-6 * np.abs(small).max():
         raise ImageError("the film is of one grey value")
@@ -63,10 +59,72 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
         exposed = limit_markers(small[content])
     if exposed.size < LEAST_EXPOSED * small.size:
         raise ImageError("the film is mostly border")
-    low, high = exposed.min(), exposed.max()
-    equalised = np.zeros_like(small)
-    equalised[content] = equalize_hist((exposed - low) / (high - low), nbins=HISTOGRAM_BINS)
-    return (2 * equalised - 1).astype(np.float32)
+    prepared = np.full_like(small, -1)
+    prepared[content] = 2 * equalise(exposed) - 1
+    return prepared
+
+
+def resize_film(square: np.ndarray, resize: int) -> np.ndarray:
+    """Resize a square film by linear interpolation, averaging where it becomes smaller.
+
+    This is Pillow's bilinear resampling, within rounding, in a fraction of the time. It equals
+    scikit-image's with Gaussian anti-aliasing to 0.001 after equalisation.
+
+    Parameters
+    ----------
+    square
+        Film (size, size).
+    resize
+        Side of the result in pixels.
+
+    Returns
+    -------
+    numpy.ndarray
+        Film (resize, resize), float32.
+    """
+    weights = _resizing_weights(len(square), resize)
+    rows = weights @ square.astype(np.float32)
+    return np.ascontiguousarray((weights @ rows.T).T)
+
+
+@lru_cache(maxsize=64)  # the films of a detector are of a few sizes
+def _resizing_weights(size: int, resize: int) -> sparse.csr_array:
+    """Weights (resize, size) of the old pixels in the new: a triangle as wide as two pixels of the
+    coarser grid, centred on the new pixel."""
+    scale = size / resize
+    centres = scale * (np.arange(resize) + 0.5)
+    distance = np.abs(np.arange(size) + 0.5 - centres[:, None]) / max(scale, 1)
+    weights = (1 - distance).clip(0)
+    return sparse.csr_array((weights / weights.sum(axis=1, keepdims=True)).astype(np.float32))
+
+
+def equalise(film: np.ndarray) -> np.ndarray:
+    """Equalise the histogram of a film.
+
+    The same as scikit-image's `equalize_hist` of the film scaled to 0..1, within rounding; its
+    histogram takes six times as long, since it does not make use of bins of equal width.
+
+    Parameters
+    ----------
+    film
+        Film (rows, columns), not constant.
+
+    Returns
+    -------
+    numpy.ndarray
+        Share of the pixels that are as dark or darker (rows, columns), above 0 and up to 1.
+    """
+    low, high = film.min(), film.max()
+    position = HISTOGRAM_BINS * (film - low) / (high - low)
+    counts = np.bincount(position.astype(np.uint16).ravel(), minlength=HISTOGRAM_BINS + 1)
+    counts[-2] += counts[-1]  # the last bin includes its end
+    share = (counts[:-1].cumsum() / film.size).astype(film.dtype)
+    # Linear between the centres of the bins, constant beyond the first and the last.
+    knots = np.concatenate([share[:1], share, share[-1:]])
+    position += 0.5
+    knot = position.astype(np.intp)
+    position -= knot
+    return knots.take(knot) + position * np.diff(knots).take(knot)
 
 
 def exposed_part(film: np.ndarray, limit: float) -> tuple[slice, slice]:
@@ -82,6 +140,8 @@ def exposed_part(film: np.ndarray, limit: float) -> tuple[slice, slice]:
     limit
         Range of grey values up to which a row or column counts as one of a border.
     """
+    if all(np.ptp(edge) > limit for edge in (film[0], film[-1], film[:, 0], film[:, -1])):
+        return slice(0, film.shape[0]), slice(0, film.shape[1])  # quick, and true of most films
     top, left = 0, 0
     bottom, right = film.shape
     while True:
@@ -109,7 +169,14 @@ def limit_markers(film: np.ndarray) -> np.ndarray:
     alone they would take most of the histogram's bins. Values beyond the film's range without its
     outermost per cent at either end, by more than that range, are set to that limit.
     """
-    low, high = np.percentile(film, [MARKER_SHARE, 100 - MARKER_SHARE])
+    # Quick, and true of most films: where both percentiles are in the outer thirds, no value is
+    # farther from them than they are from each other.
+    low, high = film.min(), film.max()
+    third = (high - low) / 3
+    enough = MARKER_SHARE / 100 * film.size + 1
+    if min(np.count_nonzero(film < low + third), np.count_nonzero(film > high - third)) > enough:
+        return film
+    low, high = np.percentile(film, [MARKER_SHARE, 100 - MARKER_SHARE]).astype(film.dtype)
     return film.clip(low - (high - low), high + (high - low)) if high > low else film
 
 

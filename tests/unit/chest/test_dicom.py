@@ -11,6 +11,7 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from pipeline.chest.dicom import film_format, read_film, read_header
+from pipeline.chest.prepare import prepare_film
 from pipeline.errors import ImageError
 
 PIXELS = ramp_film()
@@ -85,15 +86,59 @@ def test_real_header():
 
 def test_monochrome1_is_inverted_and_2_is_not(tmp_path):
     two = read_film(make_dicom(tmp_path / "2", PIXELS))
-    inverted = PIXELS.max() - PIXELS
+    inverted = 65535 - PIXELS
     one = read_film(make_dicom(tmp_path / "1", inverted, PhotometricInterpretation="MONOCHROME1"))
     np.testing.assert_array_equal(two, PIXELS)
-    np.testing.assert_array_equal(one, PIXELS - float(PIXELS.min()))
+    np.testing.assert_array_equal(one, PIXELS)
 
 
-def test_modality_rescale_is_applied(tmp_path):
-    path = make_dicom(tmp_path / "f", PIXELS, RescaleSlope="-2", RescaleIntercept="7")
-    np.testing.assert_array_equal(read_film(path), 7 - 2.0 * PIXELS)
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_signed_pixels(tmp_path, photometric):
+    pixels = PIXELS.astype(int) - 2000
+    stored = pixels if photometric == "MONOCHROME2" else -pixels
+    path = make_dicom(
+        tmp_path / "f",
+        stored,
+        PixelData=stored.astype("<i2").tobytes(),
+        PixelRepresentation=1,
+        PhotometricInterpretation=photometric,
+    )
+    film = read_film(path).astype(int)
+    np.testing.assert_array_equal(film - film.min(), pixels - pixels.min())
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("slope", [0.25, 1, -2])
+def test_prepared_as_modality_rescale_says(tmp_path, slope, photometric):
+    path = make_dicom(
+        tmp_path / "f",
+        PIXELS,
+        RescaleSlope=slope,
+        RescaleIntercept="-1024",
+        PhotometricInterpretation=photometric,
+    )
+    grey = float(slope) * PIXELS - 1024
+    bright = grey if photometric == "MONOCHROME2" else -grey
+    np.testing.assert_allclose(
+        prepare_film(read_film(path), 24), prepare_film(bright, 24), atol=0.01
+    )
+
+
+@pytest.mark.parametrize("slope", ["0", "", "Snickettsby"])
+def test_rescale_that_is_none(tmp_path, slope):
+    path = make_dicom(tmp_path / "f", PIXELS, RescaleSlope="1", RescaleIntercept="0")
+    # As pydicom would not write it.
+    path.write_bytes(
+        path.read_bytes().replace(
+            b"\x28\x00\x53\x10DS\x02\x001 ",
+            b"\x28\x00\x53\x10DS"
+            + (len(slope) + len(slope) % 2).to_bytes(2, "little")
+            + slope.ljust(len(slope) + len(slope) % 2).encode(),
+        )
+    )
+    with pytest.raises(ImageError, match="modality LUT cannot be applied") as caught:
+        read_film(path)
+    assert "Snickettsby" not in str(caught.value)
 
 
 def test_modality_lookup_table_is_applied(tmp_path):

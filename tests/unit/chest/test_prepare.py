@@ -2,15 +2,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from helpers.film_files import make_dicom, ramp_film
+from PIL import Image
 from skimage.exposure import equalize_hist
 from skimage.transform import resize as skimage_resize
 
 from pipeline.chest.prepare import (
     centre_crop,
+    equalise,
     exposed_part,
     limit_markers,
     prepare_film,
     prepare_film_shard,
+    resize_film,
 )
 from pipeline.chest.shards import film_key, read_film_shard
 from pipeline.cohort.manifest import EXCLUSION_COLUMNS
@@ -34,6 +37,20 @@ def test_same_as_scikit_image():
     small = skimage_resize(square, (64, 64), order=1, anti_aliasing=True)
     expected = 2 * equalize_hist(small, nbins=256) - 1
     assert np.abs(prepare_film(film, 64) - expected).mean() < 0.02
+
+
+@pytest.mark.parametrize("size", [50, 64, 100, 777])
+def test_resized_as_pillow_does(size):
+    film = ramp_film(size, size)
+    image = Image.fromarray(film.astype(np.float32)).resize((64, 64), Image.Resampling.BILINEAR)
+    np.testing.assert_allclose(resize_film(film, 64), np.asarray(image), rtol=1e-5)
+
+
+def test_equalised_as_scikit_image_does():
+    rng = np.random.default_rng(0)
+    film = rng.normal(size=(128, 100)).astype(np.float32) ** 3
+    scaled = (film - film.min()) / np.ptp(film)
+    np.testing.assert_allclose(equalise(film), equalize_hist(scaled, nbins=256), atol=1e-5)
 
 
 def test_exposure_does_not_matter():
@@ -95,6 +112,15 @@ def test_marker_has_no_say(value):
 def test_limits_leave_ordinary_films_alone():
     film = ramp_film().astype(float)
     np.testing.assert_array_equal(limit_markers(film), film)
+
+
+@pytest.mark.parametrize("skew", [0.3, 0.5, 1, 2, 4])
+def test_limits_are_those_of_the_percentiles(skew):
+    """Whether or not the quick look at the film spares them."""
+    film = np.random.default_rng(1).exponential(size=(60, 50)) ** skew
+    low, high = np.percentile(film, [1, 99])
+    expected = film.clip(2 * low - high, 2 * high - low)
+    np.testing.assert_allclose(limit_markers(film), expected, rtol=1e-12)
 
 
 def test_centre_crop():
