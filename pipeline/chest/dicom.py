@@ -209,11 +209,18 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
             dataset = dcmread(file, specific_tags=PIXEL_TAGS)
+            if not dataset:  # pydicom keeps nothing if compressed pixels break off
+                file.seek(0)
+                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
             _pass_on_system_error(error)
             raise ImageError("the DICOM file cannot be read") from error
+        if not dataset:
+            raise ImageError(
+                "the pixel data are truncated" if header else "a DICOM file without an image"
+            )
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise ImageError("not a grey image: PhotometricInterpretation is not MONOCHROME1 or 2")
         if frames != 1:

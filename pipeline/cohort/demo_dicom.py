@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+import gdcm
 import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import (
@@ -12,6 +13,10 @@ from pydicom.uid import (
     ComputedRadiographyImageStorage,
     DigitalXRayImageStorageForPresentation,
     ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
 )
 
 # No such people, streets or hospitals. Distinctive words, so that a search finds any that slip out.
@@ -50,6 +55,14 @@ GIVEN_NAMES = (
 STREETS = ("Imaginary Lane", "Makebelieve Road", "Fictitious Crescent", "Nowhereville Avenue")
 HOSPITALS = ("Madeup Valley Infirmary", "Nonesuch General Hospital", "Pretendham Clinic")
 PHYSICIANS = ("Wimblefax^Theodosia^^Dr", "Grimsplatt^Aurelius^^Dr", "Hobbledown^Perpetua^^Dr")
+# How archives keep films, and the share of each here.
+TRANSFER_SYNTAXES = {
+    ExplicitVRLittleEndian: 0.3,
+    JPEGLosslessSV1: 0.4,
+    JPEGLSLossless: 0.1,
+    JPEG2000Lossless: 0.1,
+    RLELossless: 0.1,
+}
 FILM_HEIGHT_MM = 430.0  # of the usual 35 x 43 cm film
 
 
@@ -163,7 +176,44 @@ def write_film(
     path = folder / study / f"{header.SOPInstanceUID}.dcm"
     path.parent.mkdir(exist_ok=True)
     header.save_as(path, enforce_file_format=True)
+    # A stream of its own: a film's grey values do not depend on how it is kept.
+    [stream] = rng.spawn(1)
+    syntax = UID(stream.choice(list(TRANSFER_SYNTAXES), p=list(TRANSFER_SYNTAXES.values())))
+    if syntax.is_compressed:
+        compress_film(path, syntax)
     return path
+
+
+def compress_film(path: Path, syntax: UID) -> None:
+    """Compress the pixels of a DICOM file in its place.
+
+    Parameters
+    ----------
+    path
+        DICOM file that is not compressed.
+    syntax
+        Transfer syntax that GDCM can write.
+
+    Raises
+    ------
+    RuntimeError
+        If GDCM cannot do it.
+    """
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    if not reader.Read():
+        raise RuntimeError(f"GDCM cannot read {path}")
+    change = gdcm.ImageChangeTransferSyntax()
+    change.SetTransferSyntax(gdcm.TransferSyntax(gdcm.TransferSyntax.GetTSType(syntax)))
+    change.SetInput(reader.GetImage())
+    if not change.Change():
+        raise RuntimeError(f"GDCM cannot compress {path} as {syntax.name}")
+    writer = gdcm.ImageWriter()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    if not writer.Write():
+        raise RuntimeError(f"GDCM cannot write {path}")
 
 
 def _identify(header: Dataset, patient: Patient, rng: np.random.Generator) -> None:

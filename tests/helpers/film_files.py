@@ -1,13 +1,15 @@
 """Small real DICOM files, made on the spot."""
 
+import shutil
 from datetime import date
 from pathlib import Path
 
-import gdcm
 import numpy as np
 from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from pipeline.cohort.demo_dicom import compress_film
 
 
 def make_dicom(path: Path, pixels: np.ndarray, **tags) -> Path:
@@ -47,30 +49,10 @@ def make_dicom(path: Path, pixels: np.ndarray, **tags) -> Path:
     return path
 
 
-# GDCM's numbers of the transfer syntaxes that archives use.
-GDCM_SYNTAXES = {
-    "JPEGBaseline8Bit": gdcm.TransferSyntax.JPEGBaselineProcess1,
-    "JPEGLosslessSV1": gdcm.TransferSyntax.JPEGLosslessProcess14_1,
-    "JPEGLSLossless": gdcm.TransferSyntax.JPEGLSLossless,
-    "JPEG2000Lossless": gdcm.TransferSyntax.JPEG2000Lossless,
-    "RLELossless": gdcm.TransferSyntax.RLELossless,
-}
-
-
 def compress_dicom(source: Path, destination: Path, syntax: str) -> Path:
     """Write `source` with compressed pixels; `syntax` as pydicom names its UID."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(source))
-    assert reader.Read()
-    change = gdcm.ImageChangeTransferSyntax()
-    change.SetTransferSyntax(gdcm.TransferSyntax(GDCM_SYNTAXES[syntax]))
-    change.SetInput(reader.GetImage())
-    assert change.Change()
-    writer = gdcm.ImageWriter()
-    writer.SetFile(reader.GetFile())
-    writer.SetImage(change.GetOutput())
-    writer.SetFileName(str(destination))
-    assert writer.Write()
+    shutil.copyfile(source, destination)
+    compress_film(destination, getattr(uid, syntax))
     written = dcmread(destination, stop_before_pixels=True).file_meta.TransferSyntaxUID
     assert written == getattr(uid, syntax)
     return destination

@@ -73,8 +73,9 @@ def test_compressed_pixels_that_break_off(tmp_path):
 
 def test_directory_of_a_medium_is_no_film(tmp_path):
     path = real_film("dicomdirtests/DICOMDIR")
-    with pytest.raises(ImageError, match="without an image"):
-        read_header(path)
+    for read in (read_header, read_film):
+        with pytest.raises(ImageError, match="without an image"):
+            read(path)
 
 
 def test_real_header():
@@ -196,6 +197,17 @@ def test_file_cut_within_its_pixels(tmp_path):
     assert read_header(path).view == "PA"
     with pytest.raises(ImageError, match="the pixel data are truncated"):
         read_film(path)
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLosslessSV1", "RLELossless"])
+def test_file_cut_within_its_compressed_pixels(tmp_path, syntax, capfd):
+    plain = make_dicom(tmp_path / "plain", PIXELS)
+    path = compress_dicom(plain, tmp_path / "compressed", syntax)
+    path.write_bytes(path.read_bytes()[:-600])
+    assert read_header(path).view == "PA"
+    with pytest.raises(ImageError, match="the pixel data are truncated"):
+        read_film(path)
+    assert capfd.readouterr().err == ""
 
 
 @pytest.mark.parametrize("length", range(140, 700, 35))
