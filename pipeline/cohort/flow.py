@@ -7,6 +7,8 @@ import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
 
+OTHER_CLASS = ("Neither healthy nor diseased", "no value in the column|.* is neither healthy nor")
+UNPAIRED = ("In no pair, or in no list of the splits", "visit of a|the subject is in no list")
 # Rules in the order in which the ingest applies them: what an exclusion means, and the beginnings
 # of its reasons. What none of them names was removed by the first.
 RULES = {
@@ -33,10 +35,17 @@ RULES = {
         ("No diagnosis of MCI or AD", "the visit has no unambiguous|the diagnosis is neither"),
         ("No usable image", "the exam has no usable image"),
         ("Another exam of the visit is used", "an earlier exam of the visit"),
-        ("In no pair, or in no list of the splits", "visit of a|the subject is in no list"),
+        UNPAIRED,
     ),
+    "bids": (
+        "Not named as the T1w image of a visit",
+        OTHER_CLASS,
+        ("Another image of the visit is used", "another T1w of the visit"),
+        UNPAIRED,
+    ),
+    "manifest": (OTHER_CLASS[0], ("No such file", "there is no file"), UNPAIRED),
 }
-UNITS = {"copd": "film", "adni": "exam"}
+UNITS = {"copd": "film", "adni": "exam", "bids": "image", "manifest": "image"}
 PREPARATION = "Could not be prepared"
 QUALITY = "Left out by the quality control"
 

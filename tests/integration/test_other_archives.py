@@ -66,8 +66,12 @@ def test_manifest_of_films(tmp_path):
         columns={"path": "file"},
         labels={"column": "diagnosis", "healthy": ["normal"], "diseased": ["COPD"]},
     )
-    run_snakemake(tmp_path, *TABLE, *config, cores=2)
+    page = "results/mine/cohort.html"
+    run_snakemake(tmp_path, *TABLE, page, *config, cores=2)
     assert_scored(tmp_path, "mine")
+    assert f"{len(known)} images, {known['subject'].nunique()} subjects" in (
+        tmp_path / page
+    ).read_text(encoding="utf-8")
     packed = PackedDataset.open(tmp_path / "results/mine/packed")
     assert packed.pairs_index["subject"].nunique() == demo["paired"]
     assert len(packed.train_index) == demo["normal"] + demo["copd"]

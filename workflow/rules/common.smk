@@ -11,7 +11,6 @@ from snakemake.settings.types import DeploymentMethod
 
 from pipeline import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
-from pipeline.cohort.flow import UNITS
 from pipeline.config import (
     check_config,
     gpus_per_training,
@@ -78,7 +77,6 @@ BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
-DESCRIBED = [name for name in COHORTS if DATASETS[name]["source"] in UNITS]
 TOY = one_of(of_modality("toy"))
 
 
@@ -396,7 +394,7 @@ RESULTS = [
     *EXTENDED_TABLE,
     *BIOMARKERS,
     *figures(),
-    *(f"results/{name}/cohort.html" for name in DESCRIBED),
+    *(f"results/{name}/cohort.html" for name in COHORTS),
     *(f"results/{name}/qc.html" for name in of_modality("brain")),
     *(f"results/{name}/exclusions.csv" for name in DATASETS),
 ]

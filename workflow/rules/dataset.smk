@@ -90,7 +90,7 @@ rule describe_cohort:
     benchmark:
         "benchmarks/{dataset}/cohort.tsv"
     wildcard_constraints:
-        dataset=one_of(DESCRIBED),
+        dataset=one_of(COHORTS),
     conda:
         PYTHON_ENV
     resources:

@@ -208,7 +208,7 @@ def report_sections():
         "Other explanations": EXTENDED_TABLE,
         "Biomarkers": BIOMARKERS,
         "Known truth of the demonstration": TRUTH_TABLE,
-        "Who was studied": expand("results/{dataset}/cohort.html", dataset=DESCRIBED),
+        "Who was studied": expand("results/{dataset}/cohort.html", dataset=COHORTS),
         "Quality control": expand(
             "results/{dataset}/qc.html", dataset=of_modality("brain")
         ),

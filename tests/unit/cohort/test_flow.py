@@ -1,15 +1,19 @@
 import pandas as pd
 import pytest
 from helpers.made_up_adni import write_adni_archive
+from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
 
 from pipeline.cohort.adni import ingest_adni
+from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.flow import PREPARATION, RULES, UNITS, describe_splits, trace_removals
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import as_manifest, exclusion_table
 from pipeline.cohort.page import write_cohort_page
+from pipeline.cohort.plain import ingest_manifest
 
+LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["AD"]}
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
 
 
@@ -97,6 +101,7 @@ def test_splits_are_described(manifest, exclusions):
 def archives(folder):
     write_adni_archive(folder / "ADNI", folder / "tables", subjects=60, seed=3)
     write_copd_archive(folder, single=6, paired=6)
+    write_bids_dataset(folder / "bids")
     return {
         "adni": ingest_adni(folder / "ADNI", folder / "tables", splits=SPLITS),
         "copd": ingest_copd(
@@ -104,7 +109,21 @@ def archives(folder):
             splits=SPLITS,
             pseudonym_key=folder / "key",
         ),
+        "bids": ingest_bids(folder / "bids", splits=SPLITS, labels=LABELS),
+        "manifest": ingest_manifest(
+            write_manifest(folder / "manifest.csv"), folder, splits=SPLITS, labels=LABELS
+        ),
     }
+
+
+def write_manifest(path):
+    """Six subjects with a pair, one visit of another class, one without its file."""
+    rows = ["subject,session,path,group"]
+    for subject in range(6):
+        rows += [f"s{subject},m0,manifest.csv,MCI", f"s{subject},m6,manifest.csv,AD"]
+    rows += ["s7,m0,manifest.csv,MCI", "s7,m6,manifest.csv,CN", "s7,m12,gone.nii,AD"]
+    path.write_text("\n".join(rows))
+    return path
 
 
 def test_figures_of_an_archive_add_up(tmp_path):
@@ -118,15 +137,23 @@ def test_figures_of_an_archive_add_up(tmp_path):
 
 def test_every_rule_but_the_first_names_reasons_of_the_ingest(tmp_path):
     """A reason that is reworded must not fall to the first rule unseen."""
-    cohort = archives(tmp_path)["adni"]
-    _, _, removals = trace_removals("adni", cohort.manifest, cohort.exclusions)
-    assert {reason for reason, _ in removals[0].reasons} <= {
-        "the protocol is not ADNI1, ADNIGO or ADNI2",
-        "the exam has no date",
-        "the date of the exam cannot be read",
-        "the row has no RID",
-        "the row has no visit code",
+    of_the_first = {
+        "adni": {
+            "the protocol is not ADNI1, ADNIGO or ADNI2",
+            "the exam has no date",
+            "the date of the exam cannot be read",
+            "the row has no RID",
+            "the row has no visit code",
+        },
+        "bids": {"the file name and the folders belong to different visits"},
+        "manifest": {"group is neither healthy nor diseased"},
     }
+    cohorts = archives(tmp_path)
+    for source, reasons in of_the_first.items():
+        cohort = cohorts[source]
+        _, _, removals = trace_removals(source, cohort.manifest, cohort.exclusions)
+        assert removals[0].title == RULES[source][0]
+        assert {reason for reason, _ in removals[0].reasons} <= reasons
 
 
 def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):
