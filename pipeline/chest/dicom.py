@@ -27,6 +27,7 @@ from pipeline.errors import ImageError
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ZIP_SIGNATURE = b"PK\3\4"
 DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
@@ -84,6 +85,8 @@ def film_format(path: Path) -> str:
         raise ImageError("the file is empty")
     if start.startswith(PNG_SIGNATURE):
         return "png"
+    if start.startswith(ZIP_SIGNATURE):
+        raise ImageError("a zip archive; unpack it beside the films")
     if start[PREAMBLE:] == DICOM_PREFIX:
         return "dicom"
     raise ImageError("neither a DICOM nor a PNG file")

@@ -87,7 +87,7 @@ def ingest_copd(
         there = found.loc[found["reason"] == "", "source"]
         _exclude(archive, ~archive["source"].isin(there), "not found by the query of the server")
         archive = pd.concat([archive, found[found["reason"] != ""]], ignore_index=True)
-        texts = ("path", "patient", "sex", "study", "image")
+        texts = ("path", "patient", "sex", "study", "image", "view_reason")
         archive = archive.fillna(dict.fromkeys(texts, ""))
     else:
         archive["subject"] = _subjects(archive, key)

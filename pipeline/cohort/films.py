@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 
 RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
 FILM_COLUMNS = [
-    *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date", "reason")
+    *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date"),
+    *("view_reason", "reason"),
 ]
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
@@ -36,8 +37,9 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     pandas.DataFrame
         Columns path, source (path relative to `folder`, or ``FILE.csv:line`` for a row of the table
         that has no file), patient (identifier), birth (date) and sex of the patient where the file
-        tells, study, image (identifiers), acquired (order within the study), date and reason
-        (``""`` for usable films), in the order of the paths.
+        tells, study, image (identifiers), acquired (order within the study), date, view_reason
+        (what the projection was decided from) and reason (``""`` for usable films), in the order of
+        the paths.
 
     Raises
     ------
@@ -80,7 +82,7 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
     for day in ("date", "birth"):
         films[day] = pd.to_datetime(films[day], errors="coerce")
-    texts = ["path", "patient", "sex", "study", "image"]
+    texts = ["path", "patient", "sex", "study", "image", "view_reason"]
     films[texts] = films[texts].fillna("")
     films.loc[(films["reason"] == "") & films["date"].isna(), "reason"] = (
         "the date is missing or not a date"
@@ -101,6 +103,7 @@ def _dicom_film(path: Path) -> dict:
         "image": header.sop_uid,
         "acquired": header.acquired,
         "date": header.study_date,
+        "view_reason": header.view_reason,
         "reason": "",
     }
     if header.modality not in RADIOGRAPHY:
@@ -125,6 +128,7 @@ def _png_film(relative: str, listed: dict | None) -> dict:
         "image": relative,
         "acquired": ("", 0),
         "date": listed["date"],
+        "view_reason": reason,
         "reason": "",
     }
     if view != "PA":

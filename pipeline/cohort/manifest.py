@@ -24,8 +24,14 @@ MANIFEST_COLUMNS = {
     "age": "float64",  # whole years at the image, 90 for all above 89; missing if unknown
     "sex": "str",  # F, M or O (other); empty if unknown
     "grade": "str",  # of COPD by GOLD, 1 to 4; empty for other images and if unknown
+    "view_reason": "str",  # what tells that a film is PA; empty for other images and if nothing did
 }
-UNKNOWN = {"age": float("nan"), "sex": "", "grade": ""}  # where an archive does not tell
+UNKNOWN = {
+    "age": float("nan"),
+    "sex": "",
+    "grade": "",
+    "view_reason": "",
+}  # where an archive does not tell
 OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
 EXCLUSION_COLUMNS = ["stage", "item", "subject", "session", "source", "reason"]
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]

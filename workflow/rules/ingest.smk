@@ -41,7 +41,7 @@ checkpoint ingest:
         mem_mb=2000,
         runtime=30,
     params:
-        version=2,
+        version=3,
         archive=lambda wildcards: archive_state(wildcards.dataset),
         settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
         folder=lambda wildcards, output: Path(output.manifest).parent,

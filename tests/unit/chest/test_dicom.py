@@ -224,7 +224,11 @@ def test_file_cut_within_its_header_leaks_nothing(tmp_path, length, capfd):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "empty"), (b"a text file", "neither a DICOM nor a PNG"), (b"PK\3\4" * 99, "neither")],
+    [
+        (b"", "empty"),
+        (b"a text file", "neither a DICOM nor a PNG"),
+        (b"PK\3\4" * 99, "a zip archive"),
+    ],
 )
 def test_not_a_film(tmp_path, content, reason):
     path = tmp_path / "film.dcm"

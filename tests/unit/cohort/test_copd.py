@@ -1,13 +1,16 @@
 import hashlib
 import hmac
 import re
+import shutil
 from datetime import date, timedelta
+from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
 import pytest
 from helpers.film_files import make_dicom, ramp_film
 from PIL import Image
+from pydicom.data import get_testdata_file
 
 from pipeline.cohort.copd import NO_PAIR, ingest_copd
 from pipeline.cohort.pseudonyms import read_key
@@ -106,6 +109,10 @@ def test_which_films_count(archive):
         else:
             archive.film("zoë", name=name, **extra)
     archive.film("", name="no id.dcm")
+    shutil.copy(get_testdata_file("dicomdirtests/DICOMDIR", download=False), archive.films)
+    with ZipFile(archive.films / "films.zip", "w") as packed:
+        packed.write(archive.film("zoë", name="inside.dcm"))
+    (archive.films / "inside.dcm").unlink()
     (archive.films / "empty").touch()
     (archive.films / "text.dcm").write_text("no film")
     cut = archive.film("zoë", name="cut.dcm")
@@ -114,6 +121,7 @@ def test_which_films_count(archive):
     cohort = archive.ingest()
     assert [path.rsplit("/", 1)[1] for path in cohort.manifest["path"]] == ["described.dcm"]
     assert cohort.manifest["subject"].tolist() == [name_of("zoë")]
+    assert cohort.manifest["view_reason"].tolist() == ["series description"]
     found = reasons(cohort)
     assert "cut.dcm" in found
     del found["cut.dcm"]
@@ -128,6 +136,8 @@ def test_which_films_count(archive):
         "no study.dcm": "StudyInstanceUID or SOPInstanceUID is missing",
         "no id.dcm": "PatientID is missing",
         "empty": "the file is empty",
+        "DICOMDIR": "a DICOM file without an image",
+        "films.zip": "a zip archive; unpack it beside the films",
         "text.dcm": "neither a DICOM nor a PNG file",
     }
 
@@ -247,6 +257,7 @@ def test_png_films(archive):
         archive.test(patient)
     cohort = archive.ingest(films_table=table)
     assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    assert cohort.manifest["view_reason"].tolist() == ["file name"]
     assert reasons(cohort) == {
         "b.png": "the date is missing or not a date",
         "lat.png": "not a PA film: LATERAL, by its file name",
