@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -85,6 +85,30 @@ def tls_before(server: Server, certificate: Path, key: Path) -> Iterator[str]:
     """Offer a server by TLS, as the web server before it does in a hospital; yields its address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
+    with _relay(server, lambda plain: context.wrap_socket(plain, server_side=True)) as port:
+        yield f"https://localhost:{port}"
+
+
+@contextmanager
+def failing_before(server: Server, refusals: int) -> Iterator[str]:
+    """Offer a server that is busy for the first connections; yields its address."""
+    left = iter(range(refusals))
+
+    def accept(plain: socket.socket) -> socket.socket:
+        if next(left, None) is None:
+            return plain
+        plain.recv(65536)
+        plain.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
+        plain.close()
+        raise OSError("refused")
+
+    with _relay(server, accept) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _relay(server: Server, accept: Callable[[socket.socket], socket.socket]) -> Iterator[int]:
+    """Pass on what connections say that `accept` lets through; yields the port that listens."""
     inner_port = int(server.url.rsplit(":", 1)[1])
 
     def pass_on(source: socket.socket, destination: socket.socket) -> None:
@@ -99,15 +123,15 @@ def tls_before(server: Server, certificate: Path, key: Path) -> Iterator[str]:
                 plain, _ = listener.accept()
             except OSError:  # closed: the end
                 return
-            with suppress(OSError):  # a client that refuses the certificate
-                outer = context.wrap_socket(plain, server_side=True)
+            with suppress(OSError):  # one of the two refuses
+                outer = accept(plain)
                 inner = socket.create_connection(("127.0.0.1", inner_port))
                 for ends in ((outer, inner), (inner, outer)):
                     threading.Thread(target=pass_on, args=ends, daemon=True).start()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
-        yield f"https://localhost:{listener.getsockname()[1]}"
+        yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
 
 

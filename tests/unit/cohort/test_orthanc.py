@@ -5,15 +5,26 @@ import subprocess
 import pandas as pd
 import pytest
 from helpers.film_files import make_dicom, ramp_film
-from helpers.orthanc import PASSWORD, USER, free_port, has_orthanc, running_orthanc, tls_before
+from helpers.orthanc import (
+    PASSWORD,
+    USER,
+    failing_before,
+    free_port,
+    has_orthanc,
+    running_orthanc,
+    tls_before,
+)
 from pydicom import dcmread
+from pydicom.uid import JPEGLosslessSV1
 
 from pipeline.chest.dicom import read_film, read_header
 from pipeline.cohort import orthanc
 from pipeline.cohort.copd import ingest_copd
+from pipeline.cohort.demo_copd import make_demo_copd
+from pipeline.cohort.demo_dicom import compress_film
 from pipeline.cohort.orthanc import Orthanc, fetch_films
 from pipeline.cohort.pseudonyms import pseudonym, read_key
-from pipeline.errors import InputError
+from pipeline.errors import ImageError, InputError
 
 pytestmark = pytest.mark.skipif(not has_orthanc(), reason="there is no Orthanc here")
 
@@ -204,6 +215,25 @@ def test_server_that_cannot_be_reached_or_is_none(server, study):
         study.fetch(f"{server.url}/elsewhere")
 
 
+def test_server_that_is_busy_is_asked_again(server, study, tmp_path):
+    server.store(film(tmp_path, "a"))
+    with failing_before(server, refusals=3) as url:
+        assert len(study.fetch(url)) == 1
+    with failing_before(server, refusals=20) as url, pytest.raises(InputError, match="status 503"):
+        study.fetch(url)
+
+
+def test_compressed_film_comes_as_it_is(server, study, tmp_path):
+    path = film(tmp_path, "a")
+    expected = read_film(path)
+    compress_film(path, JPEGLosslessSV1)
+    server.store(path)
+    study.fetch(server.url)
+    [fetched] = study.there()
+    assert dcmread(fetched).file_meta.TransferSyntaxUID == JPEGLosslessSV1
+    assert (read_film(fetched) == expected).all()
+
+
 def test_key_that_was_lost(server, study, tmp_path):
     server.store(film(tmp_path, "a"))
     study.fetch(server.url)
@@ -227,11 +257,37 @@ def test_certificates_are_verified(server, study, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_five_hundred_studies(server, study, tmp_path):
-    for number in range(500):
-        server.store(film(tmp_path, f"MRN{number % 400}", f"{20100101 + number // 400 * 10000}"))
-    table = study.fetch(server.url)
+def test_five_hundred_studies_of_the_demonstration(server, study, tmp_path):
+    """From the server comes the cohort that comes from the folder, but for its order."""
+    demo, tests, key = (tmp_path / name for name in ("demo", "tests.csv", "key"))
+    subjects = {"normal": 250, "copd": 150, "paired": 46, "faulty": 2}
+    make_demo_copd(demo, tests, tmp_path / "truth", key, seed=7, height=48, **subjects)
+    for path in demo.rglob("*.dcm"):
+        if is_whole(path):
+            server.store(path)
+        else:
+            path.unlink()
+    studies = {path.parent.name for path in demo.rglob("*.dcm")}
+    assert len(studies) >= 500
+    stored = server.films()
+    study.key.parent.mkdir(parents=True)
+    study.key.write_bytes(key.read_bytes())
+    table = study.fetch(server.url, {"Modality": "CR\\DX", "StudyDescription": "CHEST"})
     assert table["reason"].eq("").all()
-    assert len(study.there()) == 500
-    assert table["subject"].nunique() == 400
-    assert server.films() == 500
+    assert len(table) == len(study.there()) == server.films() == stored
+    options = {"splits": SPLITS, "pseudonym_key": key}
+    fetched = ingest_copd(study.films, tests, fetched=study.fetched, **options)
+    folder = ingest_copd(demo, tests, **options)
+    columns = ["subject", "session", "label", "score", "day", "split", "age", "sex", "grade"]
+    pd.testing.assert_frame_equal(fetched.manifest[columns], folder.manifest[columns])
+    pd.testing.assert_frame_equal(fetched.pairs, folder.pairs)
+    assert len(fetched.manifest) > 450
+
+
+def is_whole(path):
+    """Whether a film can be decoded: the server refuses files that break off."""
+    try:
+        read_film(path)
+    except ImageError:
+        return False
+    return True
