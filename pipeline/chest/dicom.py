@@ -12,12 +12,14 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
+import gdcm
 import numpy as np
 from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut, pixel_array
 from pydicom.tag import Tag
+from pydicom.uid import JPEGExtended12Bit
 
 from pipeline.chest import attributes
 from pipeline.chest.view import decide_view
@@ -253,6 +255,8 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
 def _decode(dataset: Dataset) -> np.ndarray:
     """Pixels as they are stored."""
     try:
+        if dataset.file_meta.get("TransferSyntaxUID") == JPEGExtended12Bit:
+            return _decode_jpeg_extended(dataset)
         # Without a copy of its own: the array is read only.
         return pixel_array(dataset, view_only=True)
     except MemoryError:
@@ -270,6 +274,17 @@ def _decode(dataset: Dataset) -> np.ndarray:
                 raise ImageError("the pixel data are truncated") from error
         name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
         raise ImageError(f"the pixel data cannot be decoded: transfer syntax {name}") from error
+
+
+def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:
+    """GDCM decodes JPEG Extended of 12 bit, but pydicom does not let it."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(dataset.filename))
+    if not reader.Read():
+        raise ValueError("GDCM cannot decode the pixels")
+    pixels = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    dtype = np.uint16 if dataset.BitsAllocated == 16 else np.uint8
+    return np.frombuffer(pixels, dtype).reshape(dataset.Rows, dataset.Columns)
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:

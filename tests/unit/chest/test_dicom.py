@@ -9,6 +9,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
+from scipy.ndimage import gaussian_filter
 
 from pipeline.chest.dicom import film_format, read_film, read_header
 from pipeline.chest.prepare import prepare_film
@@ -59,6 +60,23 @@ def test_baseline_jpeg(tmp_path):
     plain = make_dicom(tmp_path / "plain", pixels, PixelData=pixels.tobytes(), **eight)
     film = read_film(compress_dicom(plain, tmp_path / "compressed", "JPEGBaseline8Bit"))
     np.testing.assert_allclose(film, pixels, atol=6)
+
+
+@pytest.mark.parametrize("syntax", ["JPEGExtended12Bit", "JPEG2000", "JPEGLSNearLossless"])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_compressed_with_loss(tmp_path, syntax, bits):
+    pixels = gaussian_filter(PIXELS, 2) >> 12 - bits
+    plain = make_dicom(tmp_path / "plain", pixels, BitsStored=bits, HighBit=bits - 1)
+    film = read_film(compress_dicom(plain, tmp_path / "compressed", syntax))
+    np.testing.assert_allclose(film.astype(int), pixels, atol=3)
+
+
+def test_real_image_in_jpeg_extended():
+    image = read_film(real_film("JPGExtended.dcm"))  # not a film: two views of a skeleton
+    assert image.shape == (1024, 256)
+    assert (
+        np.abs(np.diff(image.astype(int), axis=0)).mean() < 2
+    ).all()  # no noise of a wrong order
 
 
 def test_compressed_pixels_that_break_off(tmp_path):
