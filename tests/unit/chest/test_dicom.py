@@ -103,6 +103,12 @@ def test_real_header():
     assert (header.view, header.view_reason) == ("PA", "ViewPosition")
 
 
+@pytest.mark.parametrize("characters", ["ISO_IR 192", "ISO_IR 100", None])
+def test_ids_beyond_ascii(tmp_path, characters):
+    path = make_dicom(tmp_path / "f", PIXELS, SpecificCharacterSet=characters, PatientID="Zoë 7")
+    assert read_header(path).patient_id == "Zoë 7"
+
+
 def test_monochrome1_is_inverted_and_2_is_not(tmp_path):
     two = read_film(make_dicom(tmp_path / "2", PIXELS))
     inverted = 65535 - PIXELS
