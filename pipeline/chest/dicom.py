@@ -234,10 +234,10 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
         if stored.ndim != 2:
             raise ImageError("not a grey image: it has several samples per pixel")
         try:
-            film = stored
-            slope = float(dataset.get("RescaleSlope", 1))
             if dataset.get("ModalityLUTSequence"):
                 film, slope = apply_modality_lut(stored, dataset), 1
+            else:
+                film, slope = stored, float(dataset.get("RescaleSlope", 1))
             padded = _padding(stored, dataset)
         except Exception as error:  # as for headers
             raise ImageError("the modality LUT cannot be applied") from error
