@@ -14,6 +14,7 @@ from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
 from pipeline.cohort.flow import UNITS
 from pipeline.config import (
     check_config,
+    classifier_settings,
     gpus_per_training,
     modality,
     training_settings,
@@ -38,11 +39,15 @@ PYTHON_ENV = "../../envs/python.yaml"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-# What would certainly stop the run later; the command doctor looks at more.
-if workflow.is_main_process:
-    mistakes = wrong(quick_checks(packages=not CONDA))
+def stop_if_wrong(findings):
+    mistakes = wrong(findings)
     if mistakes:
         raise WorkflowError("\n".join(map(str, mistakes)))
+
+
+# What would certainly stop the run later; the command doctor looks at more.
+if workflow.is_main_process:
+    stop_if_wrong(quick_checks(packages=not CONDA))
 
 
 def of_modality(organ):
@@ -256,16 +261,8 @@ def table_settings():
     )
 
 
-def classifier_settings(wildcards):
-    """The classifier to compare with sees a sixth of the networks' updates: it learns sooner."""
-    training = DATASETS[wildcards.dataset]["training"]
-    return as_json(
-        {
-            "base_filters": training["networks"]["base_filters"],
-            "batch_size": training["batch_size"],
-            "updates": max(1, training["epochs"] * training["updates_per_epoch"] // 6),
-        }
-    )
+def attribution_settings(wildcards):
+    return as_json(classifier_settings(config, wildcards.dataset))
 
 
 def figure_settings(wildcards):
