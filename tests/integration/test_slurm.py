@@ -6,6 +6,7 @@ test_miniature.py.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import yaml
 from helpers.slurm import job_details, queued_jobs, write_quick_profile
 from helpers.workflow import ROOT, planned_jobs
 
+from pipeline.doctor import examine
 from pipeline.slurm import jobs_of_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.usefixtures("slurm")]
@@ -74,6 +76,24 @@ def running(rule: str) -> list[str]:
     return [line.split()[0] for line in asked.stdout.splitlines() if f"rule_{rule}" in line]
 
 
+def test_unknown_partition_stops_the_run_before_the_first_job(tmp_path):
+    study = Study(tmp_path, resources={"make_demo_copd": {"slurm_partition": "'long'"}})
+    said = study.run("ingest_all")
+    assert study.status != 0
+    assert "there is no partition long, only cpu gpu" in said
+    assert "has been submitted" not in said
+
+
+def test_doctor_tells_what_of_the_profile_this_slurm_does_not_know(tmp_path):
+    study = Study(tmp_path)
+    shutil.copytree(ROOT / "profiles/slurm", tmp_path / "profiles/slurm")
+    found = [str(finding) for finding in examine(study.config, tmp_path) if finding.what == "Slurm"]
+    assert found[0] == "ok      Slurm: partitions cpu gpu"
+    assert len(found) == 2  # nothing on partitions: the profile names these two
+    assert "accounting is off" in found[1]
+    assert "slurm-status-command: squeue" in found[1]
+
+
 def test_failed_job_is_tried_again_with_more_and_shows_its_log(tmp_path):
     study = Study(tmp_path, retries=1)
     study.films["splits"]["fractions"] = {"train": 0.5, "validation": 0.5, "test": 0.0}
@@ -105,6 +125,7 @@ def test_killed_scheduler_loses_neither_running_nor_finished_work(tmp_path):
     # GPUs as clusters spell them that know them as a generic resource only.
     study = Study(tmp_path, resources={"train_model": {"gpu": 0, "gres": "'gpu:1'"}})
     study.films["training"] |= {"epochs": 3, "updates_per_epoch": 100}
+    study.films["archive"]["films"] = "demo/copd/O'Brien's films"  # as submitted as any other
     scheduler = study.start("train_models")
     wait_for(lambda: running("train_model"))
     job = job_details(running("train_model")[0])
