@@ -351,7 +351,7 @@ def _explain(args: argparse.Namespace) -> None:
 
 def _record_model(args: argparse.Namespace) -> None:
     record_model = _load("pipeline.provenance:record_model")
-    record_model(args.packed, args.training, args.generator, args.destination)
+    record_model(args.packed, args.training, args.generator, args.destination, args.config)
 
 
 def _record_run(args: argparse.Namespace) -> None:
@@ -631,12 +631,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
     configuration(sub, "configuration of its training")
-    stage(
+    sub = stage(
         "record-model",
         _record_model,
         "write where a model comes from",
         *("packed", "training", "generator", "destination"),
     )
+    settings(sub, "--config")
     sub = stage("record-run", _record_run, "write where the results come from", "results")
     settings(sub, "--config")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")

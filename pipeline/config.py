@@ -136,6 +136,19 @@ def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
                 yield f"{key}.query: {keyword!r} is no keyword of DICOM"
 
 
+def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """Images that the generators cannot halve as often as they are to."""
+    keys = {"brain": "brain.shape", "chest": "chest.crop", "toy": "squares.size"}
+    for name, dataset in config["datasets"].items():
+        shape, poolings = image_shape(config, name), dataset["training"]["networks"]["poolings"]
+        if any(size % 2**poolings for size in shape):
+            sizes = " x ".join(map(str, shape))
+            yield (
+                f"datasets.{name}.{keys[modality(dataset)]}: {sizes} cannot be halved {poolings} "
+                f"times (training.networks.poolings); expected multiples of {2**poolings}"
+            )
+
+
 def check_config(config: dict[str, Any]) -> None:
     """Check keys, values and paths of a configuration.
 
@@ -172,6 +185,7 @@ def check_config(config: dict[str, Any]) -> None:
             for name, dataset in config["datasets"].items()
             if dataset.get("demo") is not None and dataset.get("published") is not None
         ]
+        mistakes += _size_mistakes(config)
         mistakes += _server_mistakes(config)
     if not mistakes:
         mistakes = list(_list_mistakes(config))
@@ -194,6 +208,14 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
         **networks,
         **training["methods"][method],
     }
+
+
+def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str, Any]:
+    """The part of a configuration that a model depends on; its seed is not in it."""
+    options = config["datasets"][dataset]
+    shown = {key: options[key] for key in options if key not in ("figures", "published")}
+    methods = {method: options["training"]["methods"][method]}
+    return {**shown, "training": {**options["training"], "methods": methods}}
 
 
 def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:

@@ -44,6 +44,13 @@ class Study:
         path.write_text(yaml.safe_dump(self.config))
         return ["--configfile", path]
 
+    def use_scratch(self, scratch: Path) -> None:
+        """Name the local scratch of the nodes in the profile."""
+        path = self.profile / "config.yaml"
+        profile = yaml.safe_load(path.read_text())
+        profile["default-resources"]["tmpdir"] = f"'{scratch}'"
+        path.write_text(yaml.safe_dump(profile))
+
     def start(self, *arguments: object) -> subprocess.Popen:
         command = ["snakemake", "--snakefile", ROOT / "Snakefile", *self.arguments]
         command += ["--workflow-profile", self.profile, *arguments]
@@ -121,16 +128,33 @@ def test_cancelling_leaves_no_job_behind(tmp_path):
     assert not (tmp_path / "demo/copd/spirometry.csv").exists()
 
 
+def scratch_of(name: str) -> str | None:
+    """TMPDIR of a running stage of the pipeline, as the operating system tells it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            told = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        if command[1:4] == [b"-m", b"pipeline", name.encode()]:
+            return dict(part.split(b"=", 1) for part in told if b"=" in part)[b"TMPDIR"].decode()
+    return None
+
+
 def test_killed_scheduler_loses_neither_running_nor_finished_work(tmp_path):
     # GPUs as clusters spell them that know them as a generic resource only.
     study = Study(tmp_path, resources={"train_model": {"gpu": 0, "gres": "'gpu:1'"}})
     study.films["training"] |= {"epochs": 3, "updates_per_epoch": 100}
-    study.films["archive"]["films"] = "demo/copd/O'Brien's films"  # as submitted as any other
+    study.films["archive"]["films"] = "demo/copd/O'Brien's films"  # submitted as any other
+    (tmp_path / "scratch").mkdir()
+    study.use_scratch(tmp_path / "scratch")
     scheduler = study.start("train_models")
     wait_for(lambda: running("train_model"))
     job = job_details(running("train_model")[0])
     assert "Partition=gpu" in job
     assert "TresPerNode=gres:gpu:1" in job
+    wait_for(lambda: scratch_of("train"), seconds=60)
+    assert scratch_of("train") == str(tmp_path / "scratch")
     scheduler.kill()
     scheduler.wait()
     # The job goes on, and is seen from the folder that it belongs to and from no other.

@@ -128,6 +128,17 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
             "datasets.adni.figures.details.ventricles: missing key 'plane'",
         ),
         (
+            "datasets.adni.brain.shape",
+            [32, 36, 32],
+            "datasets.adni.brain.shape: 32 x 36 x 32 cannot be halved 3 times",
+        ),
+        (
+            "datasets.copd.chest.crop",
+            40,
+            "datasets.copd.chest.crop: 40 x 40 cannot be halved 4 times "
+            "(training.networks.poolings); expected multiples of 16",
+        ),
+        (
             "datasets.copd.figures.details.trachea.box",
             [0.5, 0, 0.5, 1],
             "datasets.copd.figures.details.trachea.box: expected left, top, right, bottom",
