@@ -1,6 +1,7 @@
 """Checks of the configuration, before the first job."""
 
 import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,7 @@ def _explain(error: jsonschema.ValidationError) -> list[str]:
             return [f"{prefix}expected {_expected(error.schema)}, found {error.instance!r}"]
 
 
-def configured_paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Every (key, path) that must exist before the first job."""
     for name, dataset in config["datasets"].items():
         key = f"datasets.{name}"
@@ -96,6 +97,20 @@ def configured_paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
         weights = dataset["training"]["networks"]["critic_weights"]
         if isinstance(weights, dict):
             yield f"{key}.training.networks.critic_weights.file", weights["file"]
+
+
+def _path_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """Paths that do not exist, or are closed to the user who runs."""
+    for key, path in _paths(config):
+        try:
+            there = Path(path).exists()
+        except PermissionError:  # a folder above is closed
+            there = True
+        access = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - never raises
+        if not there:
+            yield f"{key}: there is no {path!r}; correct the path or put the data there"
+        elif not os.access(path, access, effective_ids=True):
+            yield f"{key}: {path!r} cannot be read; make it readable for the user who runs"
 
 
 def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
@@ -168,11 +183,7 @@ def check_config(config: dict[str, Any]) -> None:
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     mistakes = [line for error in errors for line in _explain(error)]
     if not mistakes:
-        mistakes = [
-            f"{key}: there is no {path!r}; correct the path or put the data there"
-            for key, path in configured_paths(config)
-            if not Path(path).exists()
-        ]
+        mistakes = list(_path_mistakes(config))
         mistakes += [
             f"datasets.{name}.figures.details.{part}.box: expected left, top, right, bottom with "
             f"left before right and top above bottom, found {detail['box']}"

@@ -19,7 +19,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from pipeline.brain.engines import resolve_engines
-from pipeline.config import check_config, configured_paths, modality
+from pipeline.config import check_config, modality
 from pipeline.errors import InputError
 from pipeline.slurm import accounting, jobs_of_folder, partitions
 
@@ -122,7 +122,6 @@ def examine(config: dict[str, Any], folder: Path = Path()) -> list[Finding]:
         *findings,
         *_engines(config),
         _gpu(config["device"]),
-        *_archives(config),
         *_plan(config, folder),
         *_slurm(folder),
     ]
@@ -156,15 +155,6 @@ def _packages() -> Iterator[Finding]:
     told = (f"{name} {version(name)}" for name in SHOWN)
     said = f"{right} of {len(wanted)} in versions that work, {', '.join(told)}"
     yield Finding("ok", "packages", said)
-
-
-def _archives(config: dict[str, Any]) -> Iterator[Finding]:
-    """Archives that are there but closed to the user who runs."""
-    for key, path in configured_paths(config):
-        access = os.R_OK | (os.X_OK if Path(path).is_dir() else 0)
-        if not os.access(path, access, effective_ids=True):
-            remedy = "make it readable for the user who runs"
-            yield Finding("wrong", "permissions", f"{key}: {path} cannot be read", remedy)
 
 
 def _permissions(folder: Path) -> Iterator[Finding]:

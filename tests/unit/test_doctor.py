@@ -1,6 +1,5 @@
 """What the doctor finds, where it looks for real: this environment, folders, Slurm's programs."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -91,28 +90,6 @@ def test_version_and_reason_of_every_engine_are_told(config, tmp_path, no_slurm,
     (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
     assert "bet: embedded, brainextractor 0." in engines
     assert "(fsl is not found)" in engines
-
-
-@pytest.fixture
-def nobody():
-    """The test is run by a user who is not root, since root may read everything."""
-    before = os.geteuid()
-    if before == 0:
-        os.seteuid(65534)
-    yield
-    os.seteuid(before)
-
-
-def test_archive_that_is_closed_to_the_user_is_wrong(config, tmp_path, request):
-    films = tmp_path / "films"
-    films.mkdir()
-    copd = config["datasets"]["copd"]
-    copd["demo"] = None
-    copd["archive"] |= {"films": str(films), "spirometry": str(ROOT / "README.md")}
-    films.chmod(0o000)
-    request.getfixturevalue("nobody")
-    (mistake,) = doctor._archives(config)
-    assert f"datasets.copd.archive.films: {films} cannot be read" in str(mistake)
 
 
 @pytest.mark.parametrize(
