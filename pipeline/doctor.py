@@ -5,6 +5,7 @@ job follow `check_submission` or `check_trainings`. `examine` looks at everythin
 among it.
 """
 
+import ast
 import os
 import platform
 import shlex
@@ -269,13 +270,25 @@ def _slurm(folder: Path) -> Iterator[Finding]:
 
 def _slurm_profile(path: Path, known: list[str]) -> Iterator[Finding]:
     """What the profile of a site says, against its Slurm."""
-    profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    try:
+        profile = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        yield Finding("wrong", "Slurm", f"{path} is no YAML: {error}", "correct it")
+        return
     asked = [profile.get("default-resources", {}), *profile.get("set-resources", {}).values()]
-    named = (str(part.get("slurm_partition", "")).strip("'\"") for part in asked)
+    named = (_literal(part["slurm_partition"]) for part in asked if "slurm_partition" in part)
     yield from _partitions(known, filter(None, named), "warning")
     if "slurm-status-command" not in profile and not accounting():
         found = "accounting is off, so the state of jobs cannot be asked for with sacct"
         yield Finding("warning", "Slurm", found, f"slurm-status-command: squeue in {SLURM_PROFILE}")
+
+
+def _literal(expression: str) -> str | None:
+    """The text that an expression of a profile is; None if it must be computed."""
+    try:
+        return str(ast.literal_eval(expression))
+    except (ValueError, SyntaxError):
+        return None
 
 
 def _partitions(known: list[str], wanted: Iterable[str], state: str) -> Iterator[Finding]:

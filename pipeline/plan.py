@@ -328,8 +328,8 @@ def _row(
         "dataset": study.name if study else "",
         "rule": cost.rule,
         "jobs": jobs,
-        "cpu_hours": 0 if on_gpu else hours,
-        "gpu_hours": hours if on_gpu else 0,
+        "cpu_hours": 0.0 if on_gpu else hours,
+        "gpu_hours": hours if on_gpu else 0.0,
         "gigabytes": jobs * size / 1000,
         "measured": "no" if pd.isna(seconds) else known,
     }

@@ -162,6 +162,30 @@ def test_slurm_that_does_not_answer_is_told(tmp_path, monkeypatch):
     assert "Unable to contact" in mistake.found
 
 
+@pytest.mark.parametrize(
+    ("partition", "told"),
+    [
+        ("'long'", "there is no partition long, only cpu gpu"),
+        ("'cpu,long'", "there is no partition long, only cpu gpu"),
+        ("'cpu'", None),
+        ("'gpu' if attempt > 1 else 'cpu'", None),  # known when a job is submitted
+    ],
+)
+def test_partitions_of_the_profile_are_compared_with_slurms(tmp_path, monkeypatch, partition, told):
+    monkeypatch.setattr(doctor, "accounting", lambda: True)
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"set-resources": {"ingest": {"slurm_partition": partition}}}))
+    assert [f.found for f in doctor._slurm_profile(path, ["cpu", "gpu"])] == (
+        [told] if told else []
+    )
+
+
+def test_profile_that_is_no_yaml_is_wrong(tmp_path):
+    (tmp_path / "config.yaml").write_text("jobs: [200")
+    (mistake,) = wrong(doctor._slurm_profile(tmp_path / "config.yaml", ["cpu"]))
+    assert "config.yaml is no YAML" in mistake.found
+
+
 def test_command_ends_with_1_where_something_is_wrong(tmp_path, monkeypatch, capsys, no_slurm):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "logs").write_text("")
