@@ -27,6 +27,7 @@ include: "workflow/rules/biomarkers.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/record.smk"
+include: "workflow/rules/start.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -351,7 +351,7 @@ def _explain(args: argparse.Namespace) -> None:
 
 def _record_model(args: argparse.Namespace) -> None:
     record_model = _load("pipeline.provenance:record_model")
-    record_model(args.packed, args.training, args.generator, args.destination)
+    record_model(args.packed, args.training, args.generator, args.destination, args.config)
 
 
 def _record_run(args: argparse.Namespace) -> None:
@@ -386,6 +386,11 @@ def _parser() -> argparse.ArgumentParser:
 
     def settings(sub: argparse.ArgumentParser, option: str = "--settings") -> None:
         sub.add_argument(option, type=json.loads, required=True, metavar="JSON")
+
+    def configuration(sub: argparse.ArgumentParser, what: str = "configuration") -> None:
+        """Snakemake's spelling of the option, too."""
+        options = {"dest": "config", "type": Path, "default": Path("config.yaml"), "help": what}
+        sub.add_argument("--config", "--configfile", **options)
 
     def shard(sub: argparse.ArgumentParser) -> None:
         sub.add_argument("--status", type=Path, required=True, help="table of what failed")
@@ -503,7 +508,7 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--demo", action="store_true", help="the data are simulated")
     sub = stage("benchmark", _benchmark, "measure the speed of a configuration")
     sub.add_argument("what", choices=["train"])
-    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
+    configuration(sub)
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--method", choices=("va-gan", "defi-gan"), required=True)
     sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
@@ -515,19 +520,12 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--resize", type=int, default=256, help="side of the square, pixels")
     sub.add_argument("--processes", type=int, default=2, help="that work at the same time")
     sub = stage("status", _status, "tell how far every training is")
-    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
+    configuration(sub)
     sub.add_argument("--results", type=Path, default=Path("results"))
     sub = stage("doctor", _doctor, "tell what is wrong with this place, and how to mend it")
-    sub.add_argument("--config", type=Path, default=Path("config.yaml"))
+    configuration(sub)
     sub = stage("plan", _plan, "estimate jobs, hours and disk of a configuration")
-    sub.add_argument(
-        "--config",
-        "--configfile",
-        dest="config",
-        type=Path,
-        default=Path("config.yaml"),
-        help="configuration",
-    )
+    configuration(sub)
     sub = stage(
         "fetch-critic-weights",
         _fetch_critic_weights,
@@ -633,15 +631,14 @@ def _parser() -> argparse.ArgumentParser:
         *("source", "generator", "destination"),
     )
     sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
-    sub.add_argument(
-        "--config", type=Path, default=Path("config.yaml"), help="configuration of its training"
-    )
-    stage(
+    configuration(sub, "configuration of its training")
+    sub = stage(
         "record-model",
         _record_model,
         "write where a model comes from",
         *("packed", "training", "generator", "destination"),
     )
+    settings(sub, "--config")
     sub = stage("record-run", _record_run, "write where the results come from", "results")
     settings(sub, "--config")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")

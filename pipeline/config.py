@@ -1,6 +1,7 @@
 """Checks of the configuration, before the first job."""
 
 import difflib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,20 @@ def _paths(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"{key}.training.networks.critic_weights.file", weights["file"]
 
 
+def _path_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """Paths that do not exist, or are closed to the user who runs."""
+    for key, path in _paths(config):
+        try:
+            there = Path(path).exists()
+        except PermissionError:  # a folder above is closed
+            there = True
+        access = os.R_OK | (os.X_OK if os.path.isdir(path) else 0)  # noqa: PTH112 - never raises
+        if not there:
+            yield f"{key}: there is no {path!r}; correct the path or put the data there"
+        elif not os.access(path, access, effective_ids=True):
+            yield f"{key}: {path!r} cannot be read; make it readable for the user who runs"
+
+
 def _list_mistakes(config: dict[str, Any]) -> Iterator[str]:
     """What is wrong with the lists of volumes to keep and to drop."""
     from pipeline.qc.overrides import read_overrides, subject_key  # pandas is slow to start
@@ -136,6 +151,19 @@ def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
                 yield f"{key}.query: {keyword!r} is no keyword of DICOM"
 
 
+def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """Images that the generators cannot halve as often as they are to."""
+    keys = {"brain": "brain.shape", "chest": "chest.crop", "toy": "squares.size"}
+    for name, dataset in config["datasets"].items():
+        shape, poolings = image_shape(config, name), dataset["training"]["networks"]["poolings"]
+        if any(size % 2**poolings for size in shape):
+            sizes = " x ".join(map(str, shape))
+            yield (
+                f"datasets.{name}.{keys[modality(dataset)]}: {sizes} cannot be halved {poolings} "
+                f"times (training.networks.poolings); expected multiples of {2**poolings}"
+            )
+
+
 def check_config(config: dict[str, Any]) -> None:
     """Check keys, values and paths of a configuration.
 
@@ -155,11 +183,7 @@ def check_config(config: dict[str, Any]) -> None:
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     mistakes = [line for error in errors for line in _explain(error)]
     if not mistakes:
-        mistakes = [
-            f"{key}: there is no {path!r}; correct the path or put the data there"
-            for key, path in _paths(config)
-            if not Path(path).exists()
-        ]
+        mistakes = list(_path_mistakes(config))
         mistakes += [
             f"datasets.{name}.figures.details.{part}.box: expected left, top, right, bottom with "
             f"left before right and top above bottom, found {detail['box']}"
@@ -172,6 +196,7 @@ def check_config(config: dict[str, Any]) -> None:
             for name, dataset in config["datasets"].items()
             if dataset.get("demo") is not None and dataset.get("published") is not None
         ]
+        mistakes += _size_mistakes(config)
         mistakes += _server_mistakes(config)
     if not mistakes:
         mistakes = list(_list_mistakes(config))
@@ -193,6 +218,27 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
         **shared,
         **networks,
         **training["methods"][method],
+    }
+
+
+def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str, Any]:
+    """The part of a configuration that a model depends on; its seed is not in it."""
+    options = config["datasets"][dataset]
+    shown = {key: options[key] for key in options if key not in ("figures", "published")}
+    methods = {method: options["training"]["methods"][method]}
+    return {**shown, "training": {**options["training"], "methods": methods}}
+
+
+def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:
+    """Settings of the classifier to compare with.
+
+    It sees a sixth of the networks' updates: it learns sooner.
+    """
+    training = config["datasets"][dataset]["training"]
+    return {
+        "base_filters": training["networks"]["base_filters"],
+        "batch_size": training["batch_size"],
+        "updates": max(1, training["epochs"] * training["updates_per_epoch"] // 6),
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.score.table import TITLES
+from pipeline.score.table import METHODS, TITLES
 
 STAGES = {
     "orient": "turned to the axes of the template",
@@ -12,6 +12,13 @@ STAGES = {
     "robex": "skull-stripped",
     "bet": "skull-stripped again",
     "grid": "resampled to the grid of the networks",
+}
+PACKAGES = {
+    "snakemake": "Snakemake",
+    "torch": "PyTorch",
+    "numpy": "NumPy",
+    "scipy": "SciPy",
+    "simpleitk": "SimpleITK",
 }
 REFERENCES = {
     "method": "Bigolin Lanfredi R., Schroeder J.D., Vachet C., Tasdizen T.: Interpretation of"
@@ -105,19 +112,29 @@ def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
     )
 
 
+def _schedule(settings: dict[str, Any]) -> str:
+    """Length of a training, from its options."""
+    updates = _number(settings["updates_per_epoch"], "update")
+    if settings["epoch_counts"] == "generator_updates":
+        updates += " of the generator"
+    text = (
+        f"{_number(settings['epochs'], 'epoch')} of {updates} with batches of "
+        f"{_number(settings['batch_size'], 'image')} of each class"
+    )
+    if settings["accumulated_batches"] > 1:
+        text += f" and gradients averaged over {settings['accumulated_batches']} of them"
+    return text
+
+
 def _training(run: dict[str, Any]) -> str:
     sentences = []
     for name, dataset in run["config"]["datasets"].items():
-        training = dataset["training"]
-        weights = ", ".join(
-            f"{method} λ = {settings['lambda']:g}"
-            for method, settings in training["methods"].items()
-        )
-        sentences.append(
-            f"on {TITLES.get(name, name)} for {training['epochs']} epochs of "
-            f"{training['updates_per_epoch']} updates with batches of {training['batch_size']} "
-            f"images of each class ({weights})"
-        )
+        schedules: dict[str, list[str]] = {}
+        for method, own in dataset["training"]["methods"].items():
+            weights = schedules.setdefault(_schedule(dataset["training"] | own), [])
+            weights.append(f"{METHODS[method]} λ = {own['lambda']:g}")
+        told = (f"for {text} ({', '.join(weights)})" for text, weights in schedules.items())
+        sentences.append(f"on {TITLES.get(name, name)} {' and '.join(told)}")
     devices = sorted({model["device"] for model in run["models"].values()})
     return (
         f"**Training.** Every method was trained with {_number(len(run['seeds']), 'seed')} "
@@ -133,11 +150,7 @@ def _software(run: dict[str, Any]) -> str:
     packages = software["packages"]
     commit = f", commit {software['commit'][:10]}" if software["commit"] else ""
     changed = " with local changes" if software["dirty"] else ""
-    names = {"torch": "PyTorch", "numpy": "NumPy", "scipy": "SciPy", "simpleitk": "SimpleITK"}
-    versions = ", ".join(
-        f"{names.get(name, name)} {packages[name]}"
-        for name in ("snakemake", "torch", "numpy", "scipy", "simpleitk")
-    )
+    versions = ", ".join(f"{title} {packages[name]}" for name, title in PACKAGES.items())
     return (
         f"**Software.** DeFI-GAN pipeline {software['pipeline']}{commit}{changed}; Python "
         f"{software['python']}, {versions}. `provenance.json` holds all versions and settings."

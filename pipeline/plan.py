@@ -2,15 +2,18 @@
 
 A job of a rule costs what it did in an earlier run below ``benchmarks/``, else what
 ``plan_costs.csv`` says of the demonstration; where its time grows with the size of the study, it is
-scaled in proportion. That is rough: a training's hours grow with updates, voxels, images a batch
-and filters of the generator, whatever the processor does with them.
+scaled in proportion. The work of networks is counted, operation by operation
+(`pipeline.method.cost`). No GPU has been measured for the shipped costs: where no earlier run
+trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 """
 
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from math import prod
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import pandas as pd
@@ -19,14 +22,28 @@ from pipeline.chest.shards import shard_of
 from pipeline.cohort.flow import UNITS
 from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
-from pipeline.config import gpus_per_training, image_shape, modality, training_settings
+from pipeline.config import (
+    classifier_settings,
+    gpus_per_training,
+    image_shape,
+    modality,
+    training_settings,
+)
 from pipeline.errors import InputError
 from pipeline.files import read_json
-from pipeline.method.schedule import total_updates
+from pipeline.method.cost import explanation_operations, training_operations
+from pipeline.method.settings import TrainSettings
+from pipeline.score.classifier import attribution_operations
 
 COSTS = files("pipeline") / "plan_costs.csv"
 COLUMNS = ["dataset", "rule", "jobs", "cpu_hours", "gpu_hours", "gigabytes", "measured"]
 ON_GPU = ("train_model", "score_attributions")
+# Floating-point operations of networks a second. One processor thread: measured, from the size of
+# the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
+# NVIDIA A100 does at best in single precision (19.5e12 by its data sheet).
+CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
+UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
+NETWORK_WORK = ("training", "explanations", "attributions")
 INTERMEDIATE = (
     "orient_volume",
     "crop_volume",
@@ -66,7 +83,9 @@ def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Count
         If the archive cannot be read, or is a server whose films have not been fetched.
     """
     if modality(dataset) == "toy":
-        return Counts()
+        squares = dataset["squares"]
+        pairs = squares["validation"] + squares["test"]
+        return Counts(squares["train"] + 2 * pairs, pairs)
     made = dataset.get("demo") is not None
     fetched = bool(dataset["archive"].get("orthanc"))
     if not made and not fetched:
@@ -108,17 +127,6 @@ def _count_demo(dataset: Mapping[str, Any]) -> Counts:
     return Counts(round(images), round(1.2 * demo["paired"]), shards, shards, source)
 
 
-def training_work(config: dict[str, Any], dataset: str, method: str) -> float:
-    """Work of a training: updates times voxels times images a batch times filters."""
-    s = training_settings(config, dataset, method, seed=0)
-    updates = s["epochs"] * s["updates_per_epoch"]
-    if s["epoch_counts"] == "generator_updates":
-        schedule = ("critic_updates", "initial_critic_updates", "initial_generator_updates")
-        updates = total_updates(updates, *(s[key] for key in schedule))
-    images = s["batch_size"] * s["accumulated_batches"]
-    return updates * prod(image_shape(config, dataset)) * images * s["base_filters"]
-
-
 @dataclass(frozen=True)
 class _Study:
     """A data set of a configuration."""
@@ -151,31 +159,53 @@ class _Study:
         }[per]
 
     def work(self, kind: str) -> float:
-        """How much of a kind of work one job has."""
-        dataset, counts = self.config["datasets"][self.name], self.counts
+        """How much of a kind of work one job has; of networks', the seconds of a processor."""
+        if kind in NETWORK_WORK:
+            return self.network_seconds(kind, CPU_OPERATIONS)
+        counts = self.counts
         voxels = prod(image_shape(self.config, self.name))
-        if kind == "training":
-            methods = dataset["training"]["methods"]
-            works = (training_work(self.config, self.name, method) for method in methods)
-            return sum(works) / len(methods)
         return {
             "images": counts.images,
             "voxels": voxels,
             "arrays": counts.images * voxels,
+            "pair_voxels": counts.pairs * voxels,
             "films_of_shard": counts.images / max(counts.shards, 1),
             "pixels_of_shard": counts.pairs * voxels / max(counts.pair_shards, 1),
         }[kind]
 
+    def network_seconds(self, kind: str, speed: float) -> float:
+        """Seconds of one job's work on networks at a speed in operations a second."""
+        shape, pairs = image_shape(self.config, self.name), self.counts.pairs
+        if kind == "attributions":
+            settings = classifier_settings(self.config, self.name)
+            return attribution_operations(shape, pairs, **settings) / speed
+        methods = self.config["datasets"][self.name]["training"]["methods"]
+        trainings = [
+            TrainSettings.from_dict(training_settings(self.config, self.name, method, seed=0))
+            for method in methods
+        ]
+        if kind == "explanations":
+            return pairs * mean(explanation_operations(s, shape) for s in trainings) / speed
+        updates = mean(settings.total_updates() for settings in trainings)
+        operations = mean(training_operations(settings, shape) for settings in trainings)
+        return operations / speed + updates * UPDATE_SECONDS
 
-def _measured(benchmarks: Path, pattern: str) -> float | None:
-    """Mean time of the jobs of an earlier run, in seconds of the processor."""
+
+def _measured(benchmarks: Path, pattern: str, column: str) -> float | None:
+    """Mean time of the jobs of an earlier run: ``cpu_time`` or, by the clock, ``s``; seconds."""
     tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in benchmarks.glob(pattern)]
     if not tables:
         return None
     table = pd.concat(tables)
     # A job that was over before Snakemake looked has no time of the processor.
-    seconds = table["cpu_time"].where(table["cpu_time"] > 0, table["s"])
+    seconds = table[column].where(table[column] > 0, table["s"])
     return float(seconds.mean())
+
+
+def _trained_elsewhere(results: Path, gpu: bool) -> bool:
+    """Whether the models below `results` were trained on a GPU where none is planned, or not."""
+    devices = {read_json(path)["device"] for path in results.glob("models/*/seed-*/training.json")}
+    return bool(devices) and gpu == ("cpu" in devices)
 
 
 def _recorded_config(results: Path) -> dict[str, Any] | None:
@@ -200,20 +230,20 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
     -------
     table : DataFrame
         A row a data set and rule, columns `COLUMNS`; ``measured`` is ``earlier run``,
-        ``demonstration``, or ``no``: its jobs count, but no hours.
+        ``demonstration``, ``assumed`` (a GPU's speed) or ``no``: its jobs count, but no hours.
     notes : list of str
         What the numbers rest on.
 
     Raises
     ------
     InputError
-        As `count_cohort`.
+        As `count_cohort`, and if a network does not fit its images.
     """
     costs = pd.read_csv(COSTS, comment="#")
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = gpus_per_training(config["device"]) > 0
-    rows, notes = [], []
+    rows, notes, with_gpu = [], [], 0.0
     for name, dataset in config["datasets"].items():
         try:
             counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
@@ -223,21 +253,52 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
         before = _Study(earlier, name, counts) if name in earlier["datasets"] else study
         if counts.images:
             notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
+        elsewhere = _trained_elsewhere(results / name, gpu)
         for cost in costs[costs["modality"] == modality(dataset)].itertuples(index=False):
-            if jobs := study.jobs(cost.per):
-                told = _measured(benchmarks, cost.benchmark.format(dataset=name))
-                rows.append(_row(cost, jobs, told, gpu, study, before))
+            jobs = study.jobs(cost.per)
+            if not jobs:
+                continue
+            network = cost.rule in ON_GPU
+            column = "s" if network and gpu else "cpu_time"
+            told = _measured(benchmarks, cost.benchmark.format(dataset=name), column)
+            if network and elsewhere:
+                told = None
+            if network:
+                with_gpu += jobs * study.network_seconds(cost.work, GPU_OPERATIONS) / 3600
+            rows.append(_row(cost, jobs, told, gpu, study, before))
     planned = {row["rule"] for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
         if cost.per == "run" or cost.per in planned:
-            rows.append(_row(cost, 1, _measured(benchmarks, cost.benchmark), gpu))
-    notes.append("hours are an estimate: proportional to the work, on the processor measured")
-    if gpu:
+            rows.append(_row(cost, 1, _measured(benchmarks, cost.benchmark, "cpu_time"), False))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table, [*notes, *_notes(config["device"], table, with_gpu)]
+
+
+def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
+    """What the hours rest on; `with_gpu` are those of a GPU that is assumed."""
+    hours = table["cpu_hours"] + table["gpu_hours"]
+    longest = table.loc[(hours / table["jobs"]).idxmax()]
+    each = (longest["cpu_hours"] + longest["gpu_hours"]) / longest["jobs"]
+    assumed = (
+        f"a GPU is assumed to do {GPU_OPERATIONS:.0e} operations a second, a quarter of an NVIDIA "
+        "A100's best in single precision; none has been measured"
+    )
+    notes = [
+        "hours are an estimate: proportional to the work, on the processor measured",
+        f"longest job: {longest['rule']} of {longest['dataset']}, about {each:,.1f} hours; a "
+        "cluster's limit of time must allow it",
+    ]
+    if (table["measured"] == "assumed").any():
         notes.append(
-            "GPU hours are those of one processor thread unless an earlier run trained on a GPU: "
-            "no more than an upper bound"
+            f"GPU hours: {assumed}. An earlier run on a GPU takes the place of the assumption"
         )
-    return pd.DataFrame(rows, columns=COLUMNS), notes
+    elif device == "auto" and not table["gpu_hours"].any():
+        notes.append(
+            "no GPU is seen here, so trainings count on the processor; with `device: cuda`, as on "
+            f"a cluster, they and the attributions would take about {with_gpu:,.1f} GPU hours: "
+            f"{assumed}"
+        )
+    return notes
 
 
 def _row(
@@ -249,24 +310,26 @@ def _row(
     before: _Study | None = None,
 ) -> dict[str, Any]:
     """A row of the plan: a row of the costs, with `told`, what an earlier run says, before it."""
+    on_gpu = gpu and cost.rule in ON_GPU
     seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
+    known = "demonstration" if told is None else "earlier run"
     if isinstance(cost.work, str):
         work = study.work(cost.work)
         growth = work / (cost.measured if told is None else before.work(cost.work))
-        if cost.work != "training":
+        if cost.work not in NETWORK_WORK:  # a model is as large however long it trains
             size *= work / cost.measured
     if cost.rule in INTERMEDIATE and not study.config["keep_intermediates"]:
         size = 0
     seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
+    if on_gpu and told is None:
+        seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
     hours = jobs * seconds / 3600
-    on_gpu = gpu and cost.rule in ON_GPU
-    known = "demonstration" if told is None else "earlier run"
     return {
         "dataset": study.name if study else "",
         "rule": cost.rule,
         "jobs": jobs,
-        "cpu_hours": 0 if on_gpu else hours,
-        "gpu_hours": hours if on_gpu else 0,
+        "cpu_hours": 0.0 if on_gpu else hours,
+        "gpu_hours": hours if on_gpu else 0.0,
         "gigabytes": jobs * size / 1000,
         "measured": "no" if pd.isna(seconds) else known,
     }
@@ -274,11 +337,16 @@ def _row(
 
 def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
     """The table with its sums and notes, for a terminal."""
+    titles = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "gigabytes": "GB"}
+    shown = table.rename(columns=titles | {"measured": "source"})
+    text = shown.to_string(index=False, na_rep="?", float_format="{:,.2f}".format)
     total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
-    whole = pd.DataFrame([{"dataset": "all", "rule": "", **total, "measured": ""}])
-    shown = pd.concat([table, whole], ignore_index=True).astype({"jobs": int})
-    text = shown.to_string(index=False, na_rep="?", float_format="{:.3f}".format)
+    summary = (
+        f"in all: {total['jobs']:,.0f} jobs, {total['cpu_hours']:,.1f} CPU hours, "
+        f"{total['gpu_hours']:,.1f} GPU hours, {total['gigabytes']:,.1f} GB of disk"
+    )
     unknown = table.loc[table["measured"] == "no", "rule"].unique()
     if len(unknown):
         notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
-    return "\n".join([text, *notes])
+    wrapped = (textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes)
+    return "\n".join([text, "", summary, *wrapped])

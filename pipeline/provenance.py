@@ -7,7 +7,6 @@ import hashlib
 import platform
 import re
 import subprocess
-from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import requires, version
@@ -16,12 +15,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline import layout
+from pipeline.brain.provenance import engines_used
 from pipeline.cohort.ingest import read_cohort
 from pipeline.config import modality
 from pipeline.dataset import ARRAYS
 from pipeline.files import read_json, write_json
-from pipeline.sidecar import read_sidecar
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[1]
@@ -64,25 +62,31 @@ def software() -> dict[str, Any]:
     }
 
 
-def record_model(packed: Path, training: Path, generator: Path, destination: Path) -> None:
+def record_model(
+    packed: Path, training: Path, generator: Path, destination: Path, config: dict[str, Any]
+) -> None:
     """Write the provenance of one trained model.
 
     Parameters
     ----------
     packed
-        Packed data set that it was trained on.
+        Packed data set that it was trained on; the table of its volumes lies beside.
     training
         ``training.json`` of the training: settings, seed, device and versions.
     generator
         Its weights.
     destination
         JSON file written.
+    config
+        What of the effective configuration the model depends on.
     """
     indices = [f"{name}.parquet" for name in ("train", "pairs")]
     arrays = [f"{name}.npy" for name in ARRAYS]
     record = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": software(),
+        "config": config,
+        "engines": _engines(packed.parent),
         "training": read_json(training),
         "inputs_sha256": {name: sha256(packed / name) for name in (*indices, *arrays)},
         "outputs_sha256": {generator.name: sha256(generator)},
@@ -90,19 +94,14 @@ def record_model(packed: Path, training: Path, generator: Path, destination: Pat
     write_json(record, destination)
 
 
+def _engines(dataset: Path) -> dict[str, dict[str, int]]:
+    """Tools by stage of the volumes of a data set; films and made images have none."""
+    volumes = dataset / "volumes.parquet"
+    return engines_used(pd.read_parquet(volumes)) if volumes.is_file() else {}
+
+
 def _counts(frame: pd.DataFrame, column: str) -> dict[str, int]:
     return {str(value): int(count) for value, count in frame[column].value_counts().items()}
-
-
-def _engines(results: Path, dataset: str, manifest: pd.DataFrame) -> dict[str, dict[str, int]]:
-    """Tools with their versions by stage, and how many volumes went through each."""
-    engines: dict[str, Counter] = {}
-    for row in manifest.itertuples():
-        image = results / layout.volume(dataset, "grid", row.subject, row.session)
-        for step in read_sidecar(image)["steps"]:
-            used = engines.setdefault(step["stage"], Counter())
-            used[f"{step['engine']} {step['version']}"] += 1
-    return {stage: dict(used) for stage, used in engines.items()}
 
 
 def _archive(dataset: dict[str, Any], manifest: pd.DataFrame) -> dict[str, Any]:
@@ -124,12 +123,11 @@ def _describe_cohort(results: Path, name: str, dataset: dict[str, Any]) -> dict[
     """Who was studied, and how the volumes were prepared; a made data set has no cohort."""
     folder = results / name / "ingest"
     cohort = read_cohort(folder)
-    brain = modality(dataset) == "brain"
     return {
         "archive": _archive(dataset, cohort.manifest),
         "subjects": int(cohort.manifest["subject"].nunique()),
         "images": len(cohort.manifest),
-        "engines": _engines(results, name, cohort.manifest) if brain else {},
+        "engines": _engines(results / name),
         "manifest_sha256": sha256(folder / "manifest.parquet"),
     }
 

@@ -1,11 +1,10 @@
-"""Jobs that a Snakemake which was killed left in Slurm.
+"""What Slurm knows: its partitions, and the jobs that a Snakemake which was killed left there.
 
 They go on without it, and what they finish is found by the next start. Started at once, the next
 Snakemake would not know of them and would have the same files made twice at the same time.
 """
 
 import logging
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -15,6 +14,43 @@ from pipeline.errors import InputError
 log = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 5
+SECONDS_TO_ANSWER = 60  # a controller with much to do lets others wait
+
+
+def _ask(*command: str) -> list[str]:
+    """Lines that a command of Slurm prints.
+
+    Raises
+    ------
+    InputError
+        If the command is not installed, or the controller does not answer.
+    """
+    try:
+        asked = subprocess.run(
+            command, capture_output=True, text=True, timeout=SECONDS_TO_ANSWER, check=False
+        )
+    except FileNotFoundError:
+        raise InputError(f"Slurm is not installed here: there is no {command[0]}") from None
+    except subprocess.TimeoutExpired:
+        raise InputError(f"Slurm does not answer in {SECONDS_TO_ANSWER} s") from None
+    if asked.returncode:
+        said = asked.stderr.strip().rpartition("\n")[2] or f"{command[0]} failed"
+        raise InputError(f"Slurm does not answer: {said}")
+    return asked.stdout.splitlines()
+
+
+def partitions() -> list[str]:
+    """Names of all partitions; raises as `jobs_of_folder`."""
+    return list(dict.fromkeys(_ask("sinfo", "--all", "--noheader", "--format=%R")))
+
+
+def accounting() -> bool:
+    """Whether jobs that have ended can be asked for."""
+    try:
+        _ask("sacct", "--noheader", "--allocations")
+    except InputError:
+        return False
+    return True
 
 
 def jobs_of_folder(folder: Path) -> list[str]:
@@ -23,19 +59,11 @@ def jobs_of_folder(folder: Path) -> list[str]:
     Raises
     ------
     InputError
-        If Slurm is installed but its controller does not answer.
+        If Slurm is not installed, or its controller does not answer.
     """
-    if shutil.which("squeue") is None:
-        return []
-    asked = subprocess.run(
-        ["squeue", "--me", "--noheader", "--format=%A %Z"],
-        capture_output=True,
-        text=True,
-        check=False,
+    rows = (
+        line.split(maxsplit=1) for line in _ask("squeue", "--me", "--noheader", "--format=%A %Z")
     )
-    if asked.returncode:
-        raise InputError(f"Slurm does not answer: {asked.stderr.strip() or 'squeue failed'}")
-    rows = (line.split(maxsplit=1) for line in asked.stdout.splitlines())
     return sorted({job for job, place in rows if Path(place) == folder.resolve()}, key=int)
 
 

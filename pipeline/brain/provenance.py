@@ -39,6 +39,23 @@ def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.D
     return pd.DataFrame(rows, columns=columns).fillna("").astype("str")
 
 
+def engines_used(volumes: pd.DataFrame) -> dict[str, dict[str, int]]:
+    """Tools with their versions by stage, and how many volumes each made.
+
+    Parameters
+    ----------
+    volumes
+        As `volume_table` returns it.
+    """
+    used = {}
+    for stage in BRAIN_STAGES:
+        made = volumes[f"{stage}_engine"] + " " + volumes[f"{stage}_version"]
+        counts = made[volumes[f"{stage}_engine"] != ""].value_counts()
+        if len(counts):
+            used[stage] = {engine: int(count) for engine, count in counts.items()}
+    return used
+
+
 def check_engines(volumes: pd.DataFrame) -> None:
     """Refuse volumes of one data set that came from different engines or versions.
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from pipeline.errors import InputError
+from pipeline.method.schedule import total_updates
 
 CHOICES = {
     "method": ("defi-gan", "va-gan"),
@@ -101,3 +102,15 @@ class TrainSettings:
     def to_dict(self) -> dict[str, Any]:
         """The options that `from_dict` reads."""
         return {name.rstrip("_"): value for name, value in asdict(self).items()}
+
+    def total_updates(self) -> int:
+        """Updates of critic and generator together until the last epoch ends."""
+        counted = self.epochs * self.updates_per_epoch
+        if self.epoch_counts == "updates":
+            return counted
+        return total_updates(
+            counted,
+            self.critic_updates,
+            self.initial_critic_updates,
+            self.initial_generator_updates,
+        )

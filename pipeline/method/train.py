@@ -27,7 +27,6 @@ from pipeline.method.device import claimed_device, set_precision, use_huge_pages
 from pipeline.method.explain import save_generator, score_pairs
 from pipeline.method.generator import Generator
 from pipeline.method.piecewise import without_curvature
-from pipeline.method.schedule import total_updates
 from pipeline.method.settings import TrainSettings
 from pipeline.method.state import (
     StateFile,
@@ -170,7 +169,7 @@ class _Run:
         self.resume()
         self.started = self.epoch_started = self.written = self.noted = time.monotonic()
         self.first_update = trainer.updates
-        self.total = _total_updates(settings)
+        self.total = settings.total_updates()
 
     def resume(self) -> None:
         """Go on from the last state, where there is one."""
@@ -308,18 +307,6 @@ class _Run:
             "failed": failed,
         }
         write_progress(self.file.folder, progress)
-
-
-def _total_updates(settings: TrainSettings) -> int:
-    counted = settings.epochs * settings.updates_per_epoch
-    if settings.epoch_counts == "updates":
-        return counted
-    return total_updates(
-        counted,
-        settings.critic_updates,
-        settings.initial_critic_updates,
-        settings.initial_generator_updates,
-    )
 
 
 def build_trainer(

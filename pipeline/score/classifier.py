@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from pipeline.dataset import PackedDataset
 from pipeline.files import write_parquet
 from pipeline.method.batches import ClassBatches, training_images
+from pipeline.method.cost import count_operations
 from pipeline.method.device import choose_device
 from pipeline.score.model import SCORE_COLUMNS
 from pipeline.score.ncc import masked_ncc
@@ -155,3 +156,25 @@ def score_attributions(
             names = (dataset, method, seed, pair.subject, pair.baseline, pair.followup)
             rows.append((*names, masked_ncc(observed, values, mask)))
     write_parquet(pd.DataFrame(rows, columns=SCORE_COLUMNS), destination)
+
+
+def attribution_operations(
+    shape: tuple[int, ...], pairs: int, *, base_filters: int, batch_size: int, updates: int
+) -> int:
+    """Floating-point operations of `score_attributions`, up to a few passes of a pair's image.
+
+    Parameters
+    ----------
+    shape
+        Of the images, in voxels.
+    pairs
+        Test pairs.
+    base_filters, batch_size, updates
+        As of `score_attributions`.
+    """
+    with torch.device("meta"):
+        network, image = Classifier(len(shape), base_filters), torch.empty(1, 1, *shape)
+    forward = count_operations(lambda: network(image))
+    # Going back through a network takes twice as much as going through it.
+    trained, integrated, occluded = 2 * batch_size * updates, STEPS, WINDOWS ** len(shape)
+    return forward * (3 * trained + pairs * (3 * integrated + occluded))

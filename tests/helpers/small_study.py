@@ -52,7 +52,7 @@ def write_small_study(folder: Path, **changes: object) -> Path:
     config = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
     del config["datasets"]["copd"]
     dataset = config["datasets"]["adni"]
-    dataset["brain"] |= {"template": str(brain), "voxel_mm": 8, "shape": [24, 28, 24]}
+    dataset["brain"] |= {"template": str(brain), "voxel_mm": 8, "shape": [24, 32, 24]}
     dataset["qc"]["drop"] = None
     for key, value in changes.items():
         node = config if key in config else dataset

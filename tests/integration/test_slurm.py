@@ -6,6 +6,7 @@ test_miniature.py.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ import yaml
 from helpers.slurm import job_details, queued_jobs, write_quick_profile
 from helpers.workflow import ROOT, planned_jobs
 
+from pipeline.doctor import examine
 from pipeline.slurm import jobs_of_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.usefixtures("slurm")]
@@ -41,6 +43,13 @@ class Study:
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
         return ["--configfile", path]
+
+    def use_scratch(self, scratch: Path) -> None:
+        """Name the local scratch of the nodes in the profile."""
+        path = self.profile / "config.yaml"
+        profile = yaml.safe_load(path.read_text())
+        profile["default-resources"]["tmpdir"] = f"'{scratch}'"
+        path.write_text(yaml.safe_dump(profile))
 
     def start(self, *arguments: object) -> subprocess.Popen:
         command = ["snakemake", "--snakefile", ROOT / "Snakefile", *self.arguments]
@@ -74,6 +83,24 @@ def running(rule: str) -> list[str]:
     return [line.split()[0] for line in asked.stdout.splitlines() if f"rule_{rule}" in line]
 
 
+def test_unknown_partition_stops_the_run_before_the_first_job(tmp_path):
+    study = Study(tmp_path, resources={"make_demo_copd": {"slurm_partition": "'long'"}})
+    said = study.run("ingest_all")
+    assert study.status != 0
+    assert "there is no partition long, only cpu gpu" in said
+    assert "has been submitted" not in said
+
+
+def test_doctor_tells_what_of_the_profile_this_slurm_does_not_know(tmp_path):
+    study = Study(tmp_path)
+    shutil.copytree(ROOT / "profiles/slurm", tmp_path / "profiles/slurm")
+    found = [str(finding) for finding in examine(study.config, tmp_path) if finding.what == "Slurm"]
+    assert found[0] == "ok      Slurm: partitions cpu gpu"
+    assert len(found) == 2  # nothing on partitions: the profile names these two
+    assert "accounting is off" in found[1]
+    assert "slurm-status-command: squeue" in found[1]
+
+
 def test_failed_job_is_tried_again_with_more_and_shows_its_log(tmp_path):
     study = Study(tmp_path, retries=1)
     study.films["splits"]["fractions"] = {"train": 0.5, "validation": 0.5, "test": 0.0}
@@ -101,15 +128,33 @@ def test_cancelling_leaves_no_job_behind(tmp_path):
     assert not (tmp_path / "demo/copd/spirometry.csv").exists()
 
 
+def scratch_of(name: str) -> str | None:
+    """TMPDIR of a running stage of the pipeline, as the operating system tells it."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes().split(b"\0")
+            told = (process / "environ").read_bytes().split(b"\0")
+        except OSError:  # it has ended
+            continue
+        if command[1:4] == [b"-m", b"pipeline", name.encode()]:
+            return dict(part.split(b"=", 1) for part in told if b"=" in part)[b"TMPDIR"].decode()
+    return None
+
+
 def test_killed_scheduler_loses_neither_running_nor_finished_work(tmp_path):
     # GPUs as clusters spell them that know them as a generic resource only.
     study = Study(tmp_path, resources={"train_model": {"gpu": 0, "gres": "'gpu:1'"}})
     study.films["training"] |= {"epochs": 3, "updates_per_epoch": 100}
+    study.films["archive"]["films"] = "demo/copd/O'Brien's films"  # submitted as any other
+    (tmp_path / "scratch").mkdir()
+    study.use_scratch(tmp_path / "scratch")
     scheduler = study.start("train_models")
     wait_for(lambda: running("train_model"))
     job = job_details(running("train_model")[0])
     assert "Partition=gpu" in job
     assert "TresPerNode=gres:gpu:1" in job
+    wait_for(lambda: scratch_of("train"), seconds=60)
+    assert scratch_of("train") == str(tmp_path / "scratch")
     scheduler.kill()
     scheduler.wait()
     # The job goes on, and is seen from the folder that it belongs to and from no other.

@@ -1,3 +1,4 @@
+import os
 import shutil
 from copy import deepcopy
 from pathlib import Path
@@ -128,6 +129,17 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
             "datasets.adni.figures.details.ventricles: missing key 'plane'",
         ),
         (
+            "datasets.adni.brain.shape",
+            [32, 36, 32],
+            "datasets.adni.brain.shape: 32 x 36 x 32 cannot be halved 3 times",
+        ),
+        (
+            "datasets.copd.chest.crop",
+            40,
+            "datasets.copd.chest.crop: 40 x 40 cannot be halved 4 times "
+            "(training.networks.poolings); expected multiples of 16",
+        ),
+        (
             "datasets.copd.figures.details.trachea.box",
             [0.5, 0, 0.5, 1],
             "datasets.copd.figures.details.trachea.box: expected left, top, right, bottom",
@@ -176,6 +188,29 @@ def test_missing_archive_is_named(paper):
     wrong = changed(paper, "datasets.adni.archive.tables", "elsewhere/tables")
     with pytest.raises(InputError, match=r"datasets\.adni\.archive\.tables: there is no 'elsew"):
         check_config(wrong)
+
+
+@pytest.fixture
+def nobody():
+    """Makes the test that of a user who is not root, who may read everything."""
+    before = os.geteuid()
+
+    def become():
+        if before == 0:
+            os.seteuid(65534)
+
+    yield become
+    os.seteuid(before)
+
+
+@pytest.mark.parametrize("closed", ["data/copd/films", "data/copd"])
+def test_archive_that_is_closed_to_the_user_is_named(paper, tmp_path, nobody, closed):
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)  # pytest's own are closed to others
+    (tmp_path / closed).chmod(0o000)
+    nobody()
+    with pytest.raises(InputError, match=r"archive\.films: 'data/copd/films' cannot be read"):
+        check_config(paper)
 
 
 def test_every_mistake_is_told_at_once(config):

@@ -13,15 +13,16 @@ from rocrate_validator import models, services
 from rocrate_validator.utils import document_loader
 from rocrate_validator.utils.http import HttpRequester
 
-from pipeline import layout
+from pipeline.brain.provenance import volume_table
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import Cohort
+from pipeline.config import model_config
 from pipeline.dataset import ARRAYS
 from pipeline.files import read_json, write_json
+from pipeline.methods_text import methods_text
 from pipeline.provenance import record_model, software
 from pipeline.record import record_run
 from pipeline.ro_crate import SPECIFICATION
-from pipeline.sidecar import sidecar_path
 
 # The terms of our crate as the published context defines them: the validator asks the web for it.
 SCHEMA = "http://schema.org/"
@@ -48,17 +49,16 @@ def study(tmp_path, monkeypatch):
     results = tmp_path / "results"
     (tmp_path / "demo/adni/tables").mkdir(parents=True)
     (tmp_path / "demo/adni/tables/ADNIMERGE.csv").write_text("RID\n1\n")
-    rows = []
+    rows, sidecars = [], []
     for subject, label in (("A", 0), ("B", 1), ("C", 0)):
         raw = tmp_path / f"demo/adni/{subject}.nii"
         raw.write_bytes(b"12345")
         rows.append({"subject": subject, "session": "bl", "label": label, "path": str(raw)})
-        image = results / layout.volume("adni", "grid", subject, "bl")
         steps = [
             {"stage": "robex", "engine": "ROBEX", "version": "1.2"},
             {"stage": "grid", "engine": "scipy", "version": "1.15"},
         ]
-        write_json({"status": "ok", "steps": steps}, sidecar_path(image))
+        sidecars.append((subject, "bl", {"status": "ok", "steps": steps}))
     manifest = pd.DataFrame(rows).assign(
         diagnosis="MCI", score=np.nan, field_strength=1.5, site="1", day=0, date="", split="train"
     )
@@ -72,6 +72,7 @@ def study(tmp_path, monkeypatch):
     exclusions.to_csv(results / "adni/exclusions.csv", index=False)
     packed = results / "adni/packed"
     packed.mkdir()
+    volume_table(sidecars).to_parquet(results / "adni/volumes.parquet")
     manifest.head(2).assign(row=[0, 1]).to_parquet(packed / "train.parquet")
     pairs.assign(row=0).to_parquet(packed / "pairs.parquet")
     for name in ARRAYS:
@@ -82,7 +83,11 @@ def study(tmp_path, monkeypatch):
     (model / "generator.safetensors").write_bytes(b"weights")
     (results / "table1.csv").write_text("dataset\nadni\n")
     record_model(
-        packed, model / "training.json", model / "generator.safetensors", model / "provenance.json"
+        packed,
+        model / "training.json",
+        model / "generator.safetensors",
+        model / "provenance.json",
+        model_config(config, "adni", "defi-gan"),
     )
     record_run(
         config,
@@ -106,6 +111,10 @@ def test_model_knows_its_data_and_weights(study):
     _, results = study
     record = read_json(results / "adni/models/defi-gan/seed-3/provenance.json")
     assert record["training"]["settings"]["seed"] == 3
+    assert record["engines"] == {"robex": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
+    assert record["config"]["brain"]["voxel_mm"] == 4.8
+    assert list(record["config"]["training"]["methods"]) == ["defi-gan"]
+    assert "figures" not in record["config"]  # they do not change a model
     weights = record["outputs_sha256"]["generator.safetensors"]
     assert weights == hashlib.sha256(b"weights").hexdigest()
     array = (results / "adni/packed/train.npy").read_bytes()
@@ -141,13 +150,29 @@ def test_methods_are_told_with_counts_versions_and_references(study):
         "1 image without and 1 with the disease",
         "skull-stripped (ROBEX 1.2) and resampled",
         "1 seed (3)",
-        "defi-gan λ = 2",
+        "on ADNI for 18 epochs of 100 updates",
+        "with batches of 2 images of each class (DeFI-GAN λ = 2)",
+        "Snakemake 9.",
         f"NumPy {np.__version__}",
         "10.1007/978-3-030-59713-9_71",
         "10.1109/TMI.2011.2138152",
     ):
         assert part in text
     assert "10.1109/CVPR.2018.00867" not in text  # VA-GAN was not trained
+
+
+def test_methods_tell_the_schedule_that_a_method_has_of_its_own(study):
+    _, results = study
+    run = read_json(results / "provenance.json")
+    training = run["config"]["datasets"]["adni"]["training"]
+    own = {"epochs": 150, "updates_per_epoch": 10, "epoch_counts": "generator_updates"}
+    own |= {"accumulated_batches": 6, "batch_size": 1, "lambda": 100}
+    training["methods"]["va-gan"] = training["methods"]["defi-gan"] | own
+    text = methods_text(run)
+    assert (
+        "of 2 images of each class (DeFI-GAN λ = 2) and for 150 epochs of 10 updates of the" in text
+    )
+    assert "1 image of each class and gradients averaged over 6 of them (VA-GAN λ = 100)" in text
 
 
 @pytest.fixture

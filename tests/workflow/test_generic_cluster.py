@@ -25,22 +25,42 @@ echo "    Exit_status = $(cat "{folder}/$job.status")"
 }
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_jobs_are_submitted_and_asked_for(tmp_path, monkeypatch):
-    commands = tmp_path / "commands"
-    commands.mkdir()
+@pytest.fixture
+def commands(tmp_path, monkeypatch):
+    """Folder of the fakes, which come first on PATH."""
+    folder = tmp_path / "commands"
+    folder.mkdir()
     for name, text in FAKES.items():
-        (commands / name).write_text(text.format(folder=commands))
-        (commands / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{commands}:{os.environ['PATH']}")
+        (folder / name).write_text(text.format(folder=folder))
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    return folder
+
+
+def prepare_films(folder, films, check=True):
+    """Prepare the films of the miniature, whose archive is to lie in `films`, on the cluster."""
     config = yaml.safe_load((ROOT / "tests/integration/miniature.yaml").read_text())
     del config["datasets"]["adni"]
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-    (tmp_path / "profiles").symlink_to(ROOT / "profiles")
-    arguments = ("--configfile", tmp_path / "config.yaml", "--latency-wait", "5")
+    config["datasets"]["copd"]["archive"]["films"] = films
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "profiles").symlink_to(ROOT / "profiles")
+    arguments = ("--configfile", folder / "config.yaml", "--latency-wait", "5")
     profile = ("--workflow-profile", ROOT / "profiles/generic")
-    run_snakemake(tmp_path, *arguments, *profile, "prepare_chest", cores=None)
+    return run_snakemake(folder, *arguments, *profile, "prepare_chest", cores=None, check=check)
+
+
+def test_path_that_cannot_be_submitted_stops_the_run_before_the_first_job(tmp_path, commands):
+    done = prepare_films(tmp_path, "demo/O'Brien's $(touch oops)", check=False)
+    assert done.returncode != 0
+    assert "Snakemake cannot hand demo/O'Brien's $(touch oops) to a job" in done.stderr
+    assert not (commands / "submitted").exists()
+    assert not (tmp_path / "oops").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_jobs_are_submitted_and_asked_for(tmp_path, commands):
+    prepare_films(tmp_path, "demo/O'Brien's films")
     submitted = (commands / "submitted").read_text().splitlines()
     assert len(submitted) == 3  # the demonstration, the ingest, and all films in one job
     demo = submitted[0]

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -141,6 +142,16 @@ def test_unknown_key_stops_the_run(tmp_path):
 def test_place_that_cannot_be_written_stops_the_run(tmp_path):
     (tmp_path / "results").write_text("")
     assert "results is no folder; move it away" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU here")
+def test_gpu_that_is_missing_stops_a_run_that_trains_before_the_first_job(tmp_path):
+    config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text()) | {"device": "cuda"}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    done = run_snakemake(tmp_path, "--configfile", tmp_path / "config.yaml", check=False)
+    assert done.returncode != 0
+    assert "the configuration says cuda, but PyTorch finds no GPU" in done.stderr
+    assert not (tmp_path / "results").exists()
 
 
 def test_wrong_path_stops_the_run(tmp_path):

@@ -13,6 +13,7 @@ from pipeline import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
 from pipeline.config import (
     check_config,
+    classifier_settings,
     gpus_per_training,
     modality,
     training_settings,
@@ -37,11 +38,15 @@ PYTHON_ENV = "../../envs/python.yaml"
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
-# What would certainly stop the run later; the command doctor looks at more.
-if workflow.is_main_process:
-    mistakes = wrong(quick_checks(packages=not CONDA))
+def stop_if_wrong(findings):
+    mistakes = wrong(findings)
     if mistakes:
         raise WorkflowError("\n".join(map(str, mistakes)))
+
+
+# What would certainly stop the run later; the command doctor looks at more.
+if workflow.is_main_process:
+    stop_if_wrong(quick_checks(packages=not CONDA))
 
 
 def of_modality(organ):
@@ -254,16 +259,8 @@ def table_settings():
     )
 
 
-def classifier_settings(wildcards):
-    """The classifier to compare with sees a sixth of the networks' updates: it learns sooner."""
-    training = DATASETS[wildcards.dataset]["training"]
-    return as_json(
-        {
-            "base_filters": training["networks"]["base_filters"],
-            "batch_size": training["batch_size"],
-            "updates": max(1, training["epochs"] * training["updates_per_epoch"] // 6),
-        }
-    )
+def attribution_settings(wildcards):
+    return as_json(classifier_settings(config, wildcards.dataset))
 
 
 def figure_settings(wildcards):

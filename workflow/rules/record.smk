@@ -1,5 +1,7 @@
 # Where results come from: versions, settings and hashes, of each model and of the run.
 
+from pipeline.config import model_config
+
 
 rule record_model:
     input:
@@ -18,10 +20,13 @@ rule record_model:
         mem_mb=1000,
         runtime=30,
     params:
-        version=1,
+        version=2,
+        config=lambda wildcards: as_json(
+            model_config(config, wildcards.dataset, wildcards.method)
+        ),
     shell:
         "python -m pipeline record-model {input.packed:q} {input.training:q} {input.generator:q}"
-        " {output:q} --log {log:q}"
+        " {output:q} --config {params.config:q} --log {log:q}"
 
 
 rule record_run:

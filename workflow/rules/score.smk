@@ -151,7 +151,7 @@ rule score_attributions:
         device=config["device"],
     params:
         version=1,
-        settings=classifier_settings,
+        settings=attribution_settings,
     shell:
         "python -m pipeline score-attributions {input.packed:q} {output:q}"
         " --dataset {wildcards.dataset} --seed {wildcards.seed} --settings {params.settings:q}"

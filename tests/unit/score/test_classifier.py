@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from pipeline.dataset import write_array
-from pipeline.score.classifier import score_attributions
+from pipeline.method.cost import count_operations
+from pipeline.score.classifier import attribution_operations, score_attributions
 from pipeline.score.model import SCORE_COLUMNS
 
 METHODS = ["grad-cam", "guided backpropagation", "integrated gradients", "occlusion"]
@@ -28,7 +29,13 @@ def test_attributions_find_a_bright_disease(tmp_path, shape):
     pair = {"row": [0], "subject": ["a"], "split": ["test"], "baseline": ["bl"]}
     pd.DataFrame({**pair, "followup": ["m12"]}).to_parquet(tmp_path / "pairs.parquet")
     options = {"base_filters": 4, "batch_size": 8, "updates": 40, "device": "cpu"}
-    score_attributions(tmp_path, tmp_path / "scores.parquet", dataset="toy", seed=0, **options)
+    made = {"dataset": "toy", "seed": 0, **options}
+    operations = count_operations(
+        lambda: score_attributions(tmp_path, tmp_path / "scores.parquet", **made)
+    )
+    del options["device"]
+    # Told before, and without running it; what the first layer leaves out is counted all the same.
+    assert attribution_operations(shape, 1, **options) == pytest.approx(operations, rel=0.15)
     scores = pd.read_parquet(tmp_path / "scores.parquet")
     assert list(scores.columns) == SCORE_COLUMNS
     found = scores.set_index("method")["ncc"]
