@@ -128,10 +128,12 @@ def test_cancelling_leaves_no_job_behind(tmp_path):
     assert not (tmp_path / "demo/copd/spirometry.csv").exists()
 
 
-def scratch_of(name: str) -> str | None:
-    """TMPDIR of a running stage of the pipeline, as the operating system tells it."""
+def scratch_of(name: str, folder: Path) -> str | None:
+    """TMPDIR of a stage of the pipeline that runs in a folder, as the operating system tells it."""
     for process in Path("/proc").glob("[0-9]*"):
         try:
+            if (process / "cwd").readlink() != folder:
+                continue
             command = (process / "cmdline").read_bytes().split(b"\0")
             told = (process / "environ").read_bytes().split(b"\0")
         except OSError:  # it has ended
@@ -153,8 +155,8 @@ def test_killed_scheduler_loses_neither_running_nor_finished_work(tmp_path):
     job = job_details(running("train_model")[0])
     assert "Partition=gpu" in job
     assert "TresPerNode=gres:gpu:1" in job
-    wait_for(lambda: scratch_of("train"), seconds=60)
-    assert scratch_of("train") == str(tmp_path / "scratch")
+    wait_for(lambda: scratch_of("train", tmp_path), seconds=60)
+    assert scratch_of("train", tmp_path) == str(tmp_path / "scratch")
     scheduler.kill()
     scheduler.wait()
     # The job goes on, and is seen from the folder that it belongs to and from no other.
