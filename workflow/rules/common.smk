@@ -24,7 +24,7 @@ from pipeline.sidecar import sidecar_path
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
 # takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.
-gc.set_threshold(200_000, 50, 100)
+gc.disable()
 atexit.register(gc.freeze)
 
 try:

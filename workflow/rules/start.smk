@@ -18,4 +18,7 @@ def check_place():
 
 
 onstart:
+    # Planning is over (see common.smk): garbage counts again, the graph is none.
+    gc.freeze()
+    gc.enable()
     stop_if_wrong(check_place())
