@@ -16,6 +16,7 @@ from torch.utils.flop_counter import flop_registry
 from pipeline.method.critic import build_critic
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
+from pipeline.method.piecewise import without_curvature
 from pipeline.method.schedule import update_sequence
 from pipeline.method.settings import TrainSettings
 
@@ -54,6 +55,7 @@ def update_operations(settings: TrainSettings, shape: tuple[int, ...]) -> dict[s
     with torch.device("meta"):
         generator = _generator(settings, shape)
         critic = build_critic(len(shape), "random", settings.critic_base_filters)
+        critic = without_curvature(critic)
         images = torch.empty(settings.batch_size, 1, *shape)
         alpha = torch.empty(settings.batch_size)
 
