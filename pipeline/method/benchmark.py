@@ -81,15 +81,7 @@ def _measure(
     set_precision(settings.precision)
     with tempfile.TemporaryDirectory() as folder:
         data = _random_images(Path(folder), shape, 2 * settings.batch_size)
-        architecture = {
-            "dimensions": len(shape),
-            "method": settings.method,
-            "base_filters": settings.base_filters,
-            "poolings": settings.poolings,
-            "flow_scale": settings.flow_scale,
-            "variant": settings.variant,
-        }
-        trainer = build_trainer(data, shape, architecture, settings, place)
+        trainer = build_trainer(data, shape, settings, place)
         updates = PlainUpdates(trainer) if name == "plain" else trainer
         before = _memory(place)
         alone = place.type == "cpu" and threads == 1

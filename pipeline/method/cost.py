@@ -53,7 +53,7 @@ def update_operations(settings: TrainSettings, shape: tuple[int, ...]) -> dict[s
         Of its images, in voxels.
     """
     with torch.device("meta"):
-        generator = _generator(settings, shape)
+        generator = Generator(**settings.architecture(len(shape)))
         critic = build_critic(len(shape), "random", settings.critic_base_filters)
         critic = without_curvature(critic)
         images = torch.empty(settings.batch_size, 1, *shape)
@@ -92,17 +92,6 @@ def training_operations(settings: TrainSettings, shape: tuple[int, ...]) -> int:
 def explanation_operations(settings: TrainSettings, shape: tuple[int, ...]) -> int:
     """Floating-point operations of the explanation of one image of `shape`."""
     with torch.device("meta"):
-        generator = _generator(settings, shape)
+        generator = Generator(**settings.architecture(len(shape)))
         image = torch.empty(1, 1, *shape)
     return count_operations(lambda: generator(image))
-
-
-def _generator(settings: TrainSettings, shape: tuple[int, ...]) -> Generator:
-    return Generator(
-        dimensions=len(shape),
-        method=settings.method,
-        base_filters=settings.base_filters,
-        poolings=settings.poolings,
-        flow_scale=settings.flow_scale,
-        variant=settings.variant,
-    )

@@ -103,6 +103,17 @@ class TrainSettings:
         """The options that `from_dict` reads."""
         return {name.rstrip("_"): value for name, value in asdict(self).items()}
 
+    def architecture(self, dimensions: int) -> dict[str, Any]:
+        """Options of the generator (see `pipeline.method.generator.Generator`)."""
+        return {
+            "dimensions": dimensions,
+            "method": self.method,
+            "base_filters": self.base_filters,
+            "poolings": self.poolings,
+            "flow_scale": self.flow_scale,
+            "variant": self.variant,
+        }
+
     def total_updates(self) -> int:
         """Updates of critic and generator together until the last epoch ends."""
         counted = self.epochs * self.updates_per_epoch

@@ -105,14 +105,6 @@ def train_model(
     set_precision(settings.precision)
     data = PackedDataset.open(packed)
     shape = _check(data)
-    architecture = {
-        "dimensions": len(shape),
-        "method": settings.method,
-        "base_filters": settings.base_filters,
-        "poolings": settings.poolings,
-        "flow_scale": settings.flow_scale,
-        "variant": settings.variant,
-    }
     folder = state_folder(output_dir)
     shutil.rmtree(output_dir / "tensorboard", ignore_errors=True)
     with (
@@ -121,7 +113,7 @@ def train_model(
         Termination() as termination,
         SummaryWriter(output_dir / "tensorboard") as board,
     ):
-        trainer = build_trainer(data, shape, architecture, settings, place)
+        trainer = build_trainer(data, shape, settings, place)
         file = StateFile(folder, run_definition(settings, packed))
         run = _Run(trainer, data, settings, file, termination, board, state_minutes)
         try:
@@ -143,6 +135,7 @@ def train_model(
         },
     }
     write_json(summary, output_dir / "training.json")
+    architecture = settings.architecture(len(shape))
     save_generator(architecture, run.best["weights"], output_dir / "generator.safetensors")
     remove_state(folder)
 
@@ -312,7 +305,6 @@ class _Run:
 def build_trainer(
     data: PackedDataset,
     shape: tuple[int, ...],
-    architecture: dict[str, Any],
     settings: TrainSettings,
     place: torch.device,
 ) -> Trainer:
@@ -322,7 +314,7 @@ def build_trainer(
     # Weights come from the run's own seed and leave the global random state as it is.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(streams.weights)
-        generator = Generator(**architecture)
+        generator = Generator(**settings.architecture(len(shape)))
         critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
     critic = without_curvature(critic)
     if place.type == "cpu":  # saves a quarter of the time there

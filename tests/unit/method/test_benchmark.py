@@ -13,10 +13,9 @@ from pipeline.method.train import build_trainer
 def test_plain_updates_agree_with_the_pipeline(make_packed, make_settings, method, shape):
     settings = make_settings(method=method, accumulated_batches=2, base_filters=2)
     data = PackedDataset.open(make_packed(shape))
-    architecture = {"dimensions": len(shape), "method": method, "base_filters": 2, "poolings": 2}
     place = torch.device("cpu")
-    ours = build_trainer(data, shape, architecture, settings, place)
-    plain = PlainUpdates(build_trainer(data, shape, architecture, settings, place))
+    ours = build_trainer(data, shape, settings, place)
+    plain = PlainUpdates(build_trainer(data, shape, settings, place))
     for update in ("update_critic", "update_critic", "update_generator", "update_critic"):
         terms = list(getattr(ours, update)().values())
         torch.testing.assert_close(

@@ -24,8 +24,7 @@ def test_a_convolution_takes_two_operations_a_weight_and_place():
 def test_counted_updates_are_those_that_train(make_packed, make_settings, method, shape):
     settings = make_settings(method=method, accumulated_batches=2, base_filters=2)
     data = PackedDataset.open(make_packed(shape))
-    architecture = {"dimensions": len(shape), "method": method, "base_filters": 2, "poolings": 2}
-    trainer = build_trainer(data, shape, architecture, settings, torch.device("cpu"))
+    trainer = build_trainer(data, shape, settings, torch.device("cpu"))
     each = update_operations(settings, shape)
     assert count_operations(trainer.update_critic) == each["critic"]
     assert count_operations(trainer.update_generator) == each["generator"]

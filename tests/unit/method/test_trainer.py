@@ -7,14 +7,8 @@ from pipeline.method.train import build_trainer
 
 
 def trainer_of(packed, settings, shape=(32, 32)):
-    architecture = {
-        "dimensions": len(shape),
-        "method": settings.method,
-        "base_filters": settings.base_filters,
-        "poolings": settings.poolings,
-    }
     data = PackedDataset.open(packed)
-    return build_trainer(data, shape, architecture, settings, torch.device("cpu"))
+    return build_trainer(data, shape, settings, torch.device("cpu"))
 
 
 def weights(network):
