@@ -19,7 +19,6 @@ from typing import Any
 import pandas as pd
 
 from pipeline.chest.shards import shard_of
-from pipeline.cohort.flow import UNITS
 from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.config import (
@@ -143,7 +142,6 @@ class _Study:
         cases = dataset.get("figures", {}).get("subjects") or ("best", "median", "worst")
         return {
             "dataset": 1,
-            "described": int(dataset["source"] in UNITS),
             "server": int(bool(dataset.get("archive", {}).get("orthanc"))),
             "start": int(dataset["training"]["networks"]["critic_weights"] != "random"),
             "demo": int(demo),
