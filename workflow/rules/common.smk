@@ -158,7 +158,7 @@ def toy_settings(wildcards):
 def of_dataset(values):
     """What `values` holds for a job's data set; a constant where all data sets agree.
 
-    A function is called for every job, which takes a fifth of the planning of thousands.
+    A function is called for every job, which takes a tenth of the planning of thousands.
     """
     first = next(iter(values.values()), None)
     if all(value == first for value in values.values()):
@@ -174,20 +174,16 @@ def chest_settings(key):
     return of_dataset({n: DATASETS[n]["chest"][key] for n in of_modality("chest")})
 
 
+# Of the configuration; the packaged one is part of the environment.
+TEMPLATES = {n: DATASETS[n]["brain"]["template"] or [] for n in of_modality("brain")}
+
+
 def template_file():
-    """The template of the configuration; the packaged one is part of the environment."""
-    brains = {name: DATASETS[name]["brain"] for name in of_modality("brain")}
-    return of_dataset({n: brain["template"] or [] for n, brain in brains.items()}) or []
+    return of_dataset(TEMPLATES) or []
 
 
 def template_option():
-    brains = {name: DATASETS[name]["brain"] for name in of_modality("brain")}
-    return of_dataset(
-        {
-            n: ["--template", brain["template"]] if brain["template"] else []
-            for n, brain in brains.items()
-        }
-    )
+    return of_dataset({n: t and ["--template", t] for n, t in TEMPLATES.items()})
 
 
 def engine(stage):
