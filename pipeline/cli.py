@@ -134,7 +134,7 @@ def _check(args: argparse.Namespace) -> None:
     stages = (args.orient, args.template_space, args.robex, args.bet, args.grid)
     template = args.template or packaged_template()
     check_volume = _load("pipeline.qc.volume:check_volume")
-    check_volume(args.raw, *stages, template, args.figures, args.picture, args.asymmetry)
+    check_volume(*stages, template, args.figures, args.picture, args.asymmetry)
 
 
 def _review(args: argparse.Namespace) -> None:
@@ -449,7 +449,7 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         _check,
         "quality control of a volume: figures and picture",
-        *("raw", "orient", "template_space", "robex", "bet", "grid"),
+        *("orient", "template_space", "robex", "bet", "grid"),
         *("figures", "picture", "asymmetry"),
     )
     sub.add_argument("--template", type=Path, help="NIfTI file in place of the packaged template")

@@ -13,7 +13,7 @@ FIGURES = ("explanation", "deformation", "details")
 def volume(dataset: str, stage: str, subject: str, session: str) -> str:
     """Volume of one visit after one preprocessing stage."""
     name = f"sub-{subject}_ses-{session}"
-    return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_T1w.nii.gz"
+    return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_desc-{stage}_T1w.nii.gz"
 
 
 def quality(dataset: str, subject: str, session: str, suffix: str) -> str:

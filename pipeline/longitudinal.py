@@ -17,10 +17,10 @@ from pipeline.chest.prepare import centre_crop
 from pipeline.chest.shards import film_key
 from pipeline.cohort.manifest import exclusion_table
 from pipeline.errors import ImageError
-from pipeline.files import atomic_path, write_csv, write_json
+from pipeline.files import atomic_path, write_csv
 from pipeline.progress import progress
 from pipeline.registration import BACKGROUND, register_images
-from pipeline.sidecar import exclude_image, read_sidecar, sidecar_path
+from pipeline.sidecar import exclude_image, read_sidecar, write_sidecar
 
 log = logging.getLogger(__name__)
 
@@ -116,14 +116,12 @@ def register_brain_pair(baseline: Path, followup: Path, difference: Path, mask: 
                 raise ImageError(f"{name} excluded ({status['stage']}): {status['reason']}")
         with atomic_path(difference) as change, atomic_path(mask) as counts:
             facts = subtract_volumes(baseline, followup, change, counts)
+            write_sidecar(difference, STAGE, [{"stage": STAGE, **facts}])
     except ImageError as error:
         log.warning("%s: excluded: %s", STAGE, error)
         exclude_image(difference, STAGE, str(error), [])
         with atomic_path(mask) as temporary:
             temporary.touch()
-        return
-    steps = [{"stage": STAGE, **facts}]
-    write_json({"status": "ok", "stage": STAGE, "steps": steps}, sidecar_path(difference))
 
 
 def _load_film(films: Any, excluded: pd.DataFrame, subject: str, session: str) -> np.ndarray:

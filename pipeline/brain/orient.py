@@ -43,7 +43,8 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     Returns
     -------
     dict
-        Engine, version, original axis codes, shape and voxel sizes in mm.
+        Engine, version, original axis codes, shape, voxel sizes in mm, and the header's
+        contradiction (see `header_contradiction`).
 
     Raises
     ------
@@ -72,7 +73,28 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
         "axes": axes,
         "shape": list(data.shape),
         "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
+        "contradiction": header_contradiction(image.header),
     }
+
+
+def header_contradiction(header: nib.Nifti1Header) -> str:
+    """What is wrong if the sform and the qform of a header turn the image differently, or ``""``.
+
+    Programs differ in which of the two they read, so that such a volume is flipped for some of
+    them. It is processed by its sform, which nibabel prefers; quality control makes it a suspect.
+    """
+    try:
+        forms = [header.get_sform(coded=True), header.get_qform(coded=True)]
+        axes = [
+            "".join(axis or "?" for axis in nib.aff2axcodes(form))
+            for form, code in forms
+            if code > 0
+        ]
+    except (HeaderDataError, ValueError):
+        return ""  # one of them is damaged, which is no other orientation
+    if len(set(axes)) < 2:
+        return ""
+    return f"the header contradicts itself: {axes[0]} by its sform, {axes[1]} by its qform"
 
 
 def _open(source: Path) -> nib.Nifti1Image:

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.imageglobals import LoggingOutputSuppressor
-from nibabel.spatialimages import HeaderDataError
 from PIL import Image
 from scipy.ndimage import affine_transform, binary_erosion, center_of_mass, gaussian_filter
 
@@ -31,7 +28,6 @@ OUTLINE = (255, 80, 40)
 
 
 def check_volume(
-    raw: Path,
     orient: Path,
     template_space: Path,
     robex: Path,
@@ -46,11 +42,10 @@ def check_volume(
 
     Parameters
     ----------
-    raw
-        Image of the archive; its header alone is read.
     orient, template_space, robex, bet, grid
         The volume after these stages (`template_space`: registered to the template). A stage that
-        the volume did not reach left an empty file.
+        the volume did not reach left an empty file. The first stage's step in the sidecar of `grid`
+        tells whether the raw header contradicts itself.
     template
         T1 template with skull.
     figures
@@ -89,7 +84,7 @@ def check_volume(
         "orientation": None,
     }
     reference = _read(template)
-    disagreement = header_disagreement(raw) if volumes["orient"] else ""
+    disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
     if head:
         correlation, turned = compare_with_template(head, reference)
         facts["correlation"] = round(correlation, 4)
@@ -116,24 +111,6 @@ def _read(path: Path) -> nib.Nifti1Image | None:
     if path.stat().st_size == 0:
         return None
     return nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
-
-
-def header_disagreement(raw: Path) -> str:
-    """What is wrong if the sform and the qform of a header turn the image differently.
-
-    Programs differ in which of the two they read, so that such a volume is flipped for some of
-    them.
-    """
-    try:
-        with LoggingOutputSuppressor():  # the first stage has said what nibabel mends
-            header = nib.load(raw).header
-        forms = [header.get_sform(coded=True), header.get_qform(coded=True)]
-    except (ImageFileError, HeaderDataError, AttributeError, ValueError):
-        return ""  # not a readable NIfTI header: the first stage said so
-    axes = ["".join(nib.aff2axcodes(form)) for form, code in forms if code > 0]
-    if len(set(axes)) < 2:
-        return ""
-    return f"the header contradicts itself: {axes[0]} by its sform, {axes[1]} by its qform"
 
 
 def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> tuple[float, str]:

@@ -4,13 +4,12 @@ To be run in the folder ``tests`` of the repository. The archive is made up: the
 empty image files, where config/paper.yaml expects them.
 """
 
-import csv
-import io
 import os
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -34,58 +33,44 @@ def write_archives(folder: Path, subjects: int) -> int:
     return sum(map(len, made.rows.values()))
 
 
-def finish(folder: Path) -> int:
-    """Put an empty file wherever a whole run would write one; returns their number."""
-    done = snakemake(folder, "--summary")
-    files = [row["output_file"] for row in csv.DictReader(io.StringIO(done), delimiter="\t")]
-    for name in files:
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():  # a folder that holds another output may be there already
-            path.touch()
-        os.utime(path, (2e9, 2e9))
-    return len(files)
-
-
-def snakemake(folder: Path, *arguments: str) -> str:
-    """Run snakemake on the paper's configuration in `folder`; returns what it prints."""
-    command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    command += ["--configfile", ROOT / "config/paper.yaml", "--cores", "1", *arguments]
-    return _run(command, folder)
-
-
-def _run(command: list, folder: Path) -> str:
+def _run(command: list, folder: Path) -> tuple[str, resource.struct_rusage]:
+    """What a command prints, and what it took."""
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True
-    )
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
-    return done.stdout
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(
+            list(map(str, command)), cwd=folder, env=environment, stdout=log, stderr=log
+        )
+        _, status, usage = os.wait4(process.pid, 0)  # of this process alone
+        log.seek(0)
+        text = log.read()
+    if status:
+        sys.exit(text)
+    return text, usage
 
 
 def main(folder: Path, subjects: int) -> None:
     """Print time and memory of each step."""
     rows = write_archives(folder, subjects)
 
-    def measure(what: str, run: list) -> None:
-        begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        _run(run, folder)
-        seconds, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    def measure(what: str, command: list) -> None:
+        begin = time.perf_counter()
+        _, usage = _run(command, folder)
+        seconds = time.perf_counter() - begin
         print(
-            f"{what}: {seconds:.1f} s, {processor:.1f} s of the processor, "
-            f"largest process so far {after.ru_maxrss / 1000:.0f} MB",
+            f"{what}: {seconds:.1f} s, {usage.ru_utime + usage.ru_stime:.1f} s of the processor, "
+            f"{usage.ru_maxrss * 1024 / 1e6:.0f} MB",
             flush=True,
         )
 
     python = [sys.executable, "-m", "pipeline"]
     measure(f"ingest of {rows} rows", [*python, "ingest", "ingest", "--settings", SETTINGS])
-    plan = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder, "--dry-run"]
-    plan += ["--configfile", ROOT / "config/paper.yaml", "--quiet"]
+    study = ["--snakefile", ROOT / "Snakefile", "--directory", folder]
+    study += ["--configfile", ROOT / "config/paper.yaml", "--cores", "1", "--quiet"]
+    plan = ["snakemake", *study, "--dry-run"]
     measure("first dry run, with its ingest", plan)
     measure("dry run", plan)
-    print(f"{finish(folder)} files put in place")
+    done, _ = _run([sys.executable, "-m", "helpers.all_done", *study], ROOT / "tests")
+    print(f"{done.splitlines()[-1]} put in place, with the records of their jobs")
     measure("dry run where all is done", plan)
 
 

@@ -61,6 +61,7 @@ def test_wrong_input_ends_with_2_and_a_plain_message(tmp_path):
 def test_error_of_ours_ends_with_1_and_its_traceback_in_the_log(tmp_path):
     done = run("grid", tmp_path / "no.nii.gz", tmp_path / "out.nii.gz", "--voxel-mm", 2)
     assert done.returncode == 2  # argparse: --shape is missing
+    (tmp_path / "no.json").write_text("[]")  # a sidecar that no stage wrote
     done = run(
         *("grid", tmp_path / "no.nii.gz", tmp_path / "out.nii.gz"),
         *("--voxel-mm", 2, "--shape", 8, 8, 8, "--log", tmp_path / "grid.log"),

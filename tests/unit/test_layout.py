@@ -5,7 +5,7 @@ from pipeline import layout
 
 def test_paths_are_bids_like():
     assert layout.volume("adni", "bet", "023S0030", "m12") == (
-        "adni/bet/sub-023S0030/ses-m12/sub-023S0030_ses-m12_T1w.nii.gz"
+        "adni/bet/sub-023S0030/ses-m12/sub-023S0030_ses-m12_desc-bet_T1w.nii.gz"
     )
     assert layout.pair("adni", "023S0030", "m12", "bl", "mask.nii.gz") == (
         "adni/pairs/sub-023S0030/sub-023S0030_ses-m12_from-bl_mask.nii.gz"

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ImageError
-from pipeline.sidecar import read_sidecar, run_image_stage, sidecar_path
+from pipeline.errors import ImageError, InputError
+from pipeline.sidecar import exclude_image, read_sidecar, run_image_stage, sidecar_path
 
 
 def copy(source, destination):
@@ -65,6 +65,31 @@ def test_bad_image_is_excluded_with_its_reason_and_passed_on(raw, tmp_path):
 def test_tool_that_writes_nothing_is_a_reason(raw, tmp_path):
     run_image_stage("orient", write_nothing, raw, tmp_path / "one.nii.gz", {}, first=True)
     assert read_sidecar(tmp_path / "one.nii.gz")["reason"] == "silent tool wrote no image"
+
+
+def test_sidecar_is_there_before_its_image(raw, tmp_path):
+    # Snakemake waits for the image alone.
+    image = tmp_path / "one.nii.gz"
+
+    def prevent(source, destination):
+        image.mkdir()  # the image cannot be put in its place
+        return copy(source, destination)
+
+    with pytest.raises(OSError):
+        run_image_stage("orient", prevent, raw, image, {}, first=True)
+    assert sidecar_path(image).exists()
+
+    with pytest.raises(OSError):
+        exclude_image(image, "orient", "the volume is empty", [])
+    assert read_sidecar(image)["reason"] == "the volume is empty"
+
+
+def test_missing_sidecar_is_named_with_the_remedy(raw, tmp_path):
+    image = tmp_path / "one.nii.gz"
+    run_image_stage("orient", copy, raw, image, {}, first=True)
+    sidecar_path(image).unlink()
+    with pytest.raises(InputError, match=r"one\.json: missing; remove one\.nii\.gz"):
+        read_sidecar(image)
 
 
 def test_error_of_ours_is_raised_and_leaves_nothing(raw, tmp_path):

@@ -25,8 +25,10 @@ def rules_with_jobs(asking="shell:"):
     """Rules that run a command, or that have another part."""
     named = {}
     for path in (ROOT / "workflow/rules").glob("*.smk"):
-        blocks = re.split(r"^(?:rule|checkpoint) (\w+):", path.read_text(), flags=re.MULTILINE)
-        named |= dict(zip(blocks[1::2], blocks[2::2], strict=True))
+        head = r"^(?:rule|checkpoint|use rule (\w+) as) (\w+)(?: with)?:"
+        _, *blocks = re.split(head, path.read_text(), flags=re.MULTILINE)
+        for parent, name, block in zip(blocks[::3], blocks[1::3], blocks[2::3], strict=True):
+            named[name] = block + named.get(parent, "")
     return {name for name, block in named.items() if asking in block}
 
 

@@ -1,13 +1,12 @@
-# Brain MRI, volume by volume, in the paper's order (section 3.2). A volume's sidecar is made with it:
-# it is no input of its own, for each would cost time and memory in a graph of thousands of volumes.
+# Brain MRI, volume by volume, in the paper's order (section 3.2). A volume's sidecar is made with it
+# and declared nowhere (see pipeline/sidecar.py).
 
 
 rule orient_volume:
     input:
         raw_volume,
     output:
-        image=intermediate(volume("orient")),
-        sidecar=sidecar("orient"),
+        intermediate(volume("orient")),
     log:
         volume_log("orient"),
     benchmark:
@@ -20,20 +19,19 @@ rule orient_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=2,
         engine=engine("orient"),
         engine_version=engine_version("orient"),
     shell:
-        "python -m pipeline orient {input:q} {output.image:q}"
+        "python -m pipeline orient {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule crop_volume:
     input:
-        image=volume("orient"),
+        volume("orient"),
     output:
-        image=intermediate(volume("crop")),
-        sidecar=sidecar("crop"),
+        intermediate(volume("crop")),
     log:
         volume_log("crop"),
     benchmark:
@@ -50,16 +48,15 @@ rule crop_volume:
         engine=engine("crop"),
         engine_version=engine_version("crop"),
     shell:
-        "python -m pipeline crop {input.image:q} {output.image:q}"
+        "python -m pipeline crop {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule correct_bias:
     input:
-        image=volume("crop"),
+        volume("crop"),
     output:
-        image=intermediate(volume("bias")),
-        sidecar=sidecar("bias"),
+        intermediate(volume("bias")),
     log:
         volume_log("bias"),
     benchmark:
@@ -76,7 +73,7 @@ rule correct_bias:
         engine=engine("bias"),
         engine_version=engine_version("bias"),
     shell:
-        "python -m pipeline bias {input.image:q} {output.image:q}"
+        "python -m pipeline bias {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
@@ -85,8 +82,7 @@ rule register_template:
         image=volume("bias"),
         template=template_file(),
     output:
-        image=intermediate(volume("template")),
-        sidecar=sidecar("template"),
+        intermediate(volume("template")),
     log:
         volume_log("template"),
     benchmark:
@@ -104,16 +100,15 @@ rule register_template:
         engine_version=engine_version("template"),
         template=template_option(),
     shell:
-        "python -m pipeline template {input.image:q} {output.image:q} {params.template:q}"
+        "python -m pipeline template {input.image:q} {output:q} {params.template:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule strip_skull_robex:
     input:
-        image=volume("template"),
+        volume("template"),
     output:
-        image=intermediate(volume("robex")),
-        sidecar=sidecar("robex"),
+        intermediate(volume("robex")),
     log:
         volume_log("robex"),
     benchmark:
@@ -130,16 +125,15 @@ rule strip_skull_robex:
         engine=engine("robex"),
         engine_version=engine_version("robex"),
     shell:
-        "python -m pipeline robex {input.image:q} {output.image:q}"
+        "python -m pipeline robex {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule strip_skull_bet:
     input:
-        image=volume("robex"),
+        volume("robex"),
     output:
-        image=intermediate(volume("bet")),
-        sidecar=sidecar("bet"),
+        intermediate(volume("bet")),
     log:
         volume_log("bet"),
     benchmark:
@@ -157,16 +151,15 @@ rule strip_skull_bet:
         engine_version=engine_version("bet"),
         fraction=brain_settings("bet_fraction"),
     shell:
-        "python -m pipeline bet {input.image:q} {output.image:q} --fraction {params.fraction}"
+        "python -m pipeline bet {input:q} {output:q} --fraction {params.fraction}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule resample_grid:
     input:
-        image=volume("bet"),
+        volume("bet"),
     output:
-        image=volume("grid"),
-        sidecar=sidecar("grid"),
+        volume("grid"),
     log:
         volume_log("grid"),
     benchmark:
@@ -183,7 +176,7 @@ rule resample_grid:
         voxel_mm=brain_settings("voxel_mm"),
         shape=brain_settings("shape"),
     shell:
-        "python -m pipeline grid {input.image:q} {output.image:q} --voxel-mm {params.voxel_mm}"
+        "python -m pipeline grid {input:q} {output:q} --voxel-mm {params.voxel_mm}"
         " --shape {params.shape} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 

@@ -20,7 +20,6 @@ from pipeline.config import (
 )
 from pipeline.doctor import quick_checks, wrong
 from pipeline.errors import InputError
-from pipeline.sidecar import sidecar_path
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
 # takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.
@@ -72,6 +71,7 @@ def one_of(names):
 
 DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
 FROM_SERVER = [n for n, d in DATASETS.items() if d.get("archive", {}).get("orthanc")]
+MADE = [*DEMOS, *FROM_SERVER]  # archives that a job makes
 COHORTS = [*of_modality("brain"), *of_modality("chest")]
 WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
 DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
@@ -279,10 +279,6 @@ def volume(stage, session="{session}"):
 def intermediate(path):
     """A volume between two stages, which the configuration may want to be removed once used."""
     return path if config["keep_intermediates"] else temp(path)
-
-
-def sidecar(stage, session="{session}"):
-    return str(sidecar_path(Path(volume(stage, session))))
 
 
 def quality(suffix):

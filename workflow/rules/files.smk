@@ -39,8 +39,7 @@ def tables_read(wildcards):
 @cache
 def archive_state(dataset):
     """Changes whenever a ready archive does, so that it is read again."""
-    made = dataset in DEMOS or dataset in FROM_SERVER
-    return None if made else fingerprint(ingest_settings(DATASETS[dataset]))
+    return None if dataset in MADE else fingerprint(ingest_settings(DATASETS[dataset]))
 
 
 @cache
@@ -64,9 +63,9 @@ def cohort(dataset):
     demonstration's archive is itself made by a job, as is the folder of a server's films: their
     cohorts are known when the checkpoint is.
     """
-    if dataset not in DEMOS and dataset not in FROM_SERVER:
+    if dataset not in MADE:
         return ready_cohort(dataset)
-    manifest = Path(checkpoints.ingest.get(dataset=dataset).output.manifest)
+    manifest = Path(checkpoints.ingest_made.get(dataset=dataset).output.manifest)
     return ingested_cohort(manifest.parent, manifest.stat().st_mtime_ns)
 
 

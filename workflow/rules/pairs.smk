@@ -8,7 +8,6 @@ rule register_volumes:
     output:
         difference=pair("difference.nii.gz"),
         mask=pair("mask.nii.gz"),
-        sidecar=pair("difference.json"),
     log:
         "logs/{dataset}/pairs/sub-{subject}_ses-{followup}_from-{baseline}.log",
     benchmark:

