@@ -103,4 +103,4 @@ def test_what_is_copied_can_be_installed(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     modules = {path.relative_to(ROOT).as_posix() for path in (ROOT / "pipeline").rglob("*.py")}
-    assert {"pipeline/cli.py", "pipeline/report/explorer.js", *modules} <= packed
+    assert {"pipeline/cli/__init__.py", "pipeline/report/explorer.js", *modules} <= packed

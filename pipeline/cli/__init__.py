@@ -1,0 +1,86 @@
+"""The command line: ``python -m pipeline STAGE ...``, one subcommand a stage.
+
+The workflow calls nothing else. The modules of a stage are imported when it runs, so that a light
+stage starts at once.
+"""
+
+import argparse
+import errno
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipeline.cli import archives, images, models, results, study
+from pipeline.cli.commands import Commands
+from pipeline.errors import InputError
+
+log = logging.getLogger("pipeline")
+
+# Neither the input nor the code is wrong: the place where results go cannot take them.
+PLACE_ERRORS = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it readable and writable",
+}
+# Libraries read these when they start.
+THREAD_VARIABLES = (
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    "NUMBA_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.split("\n")[0])
+    commands = Commands(parser)
+    for part in (archives, images, models, results, study):
+        part.add_commands(commands)
+    return parser
+
+
+def _start_logging(path: Path | None) -> None:
+    """Messages go to the log, warnings also to the terminal; a crash leaves its stack there."""
+    logging.captureWarnings(True)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    terminal = logging.StreamHandler()
+    terminal.setLevel(logging.WARNING if path else logging.INFO)
+    terminal.setFormatter(logging.Formatter("%(message)s"))
+    root.addHandler(terminal)
+    if path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        root.addHandler(handler)
+        faulthandler.enable(handler.stream)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one stage; ends the process with 2 for wrong input and 1 for any other error."""
+    args = _parser().parse_args(arguments)
+    for variable in THREAD_VARIABLES:
+        os.environ[variable] = str(args.threads)
+    # As at the end of a cluster's time limit: leave by the way that clears up what is half-written.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    try:
+        _start_logging(args.log)
+        args.command(args)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in PLACE_ERRORS:
+            log.exception("%s failed", args.stage)
+        else:
+            remedy = PLACE_ERRORS[error.errno]
+            log.error("%s: %s; %s and run again", args.stage, error, remedy)
+        sys.exit(1)
+    except Exception:
+        log.exception("%s failed", args.stage)
+        sys.exit(1)

@@ -1,0 +1,90 @@
+"""Subcommands that make or read archives."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from pipeline.cli.commands import Commands, add_settings, load
+
+log = logging.getLogger(__name__)
+
+
+def _make_demo_adni(args: argparse.Namespace) -> None:
+    make_demo_adni = load("pipeline.cohort.demo_adni:make_demo_adni")
+    make_demo_adni(args.images, args.tables, args.truth, **args.settings)
+
+
+def _make_demo_copd(args: argparse.Namespace) -> None:
+    make_demo_copd = load("pipeline.cohort.demo_copd:make_demo_copd")
+    paths = (args.films, args.spirometry, args.truth, args.pseudonym_key)
+    make_demo_copd(*paths, **args.settings)
+
+
+def _fetch_films(args: argparse.Namespace) -> None:
+    fetch_films = load("pipeline.cohort.orthanc:fetch_films")
+    paths = {"patients": args.patients, "pseudonym_key": args.pseudonym_key}
+    fetch_films(args.folder, args.fetched, **paths, **args.settings)
+
+
+def _ingest(args: argparse.Namespace) -> None:
+    from pipeline.cohort.exclusions import count_reasons
+    from pipeline.cohort.ingest import ingest_dataset, write_cohort
+
+    cohort = ingest_dataset(args.settings, args.fetched)
+    write_cohort(cohort, args.folder)
+    images = cohort.manifest.groupby(["split", "label"]).size().rename("images")
+    pairs = cohort.pairs.groupby("split").size().rename("pairs")
+    left_out = count_reasons(cohort.exclusions)
+    tables = [images.reset_index(), pairs.reset_index(), left_out]
+    text = "\n\n".join(table.to_string(index=False) for table in tables)
+    log.info("used, paired and left out:\n%s", text)
+    print(text)
+
+
+def _make_toy(args: argparse.Namespace) -> None:
+    pack_toy = load("pipeline.cohort.toy:pack_toy")
+    pack_toy(args.destination, args.exclusions, **args.settings)
+
+
+def _describe_cohort(args: argparse.Namespace) -> None:
+    write_cohort_page = load("pipeline.cohort.page:write_cohort_page")
+    paths = (args.ingest, args.exclusions, args.page)
+    write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands of this part."""
+    sub = commands.add(
+        "make-demo-adni", _make_demo_adni, "simulate MRI studies", "images", "tables", "truth"
+    )
+    add_settings(sub)
+    sub = commands.add(
+        "make-demo-copd",
+        _make_demo_copd,
+        "simulate chest films",
+        *("films", "spirometry", "truth", "pseudonym_key"),
+    )
+    add_settings(sub)
+    sub = commands.add(
+        "fetch-films", _fetch_films, "fetch films from Orthanc, anonymised", "folder", "fetched"
+    )
+    sub.add_argument("--patients", type=Path, required=True, help="table of ids, for the site only")
+    sub.add_argument("--pseudonym-key", type=Path, required=True, help="secret of the names")
+    add_settings(sub)
+    sub = commands.add(
+        "ingest", _ingest, "read an archive: who is studied, and who is not", "folder"
+    )
+    sub.add_argument("--fetched", type=Path, help="table of the films fetched from a server")
+    add_settings(sub)
+    sub = commands.add("make-toy", _make_toy, "make the toy data set, packed", "destination")
+    sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
+    add_settings(sub)
+    sub = commands.add(
+        "describe-cohort",
+        _describe_cohort,
+        "draw who was studied, who was not, and by which rule",
+        *("ingest", "exclusions", "page"),
+    )
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--source", required=True, help="kind of archive")
+    sub.add_argument("--demo", action="store_true", help="the data are simulated")

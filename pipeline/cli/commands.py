@@ -1,0 +1,50 @@
+"""What the parts of the command line share: how a subcommand is added, and common options."""
+
+import argparse
+import importlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Commands:
+    """The subcommands of a parser; each has the options ``--threads`` and ``--log``."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._common = argparse.ArgumentParser(add_help=False)
+        self._common.add_argument("--threads", type=int, default=1, help="processor threads to use")
+        self._common.add_argument("--log", type=Path, help="file for the messages of this stage")
+        self._stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
+
+    def add(self, name: str, command: Callable, text: str, *paths: str) -> argparse.ArgumentParser:
+        """Add a subcommand that calls ``command(arguments)``; `paths` are its first arguments."""
+        sub = self._stages.add_parser(name, parents=[self._common], help=text, description=text)
+        sub.set_defaults(command=command)
+        for path in paths:
+            sub.add_argument(path, type=Path)
+        return sub
+
+
+def load(name: str) -> Callable[..., Any]:
+    """The function ``module:function``, imported now and not when the command line starts."""
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def add_settings(sub: argparse.ArgumentParser, option: str = "--settings") -> None:
+    """Add an option that takes JSON."""
+    sub.add_argument(option, type=json.loads, required=True, metavar="JSON")
+
+
+def add_configuration(sub: argparse.ArgumentParser, what: str = "configuration") -> None:
+    """Add the option of a configuration file, in Snakemake's spelling, too."""
+    options = {"dest": "config", "type": Path, "default": Path("config.yaml"), "help": what}
+    sub.add_argument("--config", "--configfile", **options)
+
+
+def add_shard(sub: argparse.ArgumentParser) -> None:
+    """Add the options of a stage that takes one shard of the films."""
+    sub.add_argument("--status", type=Path, required=True, help="table of what failed")
+    sub.add_argument("--shard", type=int, required=True)
+    sub.add_argument("--shards", type=int, required=True, help="number of shards")

@@ -1,0 +1,119 @@
+"""Subcommands that train models and use them."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.cli.commands import Commands, add_configuration, add_settings, load
+
+
+def _fetch_critic_weights(args: argparse.Namespace) -> None:
+    fetch_critic_weights = load("pipeline.method.weights:fetch_critic_weights")
+    fetch_critic_weights(args.source, args.destination, args.sha256)
+
+
+def _import_weights(args: argparse.Namespace) -> None:
+    import_generator = load("pipeline.method.weights:import_generator")
+    print(import_generator(args.source, args.destination, flow_scale=args.flow_scale))
+
+
+def _train(args: argparse.Namespace) -> None:
+    from pipeline.method.settings import TrainSettings
+    from pipeline.method.train import train_model
+
+    train_model(
+        args.packed,
+        args.generator.parent,
+        TrainSettings.from_dict(args.settings),
+        device=args.device,
+        jobs_per_gpu=args.jobs_per_gpu,
+        threads=args.threads,
+        state_minutes=args.state_minutes,
+    )
+
+
+def _choose_lambda(args: argparse.Namespace) -> None:
+    summarise_sweep = load("pipeline.method.sweep:summarise_sweep")
+    summarise_sweep(args.names, args.trainings, args.csv, args.png)
+
+
+def _benchmark(args: argparse.Namespace) -> None:
+    import yaml
+
+    from pipeline.config import image_shape, training_settings
+    from pipeline.method.benchmark import benchmark_training
+    from pipeline.method.settings import TrainSettings
+
+    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    settings = training_settings(config, args.dataset, args.method, seed=0)
+    settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
+    if args.batch_size:
+        settings |= {"batch_size": args.batch_size}
+    table = benchmark_training(
+        TrainSettings.from_dict(settings),
+        image_shape(config, args.dataset),
+        repeats=args.repeats,
+        device=args.device,
+        threads=args.threads,
+    )
+    print(table.to_string(index=False, float_format="{:.4g}".format))
+
+
+def _explain(args: argparse.Namespace) -> None:
+    from pipeline.explain import NOT_DIAGNOSTIC, explain_file, read_settings
+
+    print(NOT_DIAGNOSTIC)
+    settings = read_settings(args.config, args.dataset)
+    explain_file(args.source, args.generator, args.destination, settings)
+    print(f"The explanation lies in {args.destination}.")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands of this part."""
+    sub = commands.add(
+        "fetch-critic-weights",
+        _fetch_critic_weights,
+        "get the weights that the critics of films start from",
+        "destination",
+    )
+    sub.add_argument("source", help="imagenet, or a file")
+    sub.add_argument("--sha256", help="checksum of the file")
+    sub = commands.add(
+        "import-weights",
+        _import_weights,
+        "turn a generator of the authors' code into a model of this pipeline",
+        *("source", "destination"),
+    )
+    sub.add_argument(
+        "--flow-scale",
+        type=float,
+        default=1,
+        help="voxels per unit of the field: 1 for the paper's models, 10 for the toy data's",
+    )
+    sub = commands.add("train", _train, "train a model", "packed", "generator")
+    add_settings(sub)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub.add_argument("--jobs-per-gpu", type=int, default=1, help="trainings that may share a GPU")
+    sub.add_argument(
+        "--state-minutes", type=float, default=10, help="time between two states to resume from"
+    )
+    sub = commands.add(
+        "choose-lambda", _choose_lambda, "compare the lambdas of a sweep", "csv", "png"
+    )
+    sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
+    sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    sub = commands.add("benchmark", _benchmark, "measure the speed of a configuration")
+    sub.add_argument("what", choices=["train"])
+    add_configuration(sub)
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--method", choices=("va-gan", "defi-gan"), required=True)
+    sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
+    sub.add_argument("--repeats", type=int, default=5, help="updates timed")
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub = commands.add(
+        "explain",
+        _explain,
+        "explain a new scan or film with a trained model (not a diagnostic device)",
+        *("source", "generator", "destination"),
+    )
+    sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
+    add_configuration(sub, "configuration of its training")

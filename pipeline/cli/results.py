@@ -1,0 +1,177 @@
+"""Subcommands that score models, and make tables, pictures, the report and the record."""
+
+import argparse
+from pathlib import Path
+
+from pipeline.cli.commands import Commands, add_settings, load
+
+
+def _score(args: argparse.Namespace) -> None:
+    score_model = load("pipeline.score.model:score_model")
+    score_model(
+        args.packed,
+        args.generator,
+        args.destination,
+        dataset=args.dataset,
+        method=args.method,
+        seed=args.seed,
+        device=args.device,
+    )
+
+
+def _score_attributions(args: argparse.Namespace) -> None:
+    score = load("pipeline.score.classifier:score_attributions")
+    names = {"dataset": args.dataset, "seed": args.seed, "device": args.device}
+    score(args.packed, args.destination, **names, **args.settings)
+
+
+def _score_true_deformation(args: argparse.Namespace) -> None:
+    score_truth = load("pipeline.score.truth:score_truth")
+    score_truth(args.results, args.dataset, args.truth, args.destination, resize=args.resize)
+
+
+def _compare_with_truth(args: argparse.Namespace) -> None:
+    compare = load("pipeline.score.field_error:compare_with_truth")
+    generators = dict(zip(args.seeds, args.generators, strict=True))
+    paths = (args.results, args.dataset, args.truth, generators, args.destination)
+    compare(*paths, resize=args.resize)
+
+
+def _truth_table(args: argparse.Namespace) -> None:
+    make_truth_table = load("pipeline.score.field_error:make_truth_table")
+    make_truth_table(args.comparisons, args.destination)
+
+
+def _biomarkers(args: argparse.Namespace) -> None:
+    measure = load("pipeline.biomarkers.measure:measure_biomarkers")
+    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
+    paths = (args.results, args.dataset, generators, args.destination)
+    measure(*paths, truth=args.truth, resize=args.resize)
+
+
+def _biomarker_table(args: argparse.Namespace) -> None:
+    make_table = load("pipeline.biomarkers.measure:make_biomarker_table")
+    make_table(args.tables, args.demos, args.destination)
+
+
+def _table(args: argparse.Namespace) -> None:
+    make_table = load("pipeline.score.table:make_table")
+    make_table(args.scores, args.csv, args.md, args.datasets)
+
+
+def _figures(args: argparse.Namespace) -> None:
+    draw_pair = load("pipeline.figures.pairs:draw_pair")
+    generators = dict(zip(args.methods, args.generators, strict=True))
+    paths = (args.results, args.dataset, args.case, generators, args.scores)
+    draw_pair(*paths, args.settings, args.prefix)
+
+
+def _overview(args: argparse.Namespace) -> None:
+    draw_overview = load("pipeline.figures.overview:draw_overview")
+    files = iter(args.files)
+    models = {name: (next(files), next(files), next(files)) for name in args.names}
+    draw_overview(models, args.demos, args.destination)
+
+
+def _report(args: argparse.Namespace) -> None:
+    make_report = load("pipeline.report.page:make_report")
+    make_report(args.results, args.destination, args.datasets, args.sections, args.seeds)
+
+
+def _record_model(args: argparse.Namespace) -> None:
+    record_model = load("pipeline.provenance:record_model")
+    record_model(args.packed, args.training, args.generator, args.destination, args.config)
+
+
+def _record_run(args: argparse.Namespace) -> None:
+    load("pipeline.record:record_run")(args.config, args.results, args.models, args.files)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands of this part."""
+    sub = commands.add(
+        "score", _score, "score a model on the test pairs", *("packed", "generator", "destination")
+    )
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--method", required=True)
+    sub.add_argument("--seed", type=int, required=True)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    sub = commands.add(
+        "score-attributions",
+        _score_attributions,
+        "train a classifier and score its attributions on the test pairs",
+        *("packed", "destination"),
+    )
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--seed", type=int, required=True)
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_settings(sub)
+    sub = commands.add(
+        "score-true-deformation",
+        _score_true_deformation,
+        "score the deformation that the demonstration applied",
+        "results",
+    )
+    sub.add_argument("dataset")
+    sub.add_argument("truth", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = commands.add(
+        "compare-with-truth",
+        _compare_with_truth,
+        "compare displacement fields with those that the demonstration applied",
+        "results",
+    )
+    sub.add_argument("dataset")
+    sub.add_argument("truth", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = commands.add(
+        "truth-table", _truth_table, "average the comparisons with truth", "destination"
+    )
+    sub.add_argument("comparisons", type=Path, nargs="+")
+    sub = commands.add("biomarkers", _biomarkers, "measure what the fields change", "results")
+    sub.add_argument("dataset")
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    sub = commands.add("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
+    sub.add_argument("tables", type=Path, nargs="+")
+    sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
+    sub = commands.add("table", _table, "make Table 1", "csv", "md")
+    sub.add_argument("scores", type=Path, nargs="+")
+    add_settings(sub, "--datasets")
+    sub = commands.add("figures", _figures, "draw the explanations of a test pair", "results")
+    sub.add_argument("dataset")
+    sub.add_argument("case", help="best, median, worst or sub-SUBJECT")
+    sub.add_argument("prefix", type=Path, help="of the files written")
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--scores", type=Path, required=True, help="by which pairs are ranked")
+    add_settings(sub)
+    sub = commands.add(
+        "overview", _overview, "draw explanations of the median test pairs", "destination"
+    )
+    sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
+    sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
+    sub = commands.add("report", _report, "write the report", "results", "destination")
+    add_settings(sub, "--datasets")
+    add_settings(sub, "--sections")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True)
+    sub = commands.add(
+        "record-model",
+        _record_model,
+        "write where a model comes from",
+        *("packed", "training", "generator", "destination"),
+    )
+    add_settings(sub, "--config")
+    sub = commands.add("record-run", _record_run, "write where the results come from", "results")
+    add_settings(sub, "--config")
+    sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")
+    sub.add_argument("--files", type=Path, nargs="+", required=True, help="what the run made")
