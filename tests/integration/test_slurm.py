@@ -117,6 +117,18 @@ def test_failed_job_is_tried_again_with_more_and_shows_its_log(tmp_path):
     assert "fractions of validation and test must be above 0" in said
 
 
+def test_shards_of_films_share_a_job(tmp_path):
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    study = Study(tmp_path, **{"group-components": profile["group-components"]})
+    study.run("prepare_chest")
+    assert study.status == 0
+    shards = sorted(path.name for path in (tmp_path / "results/copd/film").glob("*.npz"))
+    assert shards == ["shard-0.npz", "shard-1.npz"]
+    jobs = [log.stem for log in (tmp_path / ".snakemake/slurm_logs").glob("group_films_*/**/*.log")]
+    assert len(jobs) == 1
+    assert "NumCPUs=2" in job_details(jobs[0])  # side by side
+
+
 def test_cancelling_leaves_no_job_behind(tmp_path):
     study = Study(tmp_path)
     study.films["demo"] |= {"normal": 200, "copd": 200}
@@ -168,7 +180,7 @@ def test_killed_scheduler_loses_neither_running_nor_finished_work(tmp_path):
     assert not jobs_of_folder(tmp_path)
     study.run("--unlock")
     plan = planned_jobs(tmp_path, *study.arguments)
-    assert not {"make_demo_copd", "ingest", "prepare_films", "train_model"} & set(plan)
+    assert not {"make_demo_copd", "ingest_made", "prepare_films", "train_model"} & set(plan)
     weights = (tmp_path / "results/copd/models/defi-gan/seed-0/generator.safetensors").read_bytes()
     study.run("results/table1.csv")
     assert study.status == 0
