@@ -36,7 +36,7 @@ rule check_volume:
 rule review_volumes:
     input:
         reviewed_volumes,
-        manifest=rules.ingest.output.manifest,
+        manifest=COHORT_FILES[0],
     output:
         table="results/{dataset}/qc.csv",
         page="results/{dataset}/qc.html",
