@@ -78,7 +78,7 @@ def prepare(raw, results, session):
     files = [
         results / layout.quality("adni", SUBJECT, session, end) for end in ("json", "jpg", "npz")
     ]
-    pipeline("check", raw, *stages, *files)
+    pipeline("check", *stages, *files)
     return read_json(files[0])
 
 
