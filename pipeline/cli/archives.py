@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_settings, load
+from pipeline.cli.commands import Commands, add_settings, add_source, load
 
 log = logging.getLogger(__name__)
 
@@ -86,5 +86,4 @@ def add_commands(commands: Commands) -> None:
         *("ingest", "exclusions", "page"),
     )
     sub.add_argument("--dataset", required=True)
-    sub.add_argument("--source", required=True, help="kind of archive")
-    sub.add_argument("--demo", action="store_true", help="the data are simulated")
+    add_source(sub)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pipeline.errors import InputError
+
 
 class Commands:
     """The subcommands of a parser; each has the options ``--threads`` and ``--log``."""
@@ -32,6 +34,16 @@ def load(name: str) -> Callable[..., Any]:
     return getattr(importlib.import_module(module), function)
 
 
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A configuration, not checked; `InputError` where the file is none."""
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+
+
 def add_settings(sub: argparse.ArgumentParser, option: str = "--settings") -> None:
     """Add an option that takes JSON."""
     sub.add_argument(option, type=json.loads, required=True, metavar="JSON")
@@ -41,6 +53,17 @@ def add_configuration(sub: argparse.ArgumentParser, what: str = "configuration")
     """Add the option of a configuration file, in Snakemake's spelling, too."""
     options = {"dest": "config", "type": Path, "default": Path("config.yaml"), "help": what}
     sub.add_argument("--config", "--configfile", **options)
+
+
+def add_device(sub: argparse.ArgumentParser) -> None:
+    """Add the option of what a network runs on."""
+    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+
+
+def add_source(sub: argparse.ArgumentParser) -> None:
+    """Add the options of a page that says where its data come from."""
+    sub.add_argument("--source", required=True, help="kind of archive")
+    sub.add_argument("--demo", action="store_true", help="the data are simulated")
 
 
 def add_shard(sub: argparse.ArgumentParser) -> None:

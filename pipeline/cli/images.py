@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.brain.engines import EMBEDDED, TOOLS
-from pipeline.cli.commands import Commands, add_shard, load
+from pipeline.cli.commands import Commands, add_shard, add_source, load
 from pipeline.sidecar import run_image_stage
 
 # Stages of one volume: function(source, destination, **settings). Options after the two files
@@ -148,11 +148,10 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("dataset")
     sub.add_argument("table", type=Path)
     sub.add_argument("page", type=Path)
-    sub.add_argument("--source", required=True, help="kind of archive")
+    add_source(sub)
     sub.add_argument("--exclude", nargs="*", default=[], help="checks whose suspects are left out")
     sub.add_argument("--keep", type=Path, help="table of volumes that stay, CSV")
     sub.add_argument("--drop", type=Path, help="table of volumes that go, CSV")
-    sub.add_argument("--demo", action="store_true", help="the data are simulated")
     sub = commands.add(
         "measure-engines", _measure_engines, "measure the engines of the stages", "page"
     )

@@ -3,7 +3,14 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_configuration, add_settings, load
+from pipeline.cli.commands import (
+    Commands,
+    add_configuration,
+    add_device,
+    add_settings,
+    load,
+    load_yaml,
+)
 
 
 def _fetch_critic_weights(args: argparse.Namespace) -> None:
@@ -37,13 +44,11 @@ def _choose_lambda(args: argparse.Namespace) -> None:
 
 
 def _benchmark(args: argparse.Namespace) -> None:
-    import yaml
-
     from pipeline.config import image_shape, training_settings
     from pipeline.method.benchmark import benchmark_training
     from pipeline.method.settings import TrainSettings
 
-    config = yaml.safe_load(args.config.read_text(encoding="utf-8"))
+    config = load_yaml(args.config)
     settings = training_settings(config, args.dataset, args.method, seed=0)
     settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
     if args.batch_size:
@@ -91,7 +96,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub = commands.add("train", _train, "train a model", "packed", "generator")
     add_settings(sub)
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(sub)
     sub.add_argument("--jobs-per-gpu", type=int, default=1, help="trainings that may share a GPU")
     sub.add_argument(
         "--state-minutes", type=float, default=10, help="time between two states to resume from"
@@ -108,7 +113,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--method", choices=("va-gan", "defi-gan"), required=True)
     sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
     sub.add_argument("--repeats", type=int, default=5, help="updates timed")
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(sub)
     sub = commands.add(
         "explain",
         _explain,

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_settings, load
+from pipeline.cli.commands import Commands, add_device, add_settings, load
 
 
 def _score(args: argparse.Namespace) -> None:
@@ -87,6 +87,13 @@ def _record_run(args: argparse.Namespace) -> None:
     load("pipeline.record:record_run")(args.config, args.results, args.models, args.files)
 
 
+def _add_truth(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("dataset")
+    sub.add_argument("truth", type=Path)
+    sub.add_argument("destination", type=Path)
+    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+
+
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
     sub = commands.add(
@@ -95,7 +102,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--method", required=True)
     sub.add_argument("--seed", type=int, required=True)
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(sub)
     sub = commands.add(
         "score-attributions",
         _score_attributions,
@@ -104,7 +111,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--seed", type=int, required=True)
-    sub.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    add_device(sub)
     add_settings(sub)
     sub = commands.add(
         "score-true-deformation",
@@ -112,22 +119,16 @@ def add_commands(commands: Commands) -> None:
         "score the deformation that the demonstration applied",
         "results",
     )
-    sub.add_argument("dataset")
-    sub.add_argument("truth", type=Path)
-    sub.add_argument("destination", type=Path)
-    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
+    _add_truth(sub)
     sub = commands.add(
         "compare-with-truth",
         _compare_with_truth,
         "compare displacement fields with those that the demonstration applied",
         "results",
     )
-    sub.add_argument("dataset")
-    sub.add_argument("truth", type=Path)
-    sub.add_argument("destination", type=Path)
+    _add_truth(sub)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
-    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
     sub = commands.add(
         "truth-table", _truth_table, "average the comparisons with truth", "destination"
     )

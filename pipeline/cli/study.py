@@ -5,24 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.commands import Commands, add_configuration, load
-from pipeline.errors import InputError
-
-
-def _load_yaml(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{path}: the configuration cannot be read: {error}") from None
+from pipeline.cli.commands import Commands, add_configuration, load, load_yaml
 
 
 def _read_config(path: Path) -> dict[str, Any]:
     """Read and check a configuration."""
     from pipeline.config import check_config
 
-    config = _load_yaml(path)
+    config = load_yaml(path)
     check_config(config)
     return config
 
@@ -30,7 +20,7 @@ def _read_config(path: Path) -> dict[str, Any]:
 def _doctor(args: argparse.Namespace) -> None:
     from pipeline.doctor import examine, wrong
 
-    findings = examine(_load_yaml(args.config))
+    findings = examine(load_yaml(args.config))
     print("\n".join(map(str, findings)))
     if wrong(findings):
         sys.exit(1)

@@ -22,8 +22,7 @@ from pipeline.brain.volume import save_volume
 from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.demo_copd import make_demo_copd
 from pipeline.dataset import PackedDataset
-from pipeline.files import write_json
-from pipeline.sidecar import sidecar_path
+from pipeline.sidecar import write_sidecar
 
 MINIATURE = yaml.safe_load((Path(__file__).parent / "miniature.yaml").read_text())
 TABLE = ("results/table1.csv", "results/table1.md")
@@ -107,7 +106,7 @@ def test_bids_dataset(tmp_path, coarse_head):
             image = tmp_path / "results" / layout.volume("mine", stage, subject, session)
             image.parent.mkdir(parents=True, exist_ok=True)
             save_volume(stripped if stage in ("robex", "bet") else noisy, affine, image)
-            write_json({"status": "ok", "stage": stage, "steps": []}, sidecar_path(image))
+            write_sidecar(image, stage, [])
 
     write_bids_dataset(tmp_path / "bids", write_visit)
     (tmp_path / "drop.csv").write_text("subject,session,reason\nsub-S0,ses-M06,moved\n")

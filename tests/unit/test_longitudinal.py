@@ -8,9 +8,9 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from pipeline.cohort.manifest import EXCLUSION_COLUMNS, exclusion_table
-from pipeline.files import write_csv, write_json
+from pipeline.files import write_csv
 from pipeline.longitudinal import pair_key, register_brain_pair, register_film_pairs
-from pipeline.sidecar import exclude_image, read_sidecar, sidecar_path
+from pipeline.sidecar import exclude_image, read_sidecar, write_sidecar
 
 SHAPE = (24, 32, 24)
 AFFINE = np.array([[5.0, 0, 0, -60], [0, 5, 0, -80], [0, 0, 5, -55], [0, 0, 0, 1]])
@@ -23,7 +23,7 @@ def texture(shape, seed):
 
 def save(array, path):
     nib.save(nib.Nifti1Image(array.astype(np.float32), AFFINE), path)
-    write_json({"status": "ok", "stage": "grid", "steps": []}, sidecar_path(path))
+    write_sidecar(path, "grid", [])
     return path
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import InputError
 from pipeline.files import write_csv, write_json
 from pipeline.longitudinal import pair_exclusion, pair_key
 from pipeline.pack import pack_films, pack_volumes
-from pipeline.sidecar import exclude_image, sidecar_path
+from pipeline.sidecar import exclude_image, sidecar_path, write_sidecar
 
 SHAPE = (4, 6, 5)
 SHARDS = 3
@@ -43,7 +43,7 @@ def number(subject: str, session: str) -> float:
 def save(value, path, dtype=np.float32):
     path.parent.mkdir(parents=True, exist_ok=True)
     nib.save(nib.Nifti1Image(np.full(SHAPE, value, dtype), np.eye(4)), path)
-    write_json({"status": "ok", "stage": "", "steps": []}, sidecar_path(path))
+    write_sidecar(path, "", [])
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@
 rule pack_volumes:
     input:
         packed_volumes,
-        cohort=COHORT_FILES,
+        cohort=COHORT_FILES.values(),
         qc=rules.review_volumes.output.table,
     output:
         packed=directory("results/{dataset}/packed"),
@@ -33,7 +33,7 @@ rule pack_volumes:
 rule pack_films:
     input:
         packed_films,
-        cohort=COHORT_FILES,
+        cohort=COHORT_FILES.values(),
     output:
         packed=directory("results/{dataset}/packed"),
         exclusions="results/{dataset}/exclusions.csv",
@@ -81,7 +81,7 @@ rule make_toy:
 
 rule describe_cohort:
     input:
-        cohort=COHORT_FILES,
+        cohort=COHORT_FILES.values(),
         exclusions="results/{dataset}/exclusions.csv",
     output:
         "results/{dataset}/cohort.html",

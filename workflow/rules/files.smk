@@ -65,7 +65,7 @@ def cohort(dataset):
     """
     if dataset not in MADE:
         return ready_cohort(dataset)
-    manifest = Path(checkpoints.ingest_made.get(dataset=dataset).output[0])
+    manifest = Path(checkpoints.ingest_made.get(dataset=dataset).output.manifest)
     return ingested_cohort(manifest.parent, manifest.stat().st_mtime_ns)
 
 

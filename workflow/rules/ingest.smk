@@ -25,10 +25,11 @@ rule fetch_films:
 
 
 # By name: which of the two rules below makes them depends on the data set.
-COHORT_FILES = [
-    f"results/{{dataset}}/ingest/{name}"
-    for name in ("manifest.parquet", "pairs.parquet", "exclusions.csv")
-]
+COHORT_FILES = {
+    "manifest": "results/{dataset}/ingest/manifest.parquet",
+    "pairs": "results/{dataset}/ingest/pairs.parquet",
+    "exclusions": "results/{dataset}/ingest/exclusions.csv",
+}
 
 
 # The graph of a made archive is known once this has read it.
@@ -36,7 +37,7 @@ checkpoint ingest_made:
     input:
         tables_read,
     output:
-        COHORT_FILES,
+        **COHORT_FILES,
     log:
         "logs/{dataset}/ingest.log",
     benchmark:
@@ -52,7 +53,7 @@ checkpoint ingest_made:
         version=3,
         archive=lambda wildcards: archive_state(wildcards.dataset),
         settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
-        folder=lambda wildcards, output: Path(output[0]).parent,
+        folder=lambda wildcards, output: Path(output.manifest).parent,
         fetched=fetched_option,
     shell:
         "python -m pipeline ingest {params.folder:q} {params.fetched:q}"

@@ -36,7 +36,7 @@ rule check_volume:
 rule review_volumes:
     input:
         reviewed_volumes,
-        manifest=COHORT_FILES[0],
+        manifest=COHORT_FILES["manifest"],
     output:
         table="results/{dataset}/qc.csv",
         page="results/{dataset}/qc.html",

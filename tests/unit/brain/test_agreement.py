@@ -10,8 +10,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.brain import agreement
 from pipeline.brain.engines import EMBEDDED, TOOLS, resolve_engines
 from pipeline.brain.volume import save_volume
-from pipeline.files import write_json
-from pipeline.sidecar import sidecar_path
+from pipeline.sidecar import write_sidecar
 
 
 def turn(degrees: float) -> np.ndarray:
@@ -32,7 +31,7 @@ def brain() -> nib.Nifti1Image:
 def save(path: Path, data: np.ndarray, affine: np.ndarray, matrix: np.ndarray) -> Path:
     save_volume(data, affine, path)
     steps = [{"stage": "template", "matrix": matrix.tolist(), "correlation": 0.9}]
-    write_json({"status": "ok", "stage": "template", "steps": steps}, sidecar_path(path))
+    write_sidecar(path, "template", steps)
     return path
 
 

@@ -16,9 +16,9 @@ from pipeline import layout
 from pipeline.cohort.demo_copd import FIRST_DAY
 from pipeline.cohort.manifest import as_manifest
 from pipeline.errors import InputError
-from pipeline.files import write_json, write_parquet
+from pipeline.files import write_parquet
 from pipeline.score.truth import field_on_grid, film_to_raw, score_truth
-from pipeline.sidecar import sidecar_path
+from pipeline.sidecar import write_sidecar
 
 GRID_SHAPE = (16, 20, 18)
 PAIR = ("s", "test", "bl", "m12")
@@ -130,7 +130,7 @@ def test_volumes_are_scored(tmp_path, write_packed):
     grid.parent.mkdir(parents=True)
     nib.save(nib.Nifti1Image(image, grid_affine()), grid)
     steps = [{"stage": "crop"}, {"stage": "template", "matrix": similarity().tolist()}]
-    write_json({"status": "ok", "stage": "grid", "steps": steps}, sidecar_path(grid))
+    write_sidecar(grid, "grid", steps)
     write_manifest(tmp_path, "adni", grid)
     difference = expected_difference(image, shift)
     mask = np.zeros(GRID_SHAPE, bool)
