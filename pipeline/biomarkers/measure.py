@@ -10,9 +10,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline import layout
-from pipeline.biomarkers.brain import measure_regions, tissue_shares
-from pipeline.biomarkers.chest import (
+from pipeline.biomarkers.brain_regions import measure_regions, tissue_shares
+from pipeline.biomarkers.film_structures import (
     find_landmarks,
     measure_film,
     move_landmarks,
@@ -20,14 +19,15 @@ from pipeline.biomarkers.chest import (
 )
 from pipeline.biomarkers.observed import deformable_field
 from pipeline.brain.atlas import GROUPS, region_shares
-from pipeline.dataset import PackedDataset
-from pipeline.errors import ImageError
-from pipeline.files import write_csv, write_parquet
+from pipeline.dataset.packed import PackedDataset
 from pipeline.method.deformation import warp
 from pipeline.method.explain import explain_images, load_generator
 from pipeline.score.truth import METHOD as TRUE_DEFORMATION
 from pipeline.score.truth import NO_SEED, true_fields
 from pipeline.score.uncertainty import mean_interval
+from pipeline.stage import layout
+from pipeline.stage.errors import ImageError
+from pipeline.stage.files import write_csv, write_parquet
 
 log = logging.getLogger(__name__)
 

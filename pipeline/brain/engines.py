@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 EMBEDDED = "embedded"
 # The tool of each stage in the paper, and the packages that stand for it.

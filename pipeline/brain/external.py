@@ -22,7 +22,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from pipeline.brain.volume import load_volume
-from pipeline.errors import ImageError, InputError
+from pipeline.stage.errors import ImageError, InputError
 
 # One thread: the result must not depend on the machine, and the workflow runs images in parallel.
 SINGLE_THREAD = {

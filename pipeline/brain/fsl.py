@@ -20,7 +20,7 @@ from fsl.transform.flirt import fromFlirt
 from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
 from pipeline.brain.volume import save_volume
-from pipeline.errors import ImageError
+from pipeline.stage.errors import ImageError
 
 SEARCH_DEGREES = (-45, 45)
 

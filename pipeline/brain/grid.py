@@ -12,8 +12,9 @@ import numpy as np
 import scipy
 from scipy.ndimage import affine_transform, gaussian_filter
 
-from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
-from pipeline.errors import ImageError
+from pipeline.brain.volume import load_volume, save_volume
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.errors import ImageError
 
 PERCENTILES = (5.0, 95.0)
 # Voxels larger than this times the source's are averages, not samples, or thin structures alias.

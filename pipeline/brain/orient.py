@@ -16,8 +16,9 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
 from pipeline.brain.engines import EMBEDDED
-from pipeline.brain.volume import check_values, save_volume, voxel_sizes
-from pipeline.errors import ImageError
+from pipeline.brain.volume import check_values, save_volume
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.errors import ImageError
 
 VOXEL_MM = (0.2, 8.0)
 # The smallest extent in which an adult brain fits, and what no head scanner covers.

@@ -13,7 +13,7 @@ from nipype.interfaces.robex.preprocess import RobexSegment
 from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
 from pipeline.brain.volume import save_volume
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 def robex_version() -> str:

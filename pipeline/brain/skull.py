@@ -25,8 +25,9 @@ from nibabel.processing import resample_from_to
 from pipeline.brain import bet_process
 from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.external import load_result, run_tool
-from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
-from pipeline.errors import ImageError, InputError
+from pipeline.brain.volume import load_volume, save_volume
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.errors import ImageError, InputError
 
 # Volume of an adult brain without its skull, in litres, with a wide margin.
 BRAIN_LITRES = (0.4, 2.6)

@@ -24,8 +24,10 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.external import apply_niimath, niimath_version
-from pipeline.brain.volume import load_volume, save_volume, voxel_sizes
-from pipeline.errors import ImageError, InputError
+from pipeline.brain.volume import load_volume, save_volume
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.geometry.itk import RAS_TO_LPS, to_itk
+from pipeline.stage.errors import ImageError, InputError
 
 PACKAGED_TEMPLATE = "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii"
 SCALES = (0.7, 1.4)
@@ -34,8 +36,6 @@ LOWEST_CORRELATION = 0.65
 CORRELATION_SIGMA_MM = 4.0
 # Voxel sizes of the two resolutions of the refinement.
 LEVELS_MM = (4.0, 2.0)
-# From RAS mm (NIfTI) to LPS mm (ITK) and back.
-RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def packaged_template() -> Path:
@@ -249,14 +249,3 @@ def _to_matrix(transform: sitk.Transform) -> np.ndarray:
     )
     lps[:3, 3] = origin
     return RAS_TO_LPS @ lps @ RAS_TO_LPS
-
-
-def to_itk(data: np.ndarray, affine: np.ndarray) -> sitk.Image:
-    """Image of ITK from a volume (x, y, z), or of vectors from (x, y, z, 3), and its RAS affine."""
-    sizes = voxel_sizes(affine)
-    ordered = np.ascontiguousarray(data.swapaxes(0, 2))
-    image = sitk.GetImageFromArray(ordered, isVector=data.ndim == 4)
-    image.SetSpacing(sizes.tolist())
-    image.SetOrigin((RAS_TO_LPS[:3, :3] @ affine[:3, 3]).tolist())
-    image.SetDirection((RAS_TO_LPS[:3, :3] @ affine[:3, :3] / sizes).ravel().tolist())
-    return image

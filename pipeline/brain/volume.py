@@ -10,7 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from pipeline.errors import ImageError
+from pipeline.stage.errors import ImageError
 
 # Scanner-based coordinates, in the terms of the NIfTI standard.
 SCANNER_SPACE = 1
@@ -77,8 +77,3 @@ def check_values(data: np.ndarray) -> None:
         raise ImageError(f"{bad} of {data.size} voxels are NaN or infinite")
     if data.min() == data.max():
         raise ImageError("all voxels are zero" if data.max() == 0 else "all voxels are the same")
-
-
-def voxel_sizes(affine: np.ndarray) -> np.ndarray:
-    """Voxel sizes in mm of a 4x4 affine."""
-    return np.linalg.norm(affine[:3, :3], axis=0)

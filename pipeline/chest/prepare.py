@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from pipeline.chest.dicom import read_film
 from pipeline.chest.shards import film_key
-from pipeline.cohort.manifest import exclusion_table
-from pipeline.errors import ImageError, InputError
-from pipeline.files import atomic_path, write_csv
-from pipeline.progress import progress
+from pipeline.dicom.film import read_film
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.files import atomic_path, write_csv
+from pipeline.stage.progress import progress
 
 log = logging.getLogger(__name__)
 

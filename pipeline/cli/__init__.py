@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cli import archives, images, models, results, study
+from pipeline.cli import archives, images, models, place, results
 from pipeline.cli.commands import Commands
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 log = logging.getLogger("pipeline")
 
@@ -39,7 +39,7 @@ THREAD_VARIABLES = (
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m pipeline", description=__doc__.split("\n")[0])
     commands = Commands(parser)
-    for part in (archives, images, models, results, study):
+    for part in (archives, images, models, results, place):
         part.add_commands(commands)
     return parser
 

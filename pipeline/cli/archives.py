@@ -10,12 +10,12 @@ log = logging.getLogger(__name__)
 
 
 def _make_demo_adni(args: argparse.Namespace) -> None:
-    make_demo_adni = load("pipeline.cohort.demo_adni:make_demo_adni")
+    make_demo_adni = load("pipeline.demo.adni_studies:make_demo_adni")
     make_demo_adni(args.images, args.tables, args.truth, **args.settings)
 
 
 def _make_demo_copd(args: argparse.Namespace) -> None:
-    make_demo_copd = load("pipeline.cohort.demo_copd:make_demo_copd")
+    make_demo_copd = load("pipeline.demo.copd_studies:make_demo_copd")
     paths = (args.films, args.spirometry, args.truth, args.pseudonym_key)
     make_demo_copd(*paths, **args.settings)
 
@@ -27,8 +27,8 @@ def _fetch_films(args: argparse.Namespace) -> None:
 
 
 def _ingest(args: argparse.Namespace) -> None:
-    from pipeline.cohort.exclusions import count_reasons
     from pipeline.cohort.ingest import ingest_dataset, write_cohort
+    from pipeline.stage.exclusions import count_reasons
 
     cohort = ingest_dataset(args.settings, args.fetched)
     write_cohort(cohort, args.folder)
@@ -42,12 +42,12 @@ def _ingest(args: argparse.Namespace) -> None:
 
 
 def _make_toy(args: argparse.Namespace) -> None:
-    pack_toy = load("pipeline.cohort.toy:pack_toy")
+    pack_toy = load("pipeline.demo.toy_squares:pack_toy")
     pack_toy(args.destination, args.exclusions, **args.settings)
 
 
 def _describe_cohort(args: argparse.Namespace) -> None:
-    write_cohort_page = load("pipeline.cohort.page:write_cohort_page")
+    write_cohort_page = load("pipeline.cohort.flow_page:write_cohort_page")
     paths = (args.ingest, args.exclusions, args.page)
     write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
 

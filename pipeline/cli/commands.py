@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 class Commands:

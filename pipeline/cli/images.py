@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.brain.engines import EMBEDDED, TOOLS
 from pipeline.cli.commands import Commands, add_shard, add_source, load
-from pipeline.sidecar import run_image_stage
+from pipeline.stage.sidecar import run_image_stage
 
 # Stages of one volume: function(source, destination, **settings). Options after the two files
 # become settings of the same name.
@@ -37,7 +37,7 @@ def _check(args: argparse.Namespace) -> None:
 
     stages = (args.orient, args.template_space, args.robex, args.bet, args.grid)
     template = args.template or packaged_template()
-    check_volume = load("pipeline.qc.volume:check_volume")
+    check_volume = load("pipeline.qc.check:check_volume")
     check_volume(*stages, template, args.figures, args.picture, args.asymmetry)
 
 
@@ -57,8 +57,8 @@ def _review(args: argparse.Namespace) -> None:
 
 
 def _measure_engines(args: argparse.Namespace) -> None:
-    from pipeline.brain.agreement import measure_engines
     from pipeline.brain.engines import resolve_engines
+    from pipeline.measure.engine_agreement import measure_engines
 
     engines = resolve_engines(dict.fromkeys(TOOLS, args.engine))
     measure_engines(args.page, engines, workers=args.threads)
@@ -74,13 +74,13 @@ def _films(args: argparse.Namespace) -> None:
 
 
 def _benchmark_films(args: argparse.Namespace) -> None:
-    benchmark_films = load("pipeline.chest.benchmark:benchmark_films")
+    benchmark_films = load("pipeline.measure.film_throughput:benchmark_films")
     table = benchmark_films(args.folder, resize=args.resize, processes=args.processes)
     print(table.to_string(index=False, float_format="{:.4g}".format))
 
 
 def _register_volumes(args: argparse.Namespace) -> None:
-    register = load("pipeline.longitudinal:register_brain_pair")
+    register = load("pipeline.dataset.longitudinal:register_brain_pair")
     register(args.baseline, args.followup, args.difference, args.mask)
 
 
@@ -88,21 +88,21 @@ def _register_films(args: argparse.Namespace) -> None:
     import pandas as pd
 
     from pipeline.chest.shards import rows_of_shard
-    from pipeline.longitudinal import register_film_pairs
+    from pipeline.dataset.longitudinal import register_film_pairs
 
     pairs = rows_of_shard(pd.read_parquet(args.pairs), args.shard, args.shards)
     register_film_pairs(args.films, pairs, args.destination, args.status, crop=args.crop)
 
 
 def _pack_volumes(args: argparse.Namespace) -> None:
-    pack_volumes = load("pipeline.pack:pack_volumes")
+    pack_volumes = load("pipeline.dataset.pack:pack_volumes")
     files = (args.destination, args.exclusions, args.volumes)
     mixed = args.mixed_engines
     pack_volumes(args.results, args.dataset, *files, qc=args.qc, mixed_engines=mixed)
 
 
 def _pack_films(args: argparse.Namespace) -> None:
-    pack_films = load("pipeline.pack:pack_films")
+    pack_films = load("pipeline.dataset.pack:pack_films")
     pack_films(args.results, args.dataset, args.destination, args.exclusions, shards=args.shards)
 
 

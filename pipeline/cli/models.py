@@ -24,8 +24,8 @@ def _import_weights(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from pipeline.method.settings import TrainSettings
-    from pipeline.method.train import train_model
+    from pipeline.method.training.settings import TrainSettings
+    from pipeline.method.training.train import train_model
 
     train_model(
         args.packed,
@@ -39,14 +39,14 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _choose_lambda(args: argparse.Namespace) -> None:
-    summarise_sweep = load("pipeline.method.sweep:summarise_sweep")
+    summarise_sweep = load("pipeline.method.training.sweep:summarise_sweep")
     summarise_sweep(args.names, args.trainings, args.csv, args.png)
 
 
 def _benchmark(args: argparse.Namespace) -> None:
-    from pipeline.config import image_shape, training_settings
-    from pipeline.method.benchmark import benchmark_training
-    from pipeline.method.settings import TrainSettings
+    from pipeline.measure.training_speed import benchmark_training
+    from pipeline.method.training.settings import TrainSettings
+    from pipeline.study.config import image_shape, training_settings
 
     config = load_yaml(args.config)
     settings = training_settings(config, args.dataset, args.method, seed=0)
@@ -64,7 +64,7 @@ def _benchmark(args: argparse.Namespace) -> None:
 
 
 def _explain(args: argparse.Namespace) -> None:
-    from pipeline.explain import NOT_DIAGNOSTIC, explain_file, read_settings
+    from pipeline.study.new_image import NOT_DIAGNOSTIC, explain_file, read_settings
 
     print(NOT_DIAGNOSTIC)
     settings = read_settings(args.config, args.dataset)

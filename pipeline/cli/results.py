@@ -60,7 +60,7 @@ def _table(args: argparse.Namespace) -> None:
 
 
 def _figures(args: argparse.Namespace) -> None:
-    draw_pair = load("pipeline.figures.pairs:draw_pair")
+    draw_pair = load("pipeline.figures.pair_figures:draw_pair")
     generators = dict(zip(args.methods, args.generators, strict=True))
     paths = (args.results, args.dataset, args.case, generators, args.scores)
     draw_pair(*paths, args.settings, args.prefix)
@@ -79,12 +79,12 @@ def _report(args: argparse.Namespace) -> None:
 
 
 def _record_model(args: argparse.Namespace) -> None:
-    record_model = load("pipeline.provenance:record_model")
+    record_model = load("pipeline.record.provenance:record_model")
     record_model(args.packed, args.training, args.generator, args.destination, args.config)
 
 
 def _record_run(args: argparse.Namespace) -> None:
-    load("pipeline.record:record_run")(args.config, args.results, args.models, args.files)
+    load("pipeline.record.run:record_run")(args.config, args.results, args.models, args.files)
 
 
 def _add_truth(sub: argparse.ArgumentParser) -> None:

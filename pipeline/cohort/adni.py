@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cohort.exclusions import check_cohort
 from pipeline.cohort.loni import PTID, list_images
 from pipeline.cohort.manifest import OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
+from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, parse_dates, read_table, table_columns
 from pipeline.cohort.visits import excluded_rows, reject, split_visits
 

@@ -10,8 +10,8 @@ import pandas as pd
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.tables import read_table, table_columns
 from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
-from pipeline.errors import InputError
-from pipeline.files import read_json
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
 
 log = logging.getLogger(__name__)
 

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.films import list_films
-from pipeline.cohort.manifest import Cohort, ages, as_manifest, exclusion_table
+from pipeline.cohort.manifest import Cohort, ages, as_manifest
 from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
 from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
 from pipeline.cohort.splits import assign_splits
+from pipeline.stage.exclusions import exclusion_table
 
 log = logging.getLogger(__name__)
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.chest.dicom import film_format, read_header
-from pipeline.chest.view import decide_view
 from pipeline.cohort.tables import parse_dates, read_table
-from pipeline.errors import ImageError, InputError
-from pipeline.progress import progress
+from pipeline.dicom.film import film_format, read_header
+from pipeline.dicom.view import decide_view
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.progress import progress
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.cohort.pseudonyms import pseudonym, read_key
 from pipeline.cohort.spirometry import SpirometryColumns
-from pipeline.files import atomic_directory, write_csv, write_parquet
+from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
 log = logging.getLogger(__name__)
 

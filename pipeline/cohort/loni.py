@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.tables import parse_dates
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 # Processed T1 images that are used, the preferred first: corrected for gradient non-linearity, then
 # without a repeated N3 (MT1), then corrected for B1.

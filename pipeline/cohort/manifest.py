@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 SPLITS = ("train", "validation", "test")
 MANIFEST_COLUMNS = {
@@ -33,7 +33,6 @@ UNKNOWN = {
     "view_reason": "",
 }  # where an archive does not tell
 OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
-EXCLUSION_COLUMNS = ["stage", "item", "subject", "session", "source", "reason"]
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
 
 
@@ -60,11 +59,6 @@ class Cohort:
         """Path of the raw image by subject and session."""
         rows = self.manifest[["subject", "session", "path"]].itertuples(index=False)
         return {(subject, session): path for subject, session, path in rows}
-
-
-def exclusion_table(rows: list[dict]) -> pd.DataFrame:
-    """Table of exclusions from dictionaries; absent columns are empty strings."""
-    return pd.DataFrame(rows, columns=EXCLUSION_COLUMNS).fillna("")
 
 
 def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:

@@ -2,7 +2,7 @@
 
 The server anonymises by the basic profile of PS3.15 and answers with the anonymised film; it stores
 no copy. Only the dates and descriptions that decide about a film are kept, and the descriptions go
-when the film is written (`pipeline.chest.attributes`).
+when the film is written (`pipeline.dicom.attributes`).
 """
 
 import logging
@@ -14,12 +14,12 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
-from pipeline.chest.attributes import IDENTIFYING, keep_needed
 from pipeline.cohort.pseudonyms import pseudonym, pseudonym_uid, read_key
 from pipeline.cohort.tables import read_table
-from pipeline.errors import ImageError, InputError
-from pipeline.files import atomic_path, atomic_private_file, write_csv
-from pipeline.progress import progress
+from pipeline.dicom.attributes import IDENTIFYING, keep_needed
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.files import atomic_path, atomic_private_file, write_csv
+from pipeline.stage.progress import progress
 
 log = logging.getLogger(__name__)
 

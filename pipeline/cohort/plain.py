@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 log = logging.getLogger(__name__)
 

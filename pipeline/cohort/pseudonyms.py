@@ -5,8 +5,8 @@ import hmac
 import secrets
 from pathlib import Path
 
-from pipeline.errors import InputError
-from pipeline.files import atomic_private_file
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import atomic_private_file
 
 KEY_BYTES = 32
 DIGITS = 12

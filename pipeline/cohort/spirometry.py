@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.tables import parse_dates, read_table
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
 LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near

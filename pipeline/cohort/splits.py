@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 logger = logging.getLogger(__name__)
 

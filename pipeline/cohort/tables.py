@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 _COLUMNS_SHOWN = 25
 

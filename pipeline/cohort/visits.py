@@ -6,12 +6,13 @@ from collections.abc import Callable, Hashable
 import numpy as np
 import pandas as pd
 
-from pipeline.cohort.exclusions import check_cohort
-from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
+from pipeline.cohort.manifest import Cohort, as_manifest
 from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
 from pipeline.cohort.splits import assign_splits
+from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import parse_dates
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
+from pipeline.stage.exclusions import exclusion_table
 
 
 def reject(frame: pd.DataFrame, failed: pd.Series, reason: str | pd.Series) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.figures.panels import (
+from pipeline.drawing.panels import (
     ARROWS,
     COLOURS,
     DPI,
@@ -16,9 +16,9 @@ from pipeline.figures.panels import (
     show_field,
     show_image,
 )
-from pipeline.files import atomic_path
 from pipeline.method.explain import ImageExplanation
 from pipeline.score.table import METHODS
+from pipeline.stage.files import atomic_path
 
 
 def draw_explanation(

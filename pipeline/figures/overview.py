@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.dataset import PackedDataset
-from pipeline.figures.pairs import select_pair
-from pipeline.figures.panels import (
+from pipeline.dataset.packed import PackedDataset
+from pipeline.drawing.panels import (
     ARROWS,
     COLOURS,
     FILM,
@@ -21,8 +20,9 @@ from pipeline.figures.panels import (
     show_field,
     show_image,
 )
-from pipeline.files import atomic_path
+from pipeline.figures.pair_figures import select_pair
 from pipeline.method.explain import explain_images, load_generator
+from pipeline.stage.files import atomic_path
 
 
 def draw_overview(

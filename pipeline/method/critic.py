@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
-from pipeline.errors import InputError
 from pipeline.method.generator import load_reference_weights
 from pipeline.method.weights import read_weights
+from pipeline.stage.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)

@@ -12,13 +12,19 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pipeline.dataset import PackedDataset
-from pipeline.errors import InputError
-from pipeline.files import atomic_path
+from pipeline.dataset.packed import PackedDataset
 from pipeline.method.generator import Generator, load_reference_weights
-from pipeline.score.ncc import masked_ncc
+from pipeline.method.ncc import masked_ncc
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import atomic_path
 
 ARCHITECTURE = "generator"  # key of the file's metadata
+
+NOT_DIAGNOSTIC = (
+    "Research software, not a diagnostic device: it shows how a network would change this image, "
+    "not what the patient has. The model takes every image for a diseased one, and nothing here "
+    "has been validated for decisions about patients."
+)
 
 
 def save_generator(architecture: dict, weights: dict[str, Tensor], path: Path) -> None:

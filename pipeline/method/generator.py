@@ -10,8 +10,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pipeline.errors import InputError
 from pipeline.method.deformation import warp
+from pipeline.stage.errors import InputError
 
 Method = Literal["defi-gan", "va-gan"]
 Variant = Literal["plain", "original"]

@@ -16,10 +16,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
-from pipeline.errors import InputError
-from pipeline.files import atomic_path
 from pipeline.method.explain import save_generator
 from pipeline.method.generator import Generator, load_reference_weights
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import atomic_path
 
 IMAGENET = "imagenet"
 

@@ -14,8 +14,8 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import affine_transform, binary_erosion, center_of_mass, gaussian_filter
 
-from pipeline.brain.volume import voxel_sizes
-from pipeline.files import atomic_path
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.files import atomic_path
 
 STEP_MM = 4.0
 SMOOTHING_MM = 3.0

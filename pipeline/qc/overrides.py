@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.cohort.adni import rid_of
 from pipeline.cohort.tables import read_table
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 Volume = tuple[Hashable, str]
 

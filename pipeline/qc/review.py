@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import layout
 from pipeline.cohort.ingest import read_cohort
-from pipeline.files import read_json, write_csv
 from pipeline.qc.asymmetry import LOWEST_LIKENESS, likeness, load_asymmetry, mirrored
 from pipeline.qc.overrides import read_overrides, subject_key
-from pipeline.qc.page import write_page
+from pipeline.qc.review_page import write_page
+from pipeline.stage import layout
+from pipeline.stage.files import read_json, write_csv
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def find_suspects(volumes: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     volumes
-        Columns site, field_strength and the figures of `pipeline.qc.volume.check_volume`.
+        Columns site, field_strength and the figures of `pipeline.qc.check.check_volume`.
     """
     groups = volumes[["field_strength", "site"]]
     volumes = volumes.assign(
@@ -144,7 +144,7 @@ def review_volumes(
     Parameters
     ----------
     results, dataset
-        Results folder and data set; figures and pictures are found by `pipeline.layout`.
+        Results folder and data set; figures and pictures are found by `pipeline.stage.layout`.
     table
         CSV written, columns `COLUMNS`, a row a volume, worst first. `decision` is ``used``,
         ``suspect`` (used, but look at it), ``kept`` (a suspect on the keep list), ``excluded`` or

@@ -13,12 +13,12 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from pipeline import layout
-from pipeline.dataset import PackedDataset
-from pipeline.figures.panels import DIFFERENCE_RANGE
+from pipeline.dataset.packed import PackedDataset
+from pipeline.drawing.panels import DIFFERENCE_RANGE
 from pipeline.method.explain import explain_image, load_generator
 from pipeline.method.generator import Generator
 from pipeline.score.table import METHODS, TITLES
+from pipeline.stage import layout
 
 LARGEST = 32767
 # Pairs of a data set are shown as long as their numbers stay below; three are always.

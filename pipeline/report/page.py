@@ -13,14 +13,14 @@ import markdown
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline import layout
-from pipeline.errors import InputError
-from pipeline.explain import NOT_DIAGNOSTIC
-from pipeline.files import atomic_path
-from pipeline.report.cohort import cohort_flow, left_out
+from pipeline.method.explain import NOT_DIAGNOSTIC
+from pipeline.report.cohort_flow import cohort_flow, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
 from pipeline.score.table import TITLES
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import atomic_path
 
 HERE = Path(__file__).parent
 NIIVUE = HERE / "vendor/niivue.umd.js.gz"

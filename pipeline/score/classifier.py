@@ -22,13 +22,13 @@ from captum.attr import (
 )
 from torch import Tensor, nn
 
-from pipeline.dataset import PackedDataset
-from pipeline.files import write_parquet
-from pipeline.method.batches import ClassBatches, training_images
-from pipeline.method.cost import count_operations
-from pipeline.method.device import choose_device
+from pipeline.dataset.packed import PackedDataset
+from pipeline.method.ncc import masked_ncc
+from pipeline.method.training.batches import ClassBatches, training_images
+from pipeline.method.training.cost import count_operations
+from pipeline.method.training.device import choose_device
 from pipeline.score.model import SCORE_COLUMNS
-from pipeline.score.ncc import masked_ncc
+from pipeline.stage.files import write_parquet
 
 WIDTHS = (1, 2, 4, 4)  # of the levels, times the width of the first
 LEARNING_RATE = 1e-3

@@ -10,13 +10,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
-from pipeline import layout
 from pipeline.brain.atlas import GROUPS, region_shares
-from pipeline.cohort.diffeomorphism import jacobian_determinant
-from pipeline.dataset import PackedDataset
-from pipeline.files import write_csv, write_parquet
+from pipeline.dataset.packed import PackedDataset
+from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import explain_images, load_generator
 from pipeline.score.truth import true_fields
+from pipeline.stage import layout
+from pipeline.stage.files import write_csv, write_parquet
 
 # Where the disease displaces by at least this share of its largest displacement, it is at work.
 DISEASED_SHARE = 0.5

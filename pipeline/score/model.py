@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from pipeline.dataset import PackedDataset
-from pipeline.files import write_parquet
-from pipeline.method.device import choose_device
+from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import load_generator, score_pairs
+from pipeline.method.training.device import choose_device
+from pipeline.stage.files import write_parquet
 
 SCORE_COLUMNS = ["dataset", "method", "seed", "subject", "baseline", "followup", "ncc"]
 

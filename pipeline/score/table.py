@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.files import atomic_path, write_csv
-from pipeline.score.ncc import subject_average
+from pipeline.method.ncc import subject_average
 from pipeline.score.uncertainty import mean_interval, wilcoxon_p
+from pipeline.stage.files import atomic_path, write_csv
 
 COMPARED = "defi-gan"  # the method that the others are compared with
 METHODS = {

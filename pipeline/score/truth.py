@@ -19,15 +19,15 @@ import torch
 from nibabel.affines import apply_affine
 from scipy.ndimage import map_coordinates
 
-from pipeline import layout
-from pipeline.cohort.demo_copd import FIRST_DAY
 from pipeline.cohort.manifest import read_manifest
-from pipeline.dataset import PackedDataset
-from pipeline.errors import InputError
-from pipeline.files import write_parquet
+from pipeline.dataset.packed import PackedDataset
+from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.method.deformation import warp
-from pipeline.score.ncc import masked_ncc
-from pipeline.sidecar import read_sidecar
+from pipeline.method.ncc import masked_ncc
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_parquet
+from pipeline.stage.sidecar import read_sidecar
 
 METHOD = "true deformation"
 NO_SEED = -1

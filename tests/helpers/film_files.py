@@ -9,7 +9,7 @@ from pydicom import dcmread, uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComputedRadiographyImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from pipeline.cohort.demo_dicom import compress_film
+from pipeline.demo.film_writer import compress_film
 
 
 def make_dicom(path: Path, pixels: np.ndarray, **tags) -> Path:

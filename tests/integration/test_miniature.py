@@ -19,9 +19,9 @@ from helpers.rerun_table import rerun_rows, rules_of_stages
 from helpers.slurm import job_details, missing_programs, write_quick_profile
 from helpers.workflow import jobs_of_command, planned_jobs, run_snakemake
 
-from pipeline.dataset import PackedDataset
-from pipeline.explain import explain_file, read_settings
-from pipeline.sidecar import read_sidecar
+from pipeline.dataset.packed import PackedDataset
+from pipeline.stage.sidecar import read_sidecar
+from pipeline.study.new_image import explain_file, read_settings
 
 HERE = Path(__file__).parent
 CONFIG = ("--configfile", HERE / "miniature.yaml")

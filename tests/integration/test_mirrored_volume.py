@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import layout
-from pipeline.cohort.demo_anatomy import load_anatomies
-from pipeline.cohort.demo_brain import make_subject, random_pose, simulate_visit
 from pipeline.cohort.ingest import write_cohort
-from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
-from pipeline.files import read_json
+from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.demo.anatomy import load_anatomies
+from pipeline.demo.brain_disease import make_subject, random_pose, simulate_visit
+from pipeline.stage import layout
+from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.files import read_json
 
 SUBJECT = "023S0030"
 SESSIONS = ("bl", "m12", "m24")

@@ -16,7 +16,7 @@ from helpers.fake_tools import FakeTools
 from helpers.small_study import small_brain
 
 from pipeline.brain.engines import TOOLS
-from pipeline.sidecar import read_sidecar, sidecar_path
+from pipeline.stage.sidecar import read_sidecar, sidecar_path
 
 
 def command(stage, source, destination, *options):

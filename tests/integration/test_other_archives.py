@@ -17,12 +17,12 @@ from helpers.made_up_bids import write_bids_dataset
 from helpers.workflow import planned_jobs, run_snakemake
 from scipy.ndimage import gaussian_filter, zoom
 
-from pipeline import layout
 from pipeline.brain.volume import save_volume
 from pipeline.cohort.copd import ingest_copd
-from pipeline.cohort.demo_copd import make_demo_copd
-from pipeline.dataset import PackedDataset
-from pipeline.sidecar import write_sidecar
+from pipeline.dataset.packed import PackedDataset
+from pipeline.demo.copd_studies import make_demo_copd
+from pipeline.stage import layout
+from pipeline.stage.sidecar import write_sidecar
 
 MINIATURE = yaml.safe_load((Path(__file__).parent / "miniature.yaml").read_text())
 TABLE = ("results/table1.csv", "results/table1.md")

@@ -17,8 +17,8 @@ import yaml
 from helpers.slurm import job_details, queued_jobs, write_quick_profile
 from helpers.workflow import ROOT, planned_jobs
 
-from pipeline.doctor import examine
-from pipeline.slurm import jobs_of_folder
+from pipeline.study.doctor import examine
+from pipeline.study.slurm_jobs import jobs_of_folder
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.usefixtures("slurm")]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline import cli
-from pipeline.sidecar import read_sidecar
+from pipeline.stage.sidecar import read_sidecar
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,7 @@ def test_every_stage_of_the_rules_is_a_command():
 def test_a_light_stage_imports_no_heavy_library():
     script = (
         "import sys; from pipeline.cli import _parser; _parser()\n"
-        "import pipeline.brain.orient, pipeline.config\n"
+        "import pipeline.brain.orient, pipeline.study.config\n"
         "heavy = {'torch', 'ants', 'SimpleITK', 'skimage', 'pandas'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

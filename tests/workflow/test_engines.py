@@ -13,8 +13,8 @@ from helpers.small_study import write_small_study
 from helpers.workflow import planned_jobs, run_snakemake
 
 from pipeline.brain.engines import TOOLS
-from pipeline.layout import BRAIN_STAGES, volume
-from pipeline.sidecar import read_sidecar
+from pipeline.stage.layout import BRAIN_STAGES, volume
+from pipeline.stage.sidecar import read_sidecar
 
 RULES = {
     "orient": "orient_volume",

@@ -10,7 +10,7 @@ from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_copd import write_copd_archive
 from helpers.workflow import ROOT, planned_jobs, run_snakemake
 
-from pipeline.plan import plan_study
+from pipeline.study.plan import plan_study
 
 PAPER = ("--configfile", ROOT / "config/paper.yaml")
 

@@ -1,5 +1,5 @@
 # Brain MRI, volume by volume, in the paper's order (section 3.2). A volume's sidecar is made with it
-# and declared nowhere (see pipeline/sidecar.py).
+# and declared nowhere (see pipeline/stage/sidecar.py).
 
 
 rule orient_volume:

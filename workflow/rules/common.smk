@@ -9,17 +9,17 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
-from pipeline import layout
+from pipeline.stage import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
-from pipeline.config import (
+from pipeline.study.config import (
     check_config,
     classifier_settings,
     gpus_per_training,
     modality,
     training_settings,
 )
-from pipeline.doctor import quick_checks, wrong
-from pipeline.errors import InputError
+from pipeline.study.doctor import quick_checks, wrong
+from pipeline.stage.errors import InputError
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
 # takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.

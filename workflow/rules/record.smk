@@ -1,6 +1,6 @@
 # Where results come from: versions, settings and hashes, of each model and of the run.
 
-from pipeline.config import model_config
+from pipeline.study.config import model_config
 
 
 rule record_model:

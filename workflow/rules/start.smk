@@ -1,6 +1,6 @@
 # What is looked at between planning and the first job: it depends on where the jobs run.
 
-from pipeline.doctor import check_submission, check_trainings
+from pipeline.study.doctor import check_submission, check_trainings
 
 
 def check_place():

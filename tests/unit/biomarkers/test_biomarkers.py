@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from pipeline.biomarkers.brain import measure_regions, tissue_shares
-from pipeline.biomarkers.chest import (
+from pipeline.biomarkers.brain_regions import measure_regions, tissue_shares
+from pipeline.biomarkers.film_structures import (
     LANDMARKS,
     find_landmarks,
     measure_film,
@@ -17,9 +17,9 @@ from pipeline.biomarkers.chest import (
 from pipeline.biomarkers.measure import make_biomarker_table
 from pipeline.biomarkers.observed import deformable_field
 from pipeline.chest.prepare import centre_crop, prepare_film
-from pipeline.cohort.demo_chest import Pose, State, Subject, load_radiograph
-from pipeline.files import write_parquet
+from pipeline.demo.chest_disease import Pose, State, Subject, load_radiograph
 from pipeline.method.deformation import warp
+from pipeline.stage.files import write_parquet
 
 SHAPE = (16, 18, 20)
 

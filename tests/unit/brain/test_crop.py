@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.brain.crop import crop_field_of_view
-from pipeline.errors import ImageError
+from pipeline.stage.errors import ImageError
 
 
 @pytest.mark.parametrize("name", ["head.nii.gz", 'a head\'s "$(x)" & more.nii.gz'])

@@ -18,8 +18,8 @@ from pipeline.brain.engines import (
     find_tool,
     resolve_engines,
 )
-from pipeline.errors import InputError
-from pipeline.sidecar import read_sidecar
+from pipeline.stage.errors import InputError
+from pipeline.stage.sidecar import read_sidecar
 
 ROOT = Path(__file__).parents[3]
 AUTO = dict.fromkeys(TOOLS, "auto")

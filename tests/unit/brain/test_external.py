@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.brain.external import run_tool
-from pipeline.errors import ImageError, InputError
-from pipeline.limits import time_limit
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.limits import time_limit
 
 
 def run(tmp_path: Path, code: str) -> None:

@@ -7,7 +7,7 @@ from nibabel.affines import apply_affine
 
 from pipeline.brain.grid import resample_to_grid
 from pipeline.brain.volume import save_volume
-from pipeline.errors import ImageError
+from pipeline.stage.errors import ImageError
 
 SHAPE = (60, 70, 64)
 AFFINE = np.diag([2.0, 2, 2, 1])

@@ -8,7 +8,7 @@ from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
 from pipeline.brain.orient import header_contradiction, orient_volume
-from pipeline.errors import ImageError
+from pipeline.stage.errors import ImageError
 
 SHAPE = (20, 24, 22)
 AFFINE = np.array([[9.0, 0, 0, -80], [0, 7, 0, -90], [0, 0, 8, -70], [0, 0, 0, 1]]) * 0.8

@@ -9,7 +9,7 @@ from nibabel.affines import apply_affine
 from pipeline.brain import skull
 from pipeline.brain.bet_process import port_threshold
 from pipeline.brain.volume import save_volume
-from pipeline.errors import ImageError, InputError
+from pipeline.stage.errors import ImageError, InputError
 
 
 @pytest.fixture

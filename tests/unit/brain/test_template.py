@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.brain import template
 from pipeline.brain.orient import orient_volume
 from pipeline.brain.volume import load_volume, save_volume
-from pipeline.errors import ImageError, InputError
+from pipeline.stage.errors import ImageError, InputError
 
 CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)
 

@@ -15,8 +15,8 @@ from pipeline.brain.crop import crop_field_of_view
 from pipeline.brain.orient import orient_volume
 from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
 from pipeline.brain.template import register_to_template
-from pipeline.errors import ImageError, InputError
-from pipeline.sidecar import read_sidecar, run_image_stage
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.sidecar import read_sidecar, run_image_stage
 
 STAGES = {
     "orient": (orient_volume, {"engine": "fsl"}),

@@ -16,8 +16,8 @@ from pipeline.chest.prepare import (
     resize_film,
 )
 from pipeline.chest.shards import film_key, read_film_shard
-from pipeline.cohort.manifest import EXCLUSION_COLUMNS
-from pipeline.errors import ImageError, InputError
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.exclusions import EXCLUSION_COLUMNS
 
 
 def test_film_is_equalised_into_the_range():

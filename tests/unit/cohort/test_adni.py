@@ -9,7 +9,7 @@ from helpers.made_up_adni import Archive, ptid, write_adni_archive
 
 from pipeline.cohort.adni import ingest_adni, rid_of
 from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 SEEDED = {"seed": 0, "fractions": {"train": 0.64, "validation": 0.16, "test": 0.2}}
 # Subjects that make every cohort complete: training images of both classes and a pair in

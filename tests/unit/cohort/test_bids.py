@@ -4,7 +4,7 @@ import pytest
 from helpers.made_up_bids import write_bids_dataset
 
 from pipeline.cohort.bids import ingest_bids
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["ad"]}
 SPLITS = {"seed": 0, "fractions": {"train": 0.0, "validation": 0.5, "test": 0.5}}

@@ -15,7 +15,7 @@ from pydicom.data import get_testdata_file
 from pipeline.cohort.copd import NO_PAIR, ingest_copd
 from pipeline.cohort.pseudonyms import read_key
 from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 START = date(2015, 3, 1)
 SEEDED = {"seed": 0, "fractions": {"train": 0.5, "validation": 0.2, "test": 0.3}}

@@ -8,10 +8,11 @@ from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.flow import PREPARATION, RULES, UNITS, describe_splits, trace_removals
+from pipeline.cohort.flow_page import write_cohort_page
 from pipeline.cohort.ingest import write_cohort
-from pipeline.cohort.manifest import as_manifest, exclusion_table
-from pipeline.cohort.page import write_cohort_page
+from pipeline.cohort.manifest import as_manifest
 from pipeline.cohort.plain import ingest_manifest
+from pipeline.stage.exclusions import exclusion_table
 
 LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["AD"]}
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}

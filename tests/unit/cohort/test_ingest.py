@@ -15,7 +15,7 @@ from pipeline.cohort.ingest import (
     write_cohort,
 )
 from pipeline.cohort.spirometry import SpirometryColumns
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cohort.loni import DESCRIPTIONS, list_images
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 GRADWARP = "MPR__GradWarp__N3"
 

@@ -1,9 +1,10 @@
 import pandas as pd
 import pytest
 
-from pipeline.cohort.manifest import MANIFEST_COLUMNS, as_manifest, exclusion_table, read_manifest
-from pipeline.errors import InputError
-from pipeline.files import write_parquet
+from pipeline.cohort.manifest import MANIFEST_COLUMNS, as_manifest, read_manifest
+from pipeline.stage.errors import InputError
+from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.files import write_parquet
 
 
 def rows(*keys):

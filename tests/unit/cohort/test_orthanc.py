@@ -17,14 +17,14 @@ from helpers.orthanc import (
 from pydicom import dcmread
 from pydicom.uid import JPEGLosslessSV1
 
-from pipeline.chest.dicom import read_film, read_header
 from pipeline.cohort import orthanc
 from pipeline.cohort.copd import ingest_copd
-from pipeline.cohort.demo_copd import make_demo_copd
-from pipeline.cohort.demo_dicom import compress_film
 from pipeline.cohort.orthanc import Orthanc, fetch_films
 from pipeline.cohort.pseudonyms import pseudonym, read_key
-from pipeline.errors import ImageError, InputError
+from pipeline.demo.copd_studies import make_demo_copd
+from pipeline.demo.film_writer import compress_film
+from pipeline.dicom.film import read_film, read_header
+from pipeline.stage.errors import ImageError, InputError
 
 pytestmark = pytest.mark.skipif(not has_orthanc(), reason="there is no Orthanc here")
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cohort.plain import ingest_manifest
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 LABELS = {"column": "class", "healthy": [0], "diseased": [1]}
 SPLITS = {"seed": 0, "fractions": {"train": 0.0, "validation": 0.5, "test": 0.5}}

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cohort.adni import rid_of
 from pipeline.cohort.splits import assign_splits
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 FRACTIONS = {"train": 0.64, "validation": 0.16, "test": 0.2}
 SEEDED = {"seed": 0, "fractions": FRACTIONS}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pipeline.cohort.tables import find_table, parse_dates, read_table
-from pipeline.errors import InputError
+from pipeline.stage.errors import InputError
 
 
 def write(folder: Path, text: str | bytes, name: str = "TABLE.csv") -> Path:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from pipeline.method.settings import TrainSettings
+from pipeline.method.training.settings import TrainSettings
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torchvision.models import resnet18
 
-from pipeline.errors import InputError
 from pipeline.method.critic import IMAGENET_MEAN, IMAGENET_SD, VolumeCritic, build_critic
 from pipeline.method.generator import load_reference_weights
+from pipeline.stage.errors import InputError
 
 
 def test_volumes_agree_with_the_reference(golden, formulas):

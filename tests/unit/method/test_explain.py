@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.dataset import PackedDataset
-from pipeline.errors import InputError
+from pipeline.dataset.packed import PackedDataset
 from pipeline.method import explain
 from pipeline.method.explain import (
     explain_image,
@@ -17,7 +16,8 @@ from pipeline.method.explain import (
     score_pairs,
 )
 from pipeline.method.generator import Generator
-from pipeline.score.ncc import masked_ncc
+from pipeline.method.ncc import masked_ncc
+from pipeline.stage.errors import InputError
 
 ARCHITECTURE = {
     "dimensions": 2,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from pipeline.errors import InputError
 from pipeline.method.generator import Generator, load_reference_weights
+from pipeline.stage.errors import InputError
 
 METHODS = {"flow": "defi-gan", "residual": "va-gan"}
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.errors import InputError
 from pipeline.method.explain import explain_images, load_generator
 from pipeline.method.generator import Generator
 from pipeline.method.weights import fetch_critic_weights, import_generator, read_weights
 from pipeline.score.model import score_model
+from pipeline.stage.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import InputError
 from pipeline.qc.overrides import read_overrides, subject_key
+from pipeline.stage.errors import InputError
 
 PAPER = Path(__file__).parents[3] / "config/paper_drop.csv"
 

@@ -2,12 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline import layout
 from pipeline.cohort.ingest import write_cohort
-from pipeline.cohort.manifest import Cohort, as_manifest, exclusion_table
-from pipeline.files import write_json
+from pipeline.cohort.manifest import Cohort, as_manifest
 from pipeline.qc.asymmetry import save_asymmetry
 from pipeline.qc.review import find_suspects, read_review, review_volumes, robust_z
+from pipeline.stage import layout
+from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.files import write_json
 
 GOOD = {
     "status": "ok",

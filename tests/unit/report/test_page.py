@@ -15,14 +15,15 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline import layout
-from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest, exclusion_table
-from pipeline.dataset import write_array
-from pipeline.errors import InputError
+from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest
+from pipeline.dataset.packed import write_array
 from pipeline.method import Generator, explain_image
 from pipeline.method.explain import save_generator
 from pipeline.report.explorer import chosen_pairs
 from pipeline.report.page import NIIVUE, make_report
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.stage.exclusions import exclusion_table
 
 DATASETS = {
     "adni": {"data": "demo", "cohort": True, "methods": ["va-gan", "defi-gan"], "voxel_mm": 4.0},

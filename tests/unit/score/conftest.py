@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset import write_array
+from pipeline.dataset.packed import write_array
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset import write_array
-from pipeline.method.cost import count_operations
+from pipeline.dataset.packed import write_array
+from pipeline.method.training.cost import count_operations
 from pipeline.score.classifier import attribution_operations, score_attributions
 from pipeline.score.model import SCORE_COLUMNS
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.files import write_parquet
 from pipeline.score.field_error import compare_fields, make_truth_table
+from pipeline.stage.files import write_parquet
 
 SHAPE = (10, 12, 14)
 TO_MM = np.diag([2.0, 3.0, 4.0])  # mm of a voxel along the array axes

@@ -6,8 +6,8 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.method.explain import save_generator
 from pipeline.method.generator import Generator
+from pipeline.method.ncc import masked_ncc
 from pipeline.score.model import SCORE_COLUMNS, score_model
-from pipeline.score.ncc import masked_ncc
 
 ARCHITECTURE = {"dimensions": 2, "base_filters": 4, "poolings": 2}
 

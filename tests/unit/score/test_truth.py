@@ -12,13 +12,13 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
-from pipeline import layout
-from pipeline.cohort.demo_copd import FIRST_DAY
 from pipeline.cohort.manifest import as_manifest
-from pipeline.errors import InputError
-from pipeline.files import write_parquet
+from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.score.truth import field_on_grid, film_to_raw, score_truth
-from pipeline.sidecar import write_sidecar
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_parquet
+from pipeline.stage.sidecar import write_sidecar
 
 GRID_SHAPE = (16, 20, 18)
 PAIR = ("s", "test", "bl", "m12")

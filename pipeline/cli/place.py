@@ -1,0 +1,58 @@
+"""Subcommands about a study as a whole: its place, its cost, and how far it is."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli.commands import Commands, add_configuration, load, load_yaml
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read and check a configuration."""
+    from pipeline.study.config import check_config
+
+    config = load_yaml(path)
+    check_config(config)
+    return config
+
+
+def _doctor(args: argparse.Namespace) -> None:
+    from pipeline.study.doctor import examine, wrong
+
+    findings = examine(load_yaml(args.config))
+    print("\n".join(map(str, findings)))
+    if wrong(findings):
+        sys.exit(1)
+
+
+def _plan(args: argparse.Namespace) -> None:
+    from pipeline.study.plan import plan_study, plan_text
+
+    print(plan_text(*plan_study(_read_config(args.config))))
+
+
+def _status(args: argparse.Namespace) -> None:
+    from pipeline.study.status import training_status
+
+    table = training_status(_read_config(args.config), args.results)
+    print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
+
+
+def _wait_for_jobs(args: argparse.Namespace) -> None:
+    load("pipeline.study.slurm_jobs:wait_for_jobs")(args.folder)
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the subcommands of this part."""
+    sub = commands.add("doctor", _doctor, "tell what is wrong with this place, and how to mend it")
+    add_configuration(sub)
+    sub = commands.add("plan", _plan, "estimate jobs, hours and disk of a configuration")
+    add_configuration(sub)
+    sub = commands.add("status", _status, "tell how far every training is")
+    add_configuration(sub)
+    sub.add_argument("--results", type=Path, default=Path("results"))
+    sub = commands.add(
+        "wait-for-jobs", _wait_for_jobs, "wait for the Slurm jobs of a killed Snakemake"
+    )
+    sub.add_argument("folder", type=Path, nargs="?", default=Path(), help="of the workflow")

@@ -1,0 +1,49 @@
+"""The page of a cohort: who was studied, who was not, and by which rule."""
+
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+
+from pipeline.cohort.flow import UNITS, describe_splits, trace_removals
+from pipeline.cohort.ingest import read_cohort
+from pipeline.cohort.manifest import SPLITS
+from pipeline.stage.files import atomic_path
+
+
+def write_cohort_page(
+    ingest: Path, exclusions: Path, page: Path, *, dataset: str, source: str, demo: bool
+) -> None:
+    """Write one HTML file in the style of a CONSORT diagram; it needs nothing beside it.
+
+    Parameters
+    ----------
+    ingest
+        Folder of the ingest.
+    exclusions
+        Table of everything left out, by the ingest and by the stages after it.
+    page
+        HTML file written.
+    dataset, source
+        Name of the data set and kind of its archive.
+    demo
+        The data are simulated, and the page says so.
+    """
+    cohort = read_cohort(ingest)
+    excluded = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+    images, subjects, removals = trace_removals(source, cohort.manifest, excluded)
+    template = Environment(
+        loader=PackageLoader("pipeline.cohort", "."), autoescape=True, trim_blocks=True
+    ).get_template("page.html")
+    text = template.render(
+        dataset=dataset,
+        unit=UNITS[source],
+        images=images,
+        subjects=subjects,
+        removals=removals,
+        splits=SPLITS,
+        rows=describe_splits(cohort.manifest, cohort.pairs, excluded),
+        demo=demo,
+    )
+    with atomic_path(page) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,233 @@
+"""Packing: the prepared images and pairs of a data set in memory-mapped arrays.
+
+What the stages excluded is left out and listed, beside what the ingest excluded, in one table.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+
+from pipeline.brain.engines_used import check_engines, volume_table
+from pipeline.chest.shards import film_key, shard_of
+from pipeline.cohort.ingest import read_cohort
+from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.sufficiency import check_cohort
+from pipeline.dataset.longitudinal import pair_exclusion, pair_key
+from pipeline.dataset.packed import write_array
+from pipeline.qc.review import read_review
+from pipeline.stage import layout
+from pipeline.stage.exclusions import exclusion_table, read_exclusions
+from pipeline.stage.files import atomic_directory, write_csv, write_parquet
+from pipeline.stage.progress import progress
+from pipeline.stage.sidecar import read_sidecar
+
+PAIR_FILES = {"difference": "float32", "mask": "bool"}
+
+
+def pack_volumes(
+    results: Path,
+    dataset: str,
+    destination: Path,
+    exclusions: Path,
+    volumes: Path,
+    *,
+    qc: Path,
+    mixed_engines: bool = False,
+) -> None:
+    """Pack the volumes and volume pairs of a data set.
+
+    Parameters
+    ----------
+    results
+        Results folder; images, pairs and their sidecars are found by `pipeline.stage.layout`.
+    dataset
+        Name of the data set.
+    destination
+        Folder written, as `pipeline.dataset.packed` describes it. Rows are sorted by split, subject
+        and session.
+    exclusions
+        Table written (CSV, columns `EXCLUSION_COLUMNS`): what the ingest, every stage and the
+        quality control excluded.
+    volumes
+        Table written (Parquet, `pipeline.brain.engines_used.volume_table`): status of every volume,
+        engine and version of its stages.
+    qc
+        Table of the quality control, whose decisions hold.
+    mixed_engines
+        Volumes may come from different engines.
+
+    Raises
+    ------
+    InputError
+        If no training image of a class, or no validation or test pair, is left; if the volumes come
+        from different engines.
+    """
+
+    def image_path(subject: str, session: str) -> Path:
+        return results / layout.volume(dataset, "grid", subject, session)
+
+    def pair_path(subject: str, baseline: str, followup: str, kind: str) -> Path:
+        return results / layout.pair(dataset, subject, followup, baseline, f"{kind}.nii.gz")
+
+    def load(path: Path) -> np.ndarray:
+        return np.asarray(nib.load(path).dataobj)
+
+    def load_pair(subject: str, baseline: str, followup: str, kind: str) -> np.ndarray:
+        if kind == "image":
+            return load(image_path(subject, followup))
+        return load(pair_path(subject, baseline, followup, kind))
+
+    cohort = read_cohort(results / dataset / "ingest")
+    reviewed = read_review(qc)
+    images = cohort.manifest[["subject", "session"]].itertuples(index=False, name=None)
+    sidecars = {image: read_sidecar(image_path(*image)) for image in images}
+    table = volume_table((*image, sidecar) for image, sidecar in sidecars.items())
+    if not mixed_engines:
+        check_engines(table)
+    rows = []
+
+    def usable_image(subject: str, session: str) -> bool:
+        status = sidecars[subject, session]
+        stage, reason = status["stage"], status.get("reason")
+        if status["status"] == "ok" and (subject, session) in reviewed:
+            stage, reason = "qc", reviewed[subject, session]
+        if reason is not None:
+            row = {"stage": stage, "item": "image", "reason": reason}
+            rows.append({**row, "subject": subject, "session": session})
+        return reason is None
+
+    def usable_pair(subject: str, baseline: str, followup: str) -> bool:
+        status = read_sidecar(pair_path(subject, baseline, followup, "difference"))
+        reason = status.get("reason")
+        for side, session in (("baseline", baseline), ("follow-up", followup)):
+            if reason is None and (subject, session) in reviewed:
+                reason = f"{side} excluded (qc): {reviewed[subject, session]}"
+        if reason is not None:
+            rows.append(pair_exclusion(subject, followup, baseline, reason))
+        return reason is None
+
+    kept = _select(cohort, usable_image, usable_pair)
+    usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)
+    _pack(usable, lambda *image: load(image_path(*image)), load_pair, destination)
+    write_parquet(table, volumes)
+    write_csv(usable.exclusions, exclusions)
+
+
+def pack_films(
+    results: Path, dataset: str, destination: Path, exclusions: Path, *, shards: int
+) -> None:
+    """Pack the films and film pairs of a data set.
+
+    Parameters and errors are those of `pack_volumes`; `shards` is the number of shards that the
+    films were prepared in. Training films keep the size of the preparation, pairs are cropped.
+    """
+    cohort = read_cohort(results / dataset / "ingest")
+
+    def shard_path(stage: str, subject: str) -> Path:
+        return results / dataset / stage / f"shard-{shard_of(subject, shards)}.npz"
+
+    def shard_paths(stage: str, subjects: pd.Series) -> list[Path]:
+        return sorted({shard_path(stage, subject) for subject in subjects})
+
+    films = shard_paths("film", cohort.manifest["subject"])
+    pairs = shard_paths("pairs", cohort.pairs["subject"])
+    excluded = [read_exclusions(path.with_suffix(".csv")) for path in [*films, *pairs]]
+    with ExitStack() as stack:
+        archives = {path: stack.enter_context(np.load(path)) for path in [*films, *pairs]}
+
+        def usable_image(subject: str, session: str) -> bool:
+            return film_key(subject, session) in archives[shard_path("film", subject)]
+
+        def usable_pair(subject: str, baseline: str, followup: str) -> bool:
+            key = f"{pair_key(subject, baseline, followup)}/image"
+            return key in archives[shard_path("pairs", subject)]
+
+        def load_image(subject: str, session: str) -> np.ndarray:
+            return archives[shard_path("film", subject)][film_key(subject, session)]
+
+        def load_pair(subject: str, baseline: str, followup: str, kind: str) -> np.ndarray:
+            key = f"{pair_key(subject, baseline, followup)}/{kind}"
+            return archives[shard_path("pairs", subject)][key]
+
+        kept = _select(cohort, usable_image, usable_pair)
+        usable = _cohort(cohort, *kept, pd.concat(excluded, ignore_index=True), dataset)
+        _pack(usable, load_image, load_pair, destination)
+    write_csv(usable.exclusions, exclusions)
+
+
+def _select(
+    cohort: Cohort,
+    usable_image: Callable[[str, str], bool],
+    usable_pair: Callable[[str, str, str], bool],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the manifest and of the pairs that came through every stage."""
+    images = [usable_image(i.subject, i.session) for i in cohort.manifest.itertuples()]
+    pairs = [usable_pair(p.subject, p.baseline, p.followup) for p in cohort.pairs.itertuples()]
+    return cohort.manifest[images], cohort.pairs[pairs]
+
+
+def _cohort(
+    cohort: Cohort, manifest: pd.DataFrame, pairs: pd.DataFrame, excluded: pd.DataFrame, name: str
+) -> Cohort:
+    """What is left of a cohort, and all that is not; checks that it is enough."""
+    missing = len(cohort.manifest) + len(cohort.pairs) - len(manifest) - len(pairs)
+    if missing != len(excluded):
+        raise ValueError(f"{name}: {missing} images and pairs are missing, {len(excluded)} listed")
+    exclusions = pd.concat([cohort.exclusions, excluded], ignore_index=True)
+    left = Cohort(manifest=manifest, exclusions=exclusions, pairs=pairs)
+    check_cohort(left, name)
+    return left
+
+
+def _pack(
+    cohort: Cohort,
+    load_image: Callable[[str, str], np.ndarray],
+    load_pair: Callable[[str, str, str, str], np.ndarray],
+    destination: Path,
+) -> None:
+    """Write the packed folder; one image is in memory at a time."""
+    manifest = cohort.manifest
+    train = manifest[manifest["split"] == "train"].sort_values(
+        ["subject", "session"], ignore_index=True
+    )
+    pairs = cohort.pairs.sort_values(
+        ["split", "subject", "followup", "baseline"], ignore_index=True
+    )
+    total = len(train) + len(pairs) * (1 + len(PAIR_FILES))
+    with (
+        atomic_directory(destination) as folder,
+        progress(total=total, desc="packing", unit="image") as bar,
+    ):
+
+        def images(
+            rows: pd.DataFrame, columns: list[str], load: Callable[..., np.ndarray]
+        ) -> Iterator[np.ndarray]:
+            for row in rows[columns].itertuples(index=False):
+                yield load(*row)
+                bar.update()
+
+        write_array(
+            folder / "train.npy",
+            images(train, ["subject", "session"], load_image),
+            len(train),
+            "float32",
+        )
+        for kind, dtype in {"image": "float32", **PAIR_FILES}.items():
+            write_array(
+                folder / f"pairs_{kind}.npy",
+                images(pairs, ["subject", "baseline", "followup"], partial(load_pair, kind=kind)),
+                len(pairs),
+                dtype,
+            )
+        for rows, columns, name in (
+            (train, ["row", "subject", "session", "label"], "train"),
+            (pairs, ["row", "subject", "split", "baseline", "followup"], "pairs"),
+        ):
+            rows.rename_axis("row").reset_index()[columns].to_parquet(
+                folder / f"{name}.parquet", index=False
+            )

@@ -1,0 +1,1 @@
+"""Raw films and their headers."""

@@ -1,0 +1,314 @@
+"""Chest films as they come: DICOM and PNG files, told apart by their content.
+
+Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import gdcm
+import numpy as np
+from PIL import Image
+from pydicom import config, dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.tag import Tag
+from pydicom.uid import JPEGExtended12Bit
+
+from pipeline.dicom import attributes
+from pipeline.dicom.view import decide_view
+from pipeline.stage.errors import ImageError
+
+# pydicom quotes the values it complains about, which may be a name or a birth date.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+ZIP_SIGNATURE = b"PK\3\4"
+DICOM_PREFIX = b"DICM"
+PREAMBLE = 128  # bytes before the prefix of a DICOM file
+PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
+HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
+GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
+
+
+@dataclass(frozen=True)
+class FilmHeader:
+    """What the ingest needs to know of a film.
+
+    Attributes
+    ----------
+    patient_id, study_uid, sop_uid, modality
+        As in the header, ``""`` where it has none.
+    study_date
+        Day of the study, else of the acquisition, else of the content; None if none is a date.
+    acquired
+        Order within a study: time of acquisition (else of content), instance number.
+    view
+        ``"PA"``, ``"AP"``, ``"LATERAL"`` or ``""`` if unknown or another.
+    view_reason
+        What the view was decided from.
+    birth_date
+        Day of the patient's birth; None if it is none.
+    sex
+        ``"F"``, ``"M"``, ``"O"`` (other), or ``""`` if unknown.
+    """
+
+    patient_id: str
+    study_uid: str
+    sop_uid: str
+    modality: str
+    study_date: date | None
+    acquired: tuple[str, int]
+    view: str
+    view_reason: str
+    birth_date: date | None
+    sex: str
+
+
+def film_format(path: Path) -> str:
+    """Tell by its first bytes whether a file is ``"dicom"`` or ``"png"``.
+
+    Raises
+    ------
+    ImageError
+        If it is neither.
+    OSError
+        If the file cannot be opened.
+    """
+    with Path(path).open("rb") as file:
+        start = file.read(PREAMBLE + len(DICOM_PREFIX))
+    if not start:
+        raise ImageError("the file is empty")
+    if start.startswith(PNG_SIGNATURE):
+        return "png"
+    if start.startswith(ZIP_SIGNATURE):
+        raise ImageError("a zip archive; unpack it beside the films")
+    if start[PREAMBLE:] == DICOM_PREFIX:
+        return "dicom"
+    raise ImageError("neither a DICOM nor a PNG file")
+
+
+def read_header(path: Path) -> FilmHeader:
+    """Read the header of a DICOM file, without its pixels.
+
+    Parameters
+    ----------
+    path
+        DICOM file; its name is the last resort for the view.
+
+    Raises
+    ------
+    ImageError
+        If the header cannot be read or describes no image.
+    """
+    path = Path(path)
+    with _quiet_pydicom():
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            text = {tag: str(header.get(tag) or "").strip(" \0") for tag in HEADER_TAGS}
+        except OSError as error:
+            raise ImageError("the DICOM header breaks off or cannot be read") from error
+        except Exception as error:  # a malformed header can make pydicom raise nearly anything
+            raise ImageError("the DICOM header cannot be read") from error
+    if not text["Rows"]:
+        raise ImageError("a DICOM file without an image")
+    view, reason = decide_view(
+        text["ViewPosition"], text["SeriesDescription"], text["StudyDescription"], path.stem
+    )
+    dates = (parse_day(text[f"{kind}Date"]) for kind in ("Study", "Acquisition", "Content"))
+    number = text["InstanceNumber"]
+    return FilmHeader(
+        patient_id=text["PatientID"],
+        study_uid=text["StudyInstanceUID"],
+        sop_uid=text["SOPInstanceUID"],
+        modality=text["Modality"],
+        study_date=next((day for day in dates if day), None),
+        acquired=(
+            text["AcquisitionTime"] or text["ContentTime"],
+            int(number) if number.isdecimal() else 0,
+        ),
+        view=view,
+        view_reason=reason,
+        birth_date=parse_day(text["PatientBirthDate"]),
+        sex=text["PatientSex"] if text["PatientSex"] in attributes.SEXES else "",
+    )
+
+
+def parse_day(text: str) -> date | None:
+    """Day of a DICOM date (``YYYYMMDD``, formerly ``YYYY.MM.DD``); None if it is none."""
+    try:
+        return datetime.strptime(text.replace(".", ""), "%Y%m%d").date()
+    except ValueError:
+        return None
+
+
+def pixel_mm(path: Path, resize: int) -> float | None:
+    """Size in mm, at the detector, of a pixel of the prepared film (`pipeline.chest.prepare`).
+
+    None for a PNG and for a film whose header does not tell, or whose pixels are not square.
+    """
+    if film_format(path) == "png":
+        return None
+    tags = ["ImagerPixelSpacing", "PixelSpacing", "Rows", "Columns"]
+    with _quiet_pydicom():
+        header = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
+    if not spacing or len(spacing) != 2 or spacing[0] != spacing[1]:
+        return None
+    return float(spacing[0]) * min(header.Rows, header.Columns) / resize
+
+
+def read_film(path: Path) -> np.ndarray:
+    """Read a film, dense tissue bright.
+
+    DICOM: the modality LUT is applied. A linear rescale is not, but for its sign: scaling to 0..1
+    undoes it. MONOCHROME1 is inverted. The VOI LUT is not applied: as far as it is monotone, the
+    histogram equalisation that follows undoes it, and where it clips, it would lose what
+    equalisation brings out. Padding pixels become as dark as the darkest pixel of the film.
+    PNG: taken as it is; bright must be dense.
+
+    Parameters
+    ----------
+    path
+        DICOM file, or PNG of 8 or 16 bit with a single channel.
+
+    Returns
+    -------
+    numpy.ndarray
+        Film (rows, columns), integers in steps of the file's grey values, from any zero. May be
+        read only.
+
+    Raises
+    ------
+    ImageError
+        If the file holds no single grey image that can be decoded.
+    OSError
+        If the file cannot be opened.
+    """
+    kind = film_format(path)
+    with Path(path).open("rb") as file:
+        return _read_png(file) if kind == "png" else _read_dicom(file)
+
+
+def _pass_on_system_error(error: Exception) -> None:
+    """Raise `error` again if the system reported it: the disk failed, not the film."""
+    if isinstance(error, OSError) and error.errno is not None:
+        raise error
+
+
+@contextmanager
+def _quiet_pydicom() -> Iterator[None]:
+    """Take header values as they are, without warnings that quote them."""
+    with config.disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _read_dicom(file: BinaryIO) -> np.ndarray:
+    with _quiet_pydicom():
+        try:
+            dataset = dcmread(file, specific_tags=PIXEL_TAGS)
+            if not dataset:  # pydicom keeps nothing if compressed pixels break off
+                file.seek(0)
+                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True)
+            photometric = str(dataset.get("PhotometricInterpretation") or "")
+            frames = int(dataset.get("NumberOfFrames") or 1)
+        except Exception as error:  # as for headers
+            _pass_on_system_error(error)
+            raise ImageError("the DICOM file cannot be read") from error
+        if not dataset:
+            raise ImageError(
+                "the pixel data are truncated" if header else "a DICOM file without an image"
+            )
+        if photometric not in ("MONOCHROME1", "MONOCHROME2"):
+            raise ImageError("not a grey image: PhotometricInterpretation is not MONOCHROME1 or 2")
+        if frames != 1:
+            raise ImageError("a multi-frame image is no film")
+        stored = _decode(dataset)
+        if stored.ndim != 2:
+            raise ImageError("not a grey image: it has several samples per pixel")
+        try:
+            if dataset.get("ModalityLUTSequence"):
+                film, slope = apply_modality_lut(stored, dataset), 1
+            else:
+                film, slope = stored, float(dataset.get("RescaleSlope", 1))
+            padded = _padding(stored, dataset)
+        except Exception as error:  # as for headers
+            raise ImageError("the modality LUT cannot be applied") from error
+    if not slope or not np.isfinite(slope):
+        raise ImageError("the modality LUT cannot be applied: its slope is 0 or no number")
+    if (photometric == "MONOCHROME1") != (slope < 0):
+        film = ~film  # the largest integer less each value
+    if padded is not None and padded.any():
+        if padded.all():
+            raise ImageError("the film is nothing but padding")
+        film = np.where(padded, np.where(padded, film.max(), film).min(), film)
+    return film
+
+
+def _decode(dataset: Dataset) -> np.ndarray:
+    """Pixels as they are stored."""
+    try:
+        if dataset.file_meta.get("TransferSyntaxUID") == JPEGExtended12Bit:
+            return _decode_jpeg_extended(dataset)
+        # Without a copy of its own: the array is read only.
+        return pixel_array(dataset, view_only=True)
+    except MemoryError:
+        raise
+    except Exception as error:  # each decoder raises its own
+        pixels = dataset.get("PixelData")
+        if not pixels:
+            raise ImageError("the film has no pixel data") from error
+        syntax = dataset.file_meta.get("TransferSyntaxUID")
+        if syntax is not None and not syntax.is_compressed:
+            bits = (
+                dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("BitsAllocated", 0)
+            )
+            if 8 * len(pixels) < bits:
+                raise ImageError("the pixel data are truncated") from error
+        name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
+        raise ImageError(f"the pixel data cannot be decoded: transfer syntax {name}") from error
+
+
+def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:
+    """GDCM decodes JPEG Extended of 12 bit, but pydicom does not let it."""
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(dataset.filename))
+    if not reader.Read():
+        raise ValueError("GDCM cannot decode the pixels")
+    pixels = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
+    dtype = np.uint16 if dataset.BitsAllocated == 16 else np.uint8
+    return np.frombuffer(pixels, dtype).reshape(dataset.Rows, dataset.Columns)
+
+
+def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
+    """Mask of the pixels outside the film (PS3.3, C.7.5.1.1.2); None if there is no such value."""
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return None
+    limit = dataset.get("PixelPaddingRangeLimit")
+    low, high = sorted((int(value), int(value if limit is None else limit)))
+    return (stored >= low) & (stored <= high)
+
+
+def _read_png(file: BinaryIO) -> np.ndarray:
+    try:
+        with Image.open(file) as image:
+            mode, frames = image.mode, getattr(image, "n_frames", 1)
+            pixels = np.asarray(image) if mode in GREY_MODES else None
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
+        _pass_on_system_error(error)
+        raise ImageError("the PNG is truncated or damaged") from error
+    if frames != 1:
+        raise ImageError("a multi-frame image is no film")
+    if pixels is None:
+        raise ImageError("not a grey image: the PNG is not of one channel of 8 or 16 bit")
+    return pixels

@@ -1,0 +1,1 @@
+"""Panels that pictures are made of."""

@@ -1,0 +1,1 @@
+"""Where voxels lie: affines, the bridge to ITK, registration, diffeomorphisms, scan space."""

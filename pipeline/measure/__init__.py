@@ -1,0 +1,1 @@
+"""Measurements of the pipeline itself: speed, and agreement of engines."""

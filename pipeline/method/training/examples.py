@@ -1,0 +1,48 @@
+"""What a generator in training makes of some images, to watch while it learns."""
+
+import numpy as np
+from matplotlib import pyplot as plt
+
+from pipeline.drawing.panels import (
+    ARROWS,
+    COLOURS,
+    FILM,
+    arrows_in,
+    cut,
+    show_difference,
+    show_field,
+    show_image,
+)
+from pipeline.method.explain import explain_images
+from pipeline.method.generator import Generator
+
+
+def draw_examples(generator: Generator, images: np.ndarray) -> plt.Figure:
+    """Draw a row an image: the image, the modified one, their difference and, if any, the field.
+
+    Parameters
+    ----------
+    generator : Generator
+    images : array, shape (N, *spatial)
+        Diseased images x1; of volumes the axial slice is shown.
+    """
+    with_field = generator.method == "defi-gan"
+    titles = ["image", "modified", "difference", *(["field"] if with_field else [])]
+    xhat0, changes = explain_images(generator, images)
+    plane = FILM if images[0].ndim == 2 else "axial"
+    size = (2.2 * len(titles), 2.2 * len(images))
+    figure, grid = plt.subplots(len(images), len(titles), figsize=size, squeeze=False)
+    for row, image, modified, change in zip(grid, images, xhat0, changes, strict=True):
+        picture, colours = cut(image, plane), COLOURS["paper"]
+        show_image(row[0], picture)
+        show_image(row[1], cut(modified, plane))
+        show_difference(row[2], picture, cut(modified - image, plane), colours)
+        if with_field:
+            arrows = arrows_in(np.asarray(change), plane)
+            show_field(row[3], picture, *arrows, colours, scale=ARROWS[image.ndim])
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=9)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    figure.tight_layout()
+    return figure

@@ -1,0 +1,164 @@
+"""The updates of critic and generator, and all that they change."""
+
+import math
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.method.generator import Generator
+from pipeline.method.losses import critic_loss, generator_loss
+from pipeline.method.training.batches import ClassBatches
+from pipeline.method.training.schedule import update_sequence
+from pipeline.method.training.settings import TrainSettings
+
+BETAS = (0.0, 0.9)  # of Adam
+CRITIC_TERMS = ("critic_loss", "critic_real", "critic_fake", "gradient_penalty")
+GENERATOR_TERMS = ("generator_loss", "generator_adversarial", "generator_penalty")
+DIVERGED = 1e6  # size of a loss term from which on nothing is learned any more
+
+
+class Diverged(RuntimeError):
+    """A loss is not a number, or beyond all measure."""
+
+
+class Trainer:
+    """Both networks with their optimisers and data, and the updates of either.
+
+    Parameters
+    ----------
+    generator, critic : torch.nn.Module
+    x1, x0 : ClassBatches
+        Diseased and healthy images.
+    settings : TrainSettings
+    alpha : numpy.random.Generator
+        Draws the mixtures of the gradient penalty.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        critic: nn.Module,
+        x1: ClassBatches,
+        x0: ClassBatches,
+        settings: TrainSettings,
+        alpha: np.random.Generator,
+    ) -> None:
+        self.generator, self.critic, self.x1, self.x0 = generator, critic, x1, x0
+        self.settings, self.alpha = settings, alpha
+        self.generator_adam, self.critic_adam = (
+            torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=BETAS)
+            for network in (generator, critic)
+        )
+        self.sequence = update_sequence(
+            settings.critic_updates,
+            settings.initial_critic_updates,
+            settings.initial_generator_updates,
+        )
+        self.updates = self.generator_updates = 0
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Forget the losses of the last epoch."""
+        self.terms: dict[str, list[float]] = {n: [] for n in CRITIC_TERMS + GENERATOR_TERMS}
+
+    def epoch_is_over(self) -> bool:
+        """Whether the epoch has all of its updates."""
+        done = len(self.terms["generator_loss"])
+        if self.settings.epoch_counts == "updates":
+            done += len(self.terms["critic_loss"])
+        return done >= self.settings.updates_per_epoch
+
+    def epoch_means(self) -> dict[str, float]:
+        """Mean of each term of the losses in this epoch; NaN where there was none."""
+        return {name: float(np.mean(v)) if v else math.nan for name, v in self.terms.items()}
+
+    def update(self) -> tuple[str, float]:
+        """The next update of the schedule: which network was trained, and its loss.
+
+        Raises
+        ------
+        Diverged
+            If a term of the loss is not finite or larger than `DIVERGED`.
+        """
+        network = next(self.sequence)
+        self.generator.train()
+        losses = self.update_critic() if network == "critic" else self.update_generator()
+        self.updates += 1
+        self.generator_updates += network == "generator"
+        for name, value in losses.items():
+            if not abs(value) < DIVERGED:
+                raise Diverged(f"{name} is {value:g} at update {self.updates}")
+            self.terms[name].append(value)
+        return network, losses[f"{network}_loss"]
+
+    def update_critic(self) -> dict[str, float]:
+        """One step of the critic; the terms of its loss."""
+        settings, losses = self.settings, []
+        self.critic_adam.zero_grad()
+        for _ in range(settings.accumulated_batches):
+            x1, x0 = self.x1.draw(), self.x0.draw()
+            # The generator is not trained here, but in training mode its running statistics move.
+            with torch.no_grad(), self._autocast():
+                xhat0 = self.generator(x1).xhat0
+            alpha = torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
+            loss = critic_loss(
+                self.critic, x0, xhat0, alpha, settings.gradient_penalty, self._autocast()
+            )
+            (loss.total / settings.accumulated_batches).backward()
+            losses.append(torch.stack(loss).detach())
+        self.critic_adam.step()
+        return dict(zip(CRITIC_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
+
+    def update_generator(self) -> dict[str, float]:
+        """One step of the generator; the terms of its loss."""
+        settings, losses = self.settings, []
+        self.critic.requires_grad_(False)  # its gradients are not needed: saves their computation
+        self.generator_adam.zero_grad()
+        for _ in range(settings.accumulated_batches):
+            with self._autocast():
+                explanation = self.generator(self.x1.draw())
+                loss = generator_loss(self.critic, explanation, settings.method, settings.lambda_)
+            (loss.total / settings.accumulated_batches).backward()
+            losses.append(torch.stack(loss).detach())
+        self.generator_adam.step()
+        self.critic.requires_grad_(True)
+        return dict(zip(GENERATOR_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
+
+    def _autocast(self) -> AbstractContextManager:
+        device = next(self.generator.parameters()).device.type
+        return torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16")
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the following updates depend on."""
+        return {
+            "generator": self.generator.state_dict(),
+            "critic": self.critic.state_dict(),
+            "generator_adam": self.generator_adam.state_dict(),
+            "critic_adam": self.critic_adam.state_dict(),
+            "x1": self.x1.state(),
+            "x0": self.x0.state(),
+            "alpha": self.alpha.bit_generator.state,
+            "updates": self.updates,
+            "generator_updates": self.generator_updates,
+            "terms": self.terms,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a `state`."""
+        for name in ("generator", "critic", "generator_adam", "critic_adam"):
+            getattr(self, name).load_state_dict(state[name])
+        self.x1.restore(state["x1"])
+        self.x0.restore(state["x0"])
+        self.alpha.bit_generator.state = state["alpha"]
+        self.generator_updates, self.terms = state["generator_updates"], state["terms"]
+        for _ in range(self.updates, state["updates"]):
+            next(self.sequence)
+        self.updates = state["updates"]
+
+    def is_finite(self) -> bool:
+        """Whether every weight is a number."""
+        weights = (*self.generator.parameters(), *self.critic.parameters())
+        return all(bool(weight.isfinite().all()) for weight in weights)

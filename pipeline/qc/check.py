@@ -1,0 +1,221 @@
+"""Figures and picture of one volume, from what the stages left.
+
+Nothing is judged here: the figures of one volume say little until they stand beside those of the
+others of its site and field strength (see `pipeline.qc.review`).
+"""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from PIL import Image
+from scipy.ndimage import affine_transform, binary_erosion, center_of_mass, gaussian_filter
+
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.qc.asymmetry import brain_asymmetry, save_asymmetry
+from pipeline.stage.files import atomic_path, write_json
+from pipeline.stage.sidecar import read_sidecar
+
+# Voxel size at which heads are compared: where they lie and which way they face, not their folds.
+COARSE_MM = 4.0
+SMOOTHING = 1.0  # standard deviation of the Gaussian, coarse voxels
+AXES = "xyz"
+# Left and right are too alike in a template: see `pipeline.qc.asymmetry`.
+SIDES = {1: "front and back", 2: "top and bottom"}
+BACKGROUND = -1.0  # of volumes on the grid
+TILE = 128  # side of each of the three planes, pixels
+OUTLINE = (255, 80, 40)
+
+
+def check_volume(
+    orient: Path,
+    template_space: Path,
+    robex: Path,
+    bet: Path,
+    grid: Path,
+    template: Path,
+    figures: Path,
+    picture: Path,
+    asymmetry: Path,
+) -> None:
+    """Measure one volume and draw it.
+
+    Parameters
+    ----------
+    orient, template_space, robex, bet, grid
+        The volume after these stages (`template_space`: registered to the template). A stage that
+        the volume did not reach left an empty file. The first stage's step in the sidecar of `grid`
+        tells whether the raw header contradicts itself.
+    template
+        T1 template with skull.
+    figures
+        JSON written: ``status``, ``stage`` and ``reason`` of the last stage; ``litres``, the volume
+        of BET's brain in the template's space; ``correlation`` with the template within its head;
+        ``overlap``, the Dice coefficient of ROBEX's and BET's masks; ``empty_planes``, axes with an
+        empty plane where brain must be; ``orientation``, what is wrong with it. Null where the
+        volume did not come so far.
+    picture
+        JPEG written: sagittal, coronal and axial plane, left on the left, with the outline of BET's
+        mask. An empty file where no stage made an image.
+    asymmetry
+        NPZ written: the brain's asymmetry, to be compared with that at the subject's other sessions
+        (`pipeline.qc.asymmetry`). An empty file where BET made no image.
+    """
+    status = read_sidecar(grid)
+    volumes = {
+        name: _read(path)
+        for name, path in {
+            "orient": orient,
+            "template": template_space,
+            "robex": robex,
+            "bet": bet,
+            "grid": grid,
+        }.items()
+    }
+    head, first, second, prepared = (volumes[name] for name in ("template", "robex", "bet", "grid"))
+    facts = {
+        "status": status["status"],
+        "stage": status["stage"],
+        "reason": status.get("reason", ""),
+        "litres": None,
+        "correlation": None,
+        "overlap": None,
+        "empty_planes": None,
+        "orientation": None,
+    }
+    reference = _read(template)
+    disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
+    if head:
+        correlation, turned = compare_with_template(head, reference)
+        facts["correlation"] = round(correlation, 4)
+        facts["orientation"] = "; ".join(filter(None, [disagreement, turned]))
+    if second:
+        voxel_litres = np.prod(voxel_sizes(second.affine)) / 1e6
+        masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
+        facts["litres"] = round(float(masks[1].sum() * voxel_litres), 4)
+        facts["overlap"] = round(dice(*masks), 4)
+    if prepared:
+        facts["empty_planes"] = empty_planes(np.asarray(prepared.dataobj) > BACKGROUND)
+    shown = head or volumes["orient"]
+    with atomic_path(picture) as temporary:
+        if shown:
+            draw_planes(shown, second).save(temporary, "JPEG", quality=80, subsampling=0)
+        else:
+            temporary.touch()
+    save_asymmetry(brain_asymmetry(second, reference) if second else None, asymmetry)
+    write_json(facts, figures)
+
+
+def _read(path: Path) -> nib.Nifti1Image | None:
+    """Volume in RAS orientation; None where a stage left an empty file."""
+    if path.stat().st_size == 0:
+        return None
+    return nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
+
+
+def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> tuple[float, str]:
+    """Correlation of a registered head with the template, and which way it should be flipped.
+
+    The head is also compared with front and back or top and bottom exchanged, its centre of mass on
+    the template's: a head that fits better so is a flipped one. Exchanged left and right are seen
+    only beside the subject's other sessions.
+
+    Parameters
+    ----------
+    head, template
+        Volumes on one grid, in RAS orientation.
+
+    Returns
+    -------
+    correlation, flipped
+        Pearson correlation within the template's head at a voxel size of about 4 mm, and ``""`` or
+        what seems to be flipped.
+    """
+    factors = np.maximum(1, np.round(COARSE_MM / voxel_sizes(template.affine))).astype(int)
+    fixed, moving = (
+        _coarse(np.asarray(image.dataobj, np.float32), factors) for image in (template, head)
+    )
+    inside = fixed > 0.1 * np.percentile(fixed, 99)
+    plain = _correlation(fixed, moving, inside)
+    flipped = []
+    for axis, sides in SIDES.items():
+        mirrored = _correlation(fixed, _mirror(moving, axis, fixed), inside)
+        if mirrored > plain:
+            flipped.append(f"{sides} seem exchanged ({mirrored:.2f} against {plain:.2f})")
+    return plain, "; ".join(flipped)
+
+
+def _coarse(data: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    shape = np.array(data.shape) // factors
+    x, y, z = shape * factors
+    blocks = data[:x, :y, :z].reshape(
+        [n for pair in zip(shape, factors, strict=True) for n in pair]
+    )
+    return gaussian_filter(blocks.mean(axis=(1, 3, 5)), SMOOTHING)
+
+
+def _mirror(data: np.ndarray, axis: int, onto: np.ndarray) -> np.ndarray:
+    """Mirror image whose centre of mass is that of `onto`."""
+    signs = np.ones(3)
+    signs[axis] = -1
+    offset = np.array(center_of_mass(data)) - signs * center_of_mass(onto)
+    return affine_transform(data, np.diag(signs), offset, order=1)
+
+
+def _correlation(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> float:
+    return float(np.corrcoef(first[inside], second[inside])[0, 1])
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Dice coefficient of two masks of one shape, 0 to 1."""
+    return float(2 * np.sum(first & second) / (first.sum() + second.sum()))
+
+
+def empty_planes(brain: np.ndarray) -> list[str]:
+    """Axes across which a plane is empty where a brain must be: in the middle half of the axis.
+
+    Parameters
+    ----------
+    brain
+        Boolean (x, y, z).
+    """
+    found = []
+    for axis, name in enumerate(AXES):
+        others = tuple(other for other in range(3) if other != axis)
+        filled = np.any(brain, axis=others)
+        count = brain.shape[axis]
+        if not filled[count // 4 : count - count // 4].all():
+            found.append(name)
+    return found
+
+
+def draw_planes(volume: nib.Nifti1Image, brain: nib.Nifti1Image | None) -> Image.Image:
+    """Sagittal, coronal and axial plane in a row, with the outline of the brain.
+
+    Parameters
+    ----------
+    volume
+        Volume in RAS orientation.
+    brain
+        The same volume, 0 outside the brain; None: no outline, and planes through the middle.
+    """
+    data = np.asarray(volume.dataobj, np.float32)
+    mask = np.zeros(data.shape, bool) if brain is None else np.asarray(brain.dataobj) != 0
+    centre = center_of_mass(mask) if mask.any() else (np.array(data.shape) - 1) / 2
+    bright = np.percentile(data[mask] if mask.any() else data, 99.5)
+    grey = np.clip(255 * data / max(bright, 1e-6), 0, 255).astype(np.uint8)
+    sizes = voxel_sizes(volume.affine)
+    strip = Image.new("RGB", (3 * TILE, TILE))
+    for axis, at in enumerate(np.round(centre).astype(int)):
+        plane, outlined = (np.rot90(np.take(array, at, axis)) for array in (grey, mask))
+        width, height = np.delete(np.array(data.shape) * sizes, axis)
+        scale = TILE / max(width, height)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        tile = np.array(
+            Image.fromarray(plane).resize(size, Image.Resampling.BILINEAR).convert("RGB")
+        )
+        area = np.array(Image.fromarray(outlined).resize(size, Image.Resampling.NEAREST))
+        tile[area & ~binary_erosion(area)] = OUTLINE
+        corner = axis * TILE + (TILE - size[0]) // 2, (TILE - size[1]) // 2
+        strip.paste(Image.fromarray(tile), corner)
+    return strip

@@ -1,0 +1,1 @@
+"""Where results come from: provenance, the methods in words, the RO-Crate."""

@@ -1,0 +1,157 @@
+"""``methods.md``: what was done, in words for a paper, from the provenance of the run."""
+
+from typing import Any
+
+from pipeline.score.table import METHODS, TITLES
+
+STAGES = {
+    "orient": "turned to the axes of the template",
+    "crop": "cropped to the head",
+    "bias": "corrected for the bias field",
+    "template": "registered to the template with 7 degrees of freedom",
+    "robex": "skull-stripped",
+    "bet": "skull-stripped again",
+    "grid": "resampled to the grid of the networks",
+}
+PACKAGES = {
+    "snakemake": "Snakemake",
+    "torch": "PyTorch",
+    "numpy": "NumPy",
+    "scipy": "SciPy",
+    "simpleitk": "SimpleITK",
+}
+REFERENCES = {
+    "method": "Bigolin Lanfredi R., Schroeder J.D., Vachet C., Tasdizen T.: Interpretation of"
+    " Disease Evidence for Medical Images Using Adversarial Deformation Fields. MICCAI 2020."
+    " doi:10.1007/978-3-030-59713-9_71",
+    "va-gan": "Baumgartner C.F., Koch L.M., Can Tezcan K., Xi Ang J., Konukoglu E.: Visual Feature"
+    " Attribution using Wasserstein GANs. CVPR 2018. doi:10.1109/CVPR.2018.00867",
+    "robex": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
+    " datasets and comparison with publicly available methods. IEEE Transactions on Medical Imaging"
+    " 30(9), 2011. doi:10.1109/TMI.2011.2138152",
+    "bet": "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3), 2002."
+    " doi:10.1002/hbm.10062",
+    "bias": "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical"
+    " Imaging 29(6), 2010. doi:10.1109/TMI.2010.2046908",
+    "snakemake": "Mölder F. et al.: Sustainable data analysis with Snakemake. F1000Research 10:33,"
+    " 2021. doi:10.12688/f1000research.29032.2",
+}
+
+
+def methods_text(run: dict[str, Any]) -> str:
+    """Markdown: a paragraph a data set, one on training and scores, one on software, references.
+
+    Parameters
+    ----------
+    run
+        As `pipeline.record.provenance.describe_run` returns it.
+    """
+    parts = ["# Methods"]
+    if any(dataset["simulated"] for dataset in run["datasets"].values()):
+        parts.append(
+            "**Simulated data:** what is marked as simulated below is the embedded demonstration, "
+            "not patients."
+        )
+    parts += [_dataset(name, dataset, run["config"]) for name, dataset in run["datasets"].items()]
+    parts += [_training(run), _software(run), "## References"]
+    used = {"method", "snakemake"}
+    for name, dataset in run["datasets"].items():
+        used |= set(run["config"]["datasets"][name]["training"]["methods"])
+        used |= set(dataset["cohort"]["engines"] if dataset["cohort"] else ())
+    parts.append("\n".join(f"- {text}" for key, text in REFERENCES.items() if key in used))
+    return "\n\n".join(parts) + "\n"
+
+
+def _number(count: int, singular: str) -> str:
+    return f"{count} {singular}" + ("" if count == 1 else "s")
+
+
+def _dataset(name: str, dataset: dict[str, Any], config: dict[str, Any]) -> str:
+    title = TITLES.get(name, name) + (" (simulated)" if dataset["simulated"] else "")
+    train = dataset["training_images"]
+    pairs = " and ".join(
+        f"{_number(count, 'pair')} for {split}" for split, count in sorted(dataset["pairs"].items())
+    )
+    used = (
+        f"Training used {_number(train['healthy'], 'image')} without and {train['diseased']} with "
+        f"the disease, evaluation {pairs} of a healthy and a diseased image of the same subject."
+    )
+    if dataset["cohort"] is None:
+        return f"**{title}.** Images were made by the pipeline. {used}"
+    sentences = [_cohort(dataset), used, _preparation(dataset, config["datasets"][name])]
+    return f"**{title}.** " + " ".join(sentences)
+
+
+def _cohort(dataset: dict[str, Any]) -> str:
+    cohort = dataset["cohort"]
+    excluded = sum(dataset["excluded"].values())
+    return (
+        f"{_number(cohort['images'], 'image')} of {_number(cohort['subjects'], 'subject')} met the "
+        f"criteria of inclusion; `exclusions.csv` gives the reason of each of the {excluded} "
+        "images, exams and pairs that were left out before or during the processing."
+    )
+
+
+def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
+    engines = dataset["cohort"]["engines"]
+    if engines:
+        *steps, last = (
+            f"{STAGES[stage]} ({'; '.join(sorted(used))})" for stage, used in engines.items()
+        )
+        shape = " × ".join(str(size) for size in settings["brain"]["shape"])
+        return (
+            f"Volumes were {', '.join(steps)} and {last}: {shape} voxels of "
+            f"{settings['brain']['voxel_mm']:g} mm. The observed change of a pair is the "
+            "difference after rigid registration of its volumes."
+        )
+    chest = settings["chest"]
+    return (
+        f"Films were resized to {chest['resize']} × {chest['resize']} pixels and their histograms "
+        f"equalised; the networks see {chest['crop']} × {chest['crop']} pixels. The observed "
+        "change of a pair is the difference after affine registration of its films."
+    )
+
+
+def _schedule(settings: dict[str, Any]) -> str:
+    """Length of a training, from its options."""
+    updates = _number(settings["updates_per_epoch"], "update")
+    if settings["epoch_counts"] == "generator_updates":
+        updates += " of the generator"
+    text = (
+        f"{_number(settings['epochs'], 'epoch')} of {updates} with batches of "
+        f"{_number(settings['batch_size'], 'image')} of each class"
+    )
+    if settings["accumulated_batches"] > 1:
+        text += f" and gradients averaged over {settings['accumulated_batches']} of them"
+    return text
+
+
+def _training(run: dict[str, Any]) -> str:
+    sentences = []
+    for name, dataset in run["config"]["datasets"].items():
+        schedules: dict[str, list[str]] = {}
+        for method, own in dataset["training"]["methods"].items():
+            weights = schedules.setdefault(_schedule(dataset["training"] | own), [])
+            weights.append(f"{METHODS[method]} λ = {own['lambda']:g}")
+        told = (f"for {text} ({', '.join(weights)})" for text, weights in schedules.items())
+        sentences.append(f"on {TITLES.get(name, name)} {' and '.join(told)}")
+    devices = sorted({model["device"] for model in run["models"].values()})
+    return (
+        f"**Training.** Every method was trained with {_number(len(run['seeds']), 'seed')} "
+        f"({', '.join(map(str, run['seeds']))}) {'; '.join(sentences)}; on {', '.join(devices)}. "
+        "The epoch with the highest normalised cross-correlation on the validation pairs was kept. "
+        "Scores are the normalised cross-correlation of predicted and observed change on the test "
+        "pairs, averaged within and then over subjects."
+    )
+
+
+def _software(run: dict[str, Any]) -> str:
+    software = run["software"]
+    packages = software["packages"]
+    commit = f", commit {software['commit'][:10]}" if software["commit"] else ""
+    changed = " with local changes" if software["dirty"] else ""
+    versions = ", ".join(f"{title} {packages[name]}" for name, title in PACKAGES.items())
+    return (
+        f"**Software.** DeFI-GAN pipeline {software['pipeline']}{commit}{changed}; Python "
+        f"{software['python']}, {versions}. `provenance.json` holds all versions and settings."
+    )

@@ -1,0 +1,1 @@
+"""What every stage needs: errors, atomic files, sidecars, limits, paths, exclusions."""

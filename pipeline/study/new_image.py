@@ -1,0 +1,212 @@
+"""A new scan or film, explained by a trained model: ``python -m pipeline explain``."""
+
+import logging
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import yaml
+from PIL import Image
+
+from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, explain_image, load_generator
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.files import atomic_directory, write_json
+from pipeline.stage.progress import progress
+from pipeline.stage.sidecar import read_sidecar, run_image_stage
+from pipeline.study.config import modality
+
+log = logging.getLogger(__name__)
+
+
+def read_settings(config: Path, dataset: str) -> dict[str, Any]:
+    """Settings of a data set: how its images are prepared.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or does not know the data set.
+    """
+    try:
+        known = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["datasets"]
+    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
+        raise InputError(f"{config} is not a configuration; give one with --config") from error
+    if dataset not in known:
+        raise InputError(f"{config} has no data set {dataset!r}; it knows {', '.join(known)}")
+    return known[dataset]
+
+
+def explain_file(
+    source: Path, generator: Path, destination: Path, settings: dict[str, Any]
+) -> ImageExplanation:
+    """Prepare an image as the model's training images were, explain it, and write what comes out.
+
+    Parameters
+    ----------
+    source
+        Raw T1 volume (NIfTI), or a raw film (DICOM or PNG).
+    generator
+        ``generator.safetensors`` of a trained model.
+    destination
+        Folder written. Volumes: ``prepared``, ``modified`` and ``difference`` (NIfTI, in the
+        template's space) and, if the model deforms, ``displacement`` (ITK field, LPS mm) and, in
+        the scan's own space, ``scan_displacement`` (ITK field) and ``scan_modified`` (the raw scan
+        deformed). Films: ``explanation.npz`` with the arrays of an `ImageExplanation`, and PNGs.
+        Both: ``figure.png``, ``figure.svg`` and ``explanation.json``.
+    settings
+        The data set's part of the configuration that the model was trained with.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be prepared or the model does not suit it.
+    """
+    organ = modality(settings)
+    model = load_generator(generator)
+    if model.dimensions != {"brain": 3, "chest": 2}[organ]:
+        raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
+    if not Path(source).is_file():
+        raise InputError(f"{source} is not there; give a NIfTI volume, or a DICOM or PNG film")
+    with atomic_directory(destination) as folder:
+        explain = _explain_volume if organ == "brain" else _explain_film
+        explanation, steps = explain(source, model, folder, settings)
+        _draw(explanation, model.method, folder)
+        write_json(
+            {
+                "notice": NOT_DIAGNOSTIC,
+                "method": model.method,
+                "preparation": steps,
+                "pipeline": version("defigan-pipeline"),
+                "largest_displacement_voxels": _largest(explanation),
+                "mean_absolute_difference": float(np.abs(explanation.difference).mean()),
+            },
+            folder / "explanation.json",
+        )
+    return explanation
+
+
+def _largest(explanation: ImageExplanation) -> float | None:
+    phi = explanation.displacement
+    return None if phi is None else float(np.linalg.norm(phi, axis=0).max())
+
+
+# ---- brain volumes ----
+
+
+def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
+    """Stages of the preparation, with their settings."""
+    from pipeline.brain.bias import correct_bias
+    from pipeline.brain.crop import crop_field_of_view
+    from pipeline.brain.engines import resolve_engines
+    from pipeline.brain.grid import resample_to_grid
+    from pipeline.brain.orient import orient_volume
+    from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+    from pipeline.brain.template import register_to_template
+
+    engines = resolve_engines(brain["engines"])
+    tools = [
+        ("orient", orient_volume, {}),
+        ("crop", crop_field_of_view, {}),
+        ("bias", correct_bias, {}),
+        ("template", register_to_template, {"template": brain["template"]}),
+        ("robex", strip_skull_robex, {}),
+        ("bet", strip_skull_bet, {"fraction": brain["bet_fraction"]}),
+    ]
+    chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
+    grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}
+    return [*chain, ("grid", resample_to_grid, grid)]
+
+
+def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> list[dict]:
+    """Run every stage of the brain's preparation on one raw volume.
+
+    Returns
+    -------
+    list of dict
+        The processing steps.
+
+    Raises
+    ------
+    InputError
+        If a stage refuses the volume; the message has its reason.
+    """
+    chain = _chain(brain)
+    with (
+        tempfile.TemporaryDirectory(prefix="explain-") as name,
+        progress(total=len(chain), desc="preparing", unit="stage") as bar,
+    ):
+        image = Path(source)
+        for stage, function, stage_settings in chain:
+            result = destination if stage == chain[-1][0] else Path(name) / f"{stage}.nii.gz"
+            first = stage == chain[0][0]
+            run_image_stage(stage, function, image, result, stage_settings, first=first)
+            image = result
+            bar.update()
+    status = read_sidecar(destination)
+    if status["status"] == "excluded":
+        raise InputError(f"{source} cannot be used ({status['stage']}): {status['reason']}")
+    return status["steps"]
+
+
+def _explain_volume(
+    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+) -> tuple[ImageExplanation, list[dict]]:
+    from pipeline.brain.volume import load_volume, save_volume
+    from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
+
+    prepared = folder / "prepared.nii.gz"
+    steps = prepare_volume(source, prepared, settings["brain"])
+    image, affine = load_volume(prepared)
+    explanation = explain_image(model, image)
+    save_volume(explanation.modified, affine, folder / "modified.nii.gz")
+    save_volume(explanation.difference, affine, folder / "difference.nii.gz")
+    if explanation.displacement is None:
+        log.warning("a VA-GAN adds to the image: there is no field to bring to the scan's space")
+        return explanation, steps
+    write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
+    field = itk_field(explanation.displacement, scan_affine(affine, steps))
+    write_field(field, folder / "scan_displacement.nii.gz")
+    nib.save(warp_scan(nib.load(source), field), folder / "scan_modified.nii.gz")
+    return explanation, steps
+
+
+# ---- films ----
+
+
+def _explain_film(
+    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+) -> tuple[ImageExplanation, list[dict]]:
+    from pipeline.chest.prepare import centre_crop, prepare_film
+    from pipeline.dicom.film import read_film
+
+    chest = settings["chest"]
+    try:
+        film = prepare_film(read_film(source), chest["resize"])
+    except ImageError as error:
+        raise InputError(f"{source} cannot be used: {error}") from error
+    explanation = explain_image(model, centre_crop(film, chest["crop"]))
+    arrays = {
+        "image": explanation.image,
+        "modified": explanation.modified,
+        "difference": explanation.difference,
+    }
+    for name in ("image", "modified"):
+        grey = np.clip((arrays[name] + 1) / 2 * 65535, 0, 65535).round().astype(np.uint16)
+        Image.fromarray(grey).save(folder / f"{'prepared' if name == 'image' else name}.png")
+    if explanation.displacement is not None:
+        arrays["displacement"] = explanation.displacement
+    np.savez_compressed(folder / "explanation.npz", **arrays)
+    return explanation, [{"stage": "film", "resize": chest["resize"], "crop": chest["crop"]}]
+
+
+# ---- figure ----
+
+
+def _draw(explanation: ImageExplanation, method: str, folder: Path) -> None:
+    from pipeline.figures.explanation import draw_explanation
+
+    for suffix in ("png", "svg"):
+        draw_explanation(explanation, method, NOT_DIAGNOSTIC, folder / f"figure.{suffix}")

@@ -1,0 +1,350 @@
+"""What a configured study will cost: jobs, hours of processors and GPUs, disk. An estimate.
+
+A job of a rule costs what it did in an earlier run below ``benchmarks/``, else what
+``plan_costs.csv`` says of the demonstration; where its time grows with the size of the study, it is
+scaled in proportion. The work of networks is counted, operation by operation
+(`pipeline.method.training.cost`). No GPU has been measured for the shipped costs: where no earlier
+run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
+"""
+
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from math import prod
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import pandas as pd
+
+from pipeline.chest.shards import shard_of
+from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
+from pipeline.cohort.manifest import Cohort
+from pipeline.method.training.cost import explanation_operations, training_operations
+from pipeline.method.training.settings import TrainSettings
+from pipeline.score.classifier import attribution_operations
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
+from pipeline.study.config import (
+    classifier_settings,
+    gpus_per_training,
+    image_shape,
+    modality,
+    training_settings,
+)
+
+COSTS = files("pipeline.study") / "plan_costs.csv"
+COLUMNS = ["dataset", "rule", "jobs", "cpu_hours", "gpu_hours", "gigabytes", "measured"]
+ON_GPU = ("train_model", "score_attributions")
+# Floating-point operations of networks a second. One processor thread: measured, from the size of
+# the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
+# NVIDIA A100 does at best in single precision (19.5e12 by its data sheet).
+CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
+UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
+NETWORK_WORK = ("training", "explanations", "attributions")
+INTERMEDIATE = (
+    "orient_volume",
+    "crop_volume",
+    "correct_bias",
+    "register_template",
+    "strip_skull_robex",
+    "strip_skull_bet",
+)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images and pairs of a data set, shards that hold any, and where the numbers come from."""
+
+    images: int = 0
+    pairs: int = 0
+    shards: int = 0
+    pair_shards: int = 0
+    source: str = "the configuration"
+
+
+def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Counts:
+    """Images and pairs of a data set.
+
+    Parameters
+    ----------
+    dataset
+        Its part of a checked configuration.
+    folder
+        Its results; what an ingest left there counts where the archive is made by a job.
+    cache
+        Folder of the cohorts that were read before, as of the workflow.
+
+    Raises
+    ------
+    InputError
+        If the archive cannot be read, or is a server whose films have not been fetched.
+    """
+    if modality(dataset) == "toy":
+        squares = dataset["squares"]
+        pairs = squares["validation"] + squares["test"]
+        return Counts(squares["train"] + 2 * pairs, pairs)
+    made = dataset.get("demo") is not None
+    fetched = bool(dataset["archive"].get("orthanc"))
+    if not made and not fetched:
+        settings = ingest_settings(dataset)
+        cohort = planned_cohort(settings, cache / fingerprint(settings))
+        return _count(cohort, dataset, "the archive")
+    if (folder / "ingest/manifest.parquet").is_file():
+        return _count(read_cohort(folder / "ingest"), dataset, "the manifest")
+    if fetched:
+        raise InputError(
+            "how many films the server has is known when they are fetched: run "
+            "`snakemake --cores 1 ingest_all`, then plan"
+        )
+    return _count_demo(dataset)
+
+
+def _count(cohort: Cohort, dataset: Mapping[str, Any], source: str) -> Counts:
+    shards = dataset.get("chest", {}).get("shards", 0)
+    used = [
+        len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
+        for table in (cohort.manifest, cohort.pairs)
+    ]
+    return Counts(len(cohort.manifest), len(cohort.pairs), *used, source)
+
+
+def _count_demo(dataset: Mapping[str, Any]) -> Counts:
+    """Subjects of a demonstration times their visits on the average; every shard is used."""
+    demo, source = dataset["demo"], "the demonstration's settings"
+    if modality(dataset) == "brain":
+        # Every third converter has a visit more before the disease, every fourth one after it.
+        converters = demo["converters"] + demo["field_mismatch"]
+        images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo["stable_mci"]
+        images += demo["ad_at_baseline"] + demo["faulty"]
+        train = dataset["splits"].get("fractions", {}).get("train", 0)
+        return Counts(round(images), round((1 + 1 / 4) * converters * (1 - train)), source=source)
+    # Of the subjects with both films, a fifth has another normal one, a fifth one more of COPD.
+    images = demo["normal"] + demo["copd"] + 2.4 * demo["paired"]
+    shards = dataset["chest"]["shards"]
+    return Counts(round(images), round(1.2 * demo["paired"]), shards, shards, source)
+
+
+@dataclass(frozen=True)
+class _Study:
+    """A data set of a configuration."""
+
+    config: dict[str, Any]
+    name: str
+    counts: Counts
+
+    def jobs(self, per: str) -> int:
+        """How many there are of what a rule has one job for."""
+        dataset, counts = self.config["datasets"][self.name], self.counts
+        methods, seeds = dataset["training"]["methods"], len(self.config["seeds"])
+        fields, demo = "defi-gan" in methods, dataset.get("demo") is not None
+        cases = dataset.get("figures", {}).get("subjects") or ("best", "median", "worst")
+        return {
+            "dataset": 1,
+            "server": int(bool(dataset.get("archive", {}).get("orthanc"))),
+            "start": int(dataset["training"]["networks"]["critic_weights"] != "random"),
+            "demo": int(demo),
+            "images": counts.images,
+            "pairs": counts.pairs,
+            "shards": counts.shards,
+            "pair_shards": counts.pair_shards,
+            "models": len(methods) * seeds,
+            "seeds": seeds,
+            "fields": int(fields),
+            "known_fields": int(fields and demo),
+            "figures": int(fields) * len(cases),
+        }[per]
+
+    def work(self, kind: str) -> float:
+        """How much of a kind of work one job has; of networks', the seconds of a processor."""
+        if kind in NETWORK_WORK:
+            return self.network_seconds(kind, CPU_OPERATIONS)
+        counts = self.counts
+        voxels = prod(image_shape(self.config, self.name))
+        return {
+            "images": counts.images,
+            "voxels": voxels,
+            "arrays": counts.images * voxels,
+            "pair_voxels": counts.pairs * voxels,
+            "films_of_shard": counts.images / max(counts.shards, 1),
+            "pixels_of_shard": counts.pairs * voxels / max(counts.pair_shards, 1),
+        }[kind]
+
+    def network_seconds(self, kind: str, speed: float) -> float:
+        """Seconds of one job's work on networks at a speed in operations a second."""
+        shape, pairs = image_shape(self.config, self.name), self.counts.pairs
+        if kind == "attributions":
+            settings = classifier_settings(self.config, self.name)
+            return attribution_operations(shape, pairs, **settings) / speed
+        methods = self.config["datasets"][self.name]["training"]["methods"]
+        trainings = [
+            TrainSettings.from_dict(training_settings(self.config, self.name, method, seed=0))
+            for method in methods
+        ]
+        if kind == "explanations":
+            return pairs * mean(explanation_operations(s, shape) for s in trainings) / speed
+        updates = mean(settings.total_updates() for settings in trainings)
+        operations = mean(training_operations(settings, shape) for settings in trainings)
+        return operations / speed + updates * UPDATE_SECONDS
+
+
+def _measured(benchmarks: Path, pattern: str, column: str) -> float | None:
+    """Mean time of the jobs of an earlier run: ``cpu_time`` or, by the clock, ``s``; seconds."""
+    tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in benchmarks.glob(pattern)]
+    if not tables:
+        return None
+    table = pd.concat(tables)
+    # A job that was over before Snakemake looked has no time of the processor.
+    seconds = table[column].where(table[column] > 0, table["s"])
+    return float(seconds.mean())
+
+
+def _trained_elsewhere(results: Path, gpu: bool) -> bool:
+    """Whether the models below `results` were trained on a GPU where none is planned, or not."""
+    devices = {read_json(path)["device"] for path in results.glob("models/*/seed-*/training.json")}
+    return bool(devices) and gpu == ("cpu" in devices)
+
+
+def _recorded_config(results: Path) -> dict[str, Any] | None:
+    """The configuration of the run that left `results`, where it was recorded."""
+    path = results / "provenance.json"
+    return read_json(path)["config"] if path.is_file() else None
+
+
+def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
+    """Estimate what a run of a configuration costs, from nothing to its end.
+
+    Parameters
+    ----------
+    config
+        A checked configuration.
+    folder
+        Of the workflow: ``benchmarks`` and ``results`` of earlier runs are looked for there. Their
+        sizes are those of the configuration that ``results/provenance.json`` records, else of
+        `config`.
+
+    Returns
+    -------
+    table : DataFrame
+        A row a data set and rule, columns `COLUMNS`; ``measured`` is ``earlier run``,
+        ``demonstration``, ``assumed`` (a GPU's speed) or ``no``: its jobs count, but no hours.
+    notes : list of str
+        What the numbers rest on.
+
+    Raises
+    ------
+    InputError
+        As `count_cohort`, and if a network does not fit its images.
+    """
+    costs = pd.read_csv(COSTS, comment="#")
+    results, benchmarks = folder / "results", folder / "benchmarks"
+    earlier = _recorded_config(results) or config
+    gpu = gpus_per_training(config["device"]) > 0
+    rows, notes, with_gpu = [], [], 0.0
+    for name, dataset in config["datasets"].items():
+        try:
+            counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
+        except InputError as error:
+            raise InputError(f"datasets.{name}: {error}") from None
+        study = _Study(config, name, counts)
+        before = _Study(earlier, name, counts) if name in earlier["datasets"] else study
+        if counts.images:
+            notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
+        elsewhere = _trained_elsewhere(results / name, gpu)
+        for cost in costs[costs["modality"] == modality(dataset)].itertuples(index=False):
+            jobs = study.jobs(cost.per)
+            if not jobs:
+                continue
+            network = cost.rule in ON_GPU
+            column = "s" if network and gpu else "cpu_time"
+            told = _measured(benchmarks, cost.benchmark.format(dataset=name), column)
+            if network and elsewhere:
+                told = None
+            if network:
+                with_gpu += jobs * study.network_seconds(cost.work, GPU_OPERATIONS) / 3600
+            rows.append(_row(cost, jobs, told, gpu, study, before))
+    planned = {row["rule"] for row in rows}
+    for cost in costs[costs["modality"] == "run"].itertuples(index=False):
+        if cost.per == "run" or cost.per in planned:
+            rows.append(_row(cost, 1, _measured(benchmarks, cost.benchmark, "cpu_time"), False))
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    return table, [*notes, *_notes(config["device"], table, with_gpu)]
+
+
+def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
+    """What the hours rest on; `with_gpu` are those of a GPU that is assumed."""
+    hours = table["cpu_hours"] + table["gpu_hours"]
+    longest = table.loc[(hours / table["jobs"]).idxmax()]
+    each = (longest["cpu_hours"] + longest["gpu_hours"]) / longest["jobs"]
+    assumed = (
+        f"a GPU is assumed to do {GPU_OPERATIONS:.0e} operations a second, a quarter of an NVIDIA "
+        "A100's best in single precision; none has been measured"
+    )
+    notes = [
+        "hours are an estimate: proportional to the work, on the processor measured",
+        f"longest job: {longest['rule']} of {longest['dataset']}, about {each:,.1f} hours; a "
+        "cluster's limit of time must allow it",
+    ]
+    if (table["measured"] == "assumed").any():
+        notes.append(
+            f"GPU hours: {assumed}. An earlier run on a GPU takes the place of the assumption"
+        )
+    elif device == "auto" and not table["gpu_hours"].any():
+        notes.append(
+            "no GPU is seen here, so trainings count on the processor; with `device: cuda`, as on "
+            f"a cluster, they and the attributions would take about {with_gpu:,.1f} GPU hours: "
+            f"{assumed}"
+        )
+    return notes
+
+
+def _row(
+    cost: Any,
+    jobs: int,
+    told: float | None,
+    gpu: bool,
+    study: _Study | None = None,
+    before: _Study | None = None,
+) -> dict[str, Any]:
+    """A row of the plan: a row of the costs, with `told`, what an earlier run says, before it."""
+    on_gpu = gpu and cost.rule in ON_GPU
+    seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
+    known = "demonstration" if told is None else "earlier run"
+    if isinstance(cost.work, str):
+        work = study.work(cost.work)
+        growth = work / (cost.measured if told is None else before.work(cost.work))
+        if cost.work not in NETWORK_WORK:  # a model is as large however long it trains
+            size *= work / cost.measured
+    if cost.rule in INTERMEDIATE and not study.config["keep_intermediates"]:
+        size = 0
+    seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
+    if on_gpu and told is None:
+        seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
+    hours = jobs * seconds / 3600
+    return {
+        "dataset": study.name if study else "",
+        "rule": cost.rule,
+        "jobs": jobs,
+        "cpu_hours": 0.0 if on_gpu else hours,
+        "gpu_hours": hours if on_gpu else 0.0,
+        "gigabytes": jobs * size / 1000,
+        "measured": "no" if pd.isna(seconds) else known,
+    }
+
+
+def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
+    """The table with its sums and notes, for a terminal."""
+    titles = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "gigabytes": "GB"}
+    shown = table.rename(columns=titles | {"measured": "source"})
+    text = shown.to_string(index=False, na_rep="?", float_format="{:,.2f}".format)
+    total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
+    summary = (
+        f"in all: {total['jobs']:,.0f} jobs, {total['cpu_hours']:,.1f} CPU hours, "
+        f"{total['gpu_hours']:,.1f} GPU hours, {total['gigabytes']:,.1f} GB of disk"
+    )
+    unknown = table.loc[table["measured"] == "no", "rule"].unique()
+    if len(unknown):
+        notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
+    wrapped = (textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes)
+    return "\n".join([text, "", summary, *wrapped])

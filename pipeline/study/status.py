@@ -1,0 +1,86 @@
+"""How far every training of a configuration is."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.method.training.state import PROGRESS, is_locked, state_folder
+from pipeline.stage.files import read_json
+from pipeline.study.config import training_settings
+
+STATUS_COLUMNS = ["dataset", "method", "seed", "status", "epoch", "best_ncc", "left", "note"]
+
+
+def training_status(config: dict[str, Any], results: Path) -> pd.DataFrame:
+    """A row a model of the configuration, in its order.
+
+    Parameters
+    ----------
+    config : dict
+        A checked configuration.
+    results : Path
+        Results folder.
+
+    Returns
+    -------
+    DataFrame
+        Columns `STATUS_COLUMNS`. The status is ``queued`` (not begun, or made with other settings),
+        ``running``, ``stopped`` (killed; goes on from its last state), ``failed`` or ``done``;
+        ``left`` is the estimated time that is left, ``note`` the reason of a failure.
+    """
+    rows = []
+    for dataset, options in config["datasets"].items():
+        for method in options["training"]["methods"]:
+            for seed in config["seeds"]:
+                settings = training_settings(config, dataset, method, seed)
+                model = Path(results) / dataset / "models" / method / f"seed-{seed}"
+                row = {"dataset": dataset, "method": method, "seed": seed}
+                rows.append(row | _status(model, settings))
+    return pd.DataFrame(rows, columns=STATUS_COLUMNS)
+
+
+def _status(model: Path, settings: dict[str, Any]) -> dict[str, Any]:
+    epochs = settings["epochs"]
+    folder = state_folder(model)
+    progress = _read(folder / PROGRESS)
+    if progress is not None and progress["settings"] == settings:
+        ended = "failed" if progress["failed"] else "stopped"
+        status = "running" if is_locked(folder) else ended
+        return {
+            "status": status,
+            "epoch": f"{progress['epoch']}/{epochs}",
+            "best_ncc": progress["validation_ncc"],
+            "left": _duration(progress["seconds_left"]) if status == "running" else "",
+            "note": progress["failed"] or "",
+        }
+    summary = _read(model / "training.json")
+    finished = (model / "generator.safetensors").exists() and summary is not None
+    if finished and summary["settings"] == settings:
+        return {
+            "status": "done",
+            "epoch": f"{epochs}/{epochs}",
+            "best_ncc": summary["validation_ncc"],
+            "left": "",
+            "note": f"best epoch {summary['best_epoch']}",
+        }
+    note = "an older model has other settings" if finished else ""
+    return {"status": "queued", "epoch": f"0/{epochs}", "best_ncc": None, "left": "", "note": note}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        return read_json(path)
+    except FileNotFoundError:  # also when a training ends just now
+        return None
+
+
+def _duration(seconds: float | None) -> str:
+    """``1 d 2 h``, ``3 h 25 min``, ``7 min``."""
+    if seconds is None:
+        return ""
+    minutes = round(seconds / 60)
+    days, hours = minutes // 1440, minutes // 60 % 24
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"

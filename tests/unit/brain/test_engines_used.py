@@ -1,0 +1,43 @@
+import pytest
+
+from pipeline.brain.engines_used import check_engines, volume_table
+from pipeline.stage.errors import InputError
+
+
+def sidecar(*steps, **status):
+    names = ("stage", "engine", "version")
+    steps = [dict(zip(names, step, strict=True)) for step in steps]
+    return {"status": "ok", "stage": "grid", "steps": steps, **status}
+
+
+FSL = ("crop", "FSL robustfov", "6.0.7.4")
+EMBEDDED = ("crop", "niimath -robustfov", "1.0")
+ORIENT = ("orient", "nibabel", "5.4")
+
+
+def test_table_tells_status_engine_and_version():
+    failed = sidecar(ORIENT, status="excluded", stage="crop", reason="no head")
+    table = volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "m12", failed)])
+    rows = table.set_index("subject")
+    assert rows.loc["s1", ["status", "stage", "reason"]].tolist() == ["ok", "", ""]
+    assert rows.loc["s1", ["crop_engine", "crop_version"]].tolist() == list(FSL[1:])
+    assert rows.loc["s2", ["status", "stage", "reason"]].tolist() == ["excluded", "crop", "no head"]
+    assert rows.loc["s2", ["orient_engine", "crop_engine"]].tolist() == ["nibabel", ""]
+    assert "grid_version" in table
+
+
+@pytest.mark.parametrize("other", [EMBEDDED, ("crop", "FSL robustfov", "6.0.5")])
+def test_mixed_engines_and_versions_are_named(other):
+    images = [("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "bl", sidecar(ORIENT, FSL))]
+    check_engines(volume_table(images))
+    images.append(("s3", "bl", sidecar(ORIENT, other)))
+    with pytest.raises(InputError) as error:
+        check_engines(volume_table(images))
+    assert "FSL robustfov 6.0.7.4: 2 volumes" in str(error.value)
+    assert f"{other[1]} {other[2]}: 1 volumes" in str(error.value)
+    assert "orient" not in str(error.value)
+
+
+def test_excluded_volumes_may_come_from_anywhere():
+    lost = sidecar(ORIENT, EMBEDDED, status="excluded", stage="bias", reason="dark")
+    check_engines(volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "bl", lost)]))

