@@ -10,7 +10,7 @@ import torch
 
 from pipeline.method.training.settings import TrainSettings
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def wave(shape, a, first=1.0, second=0.5):
