@@ -6,9 +6,11 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
+from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
 from pipeline.stage.errors import InputError
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +48,8 @@ def ingest_manifest(
         If the table cannot be read, a value is none of its kind, an image occurs twice, or nothing
         is left to train on or to evaluate.
     """
-    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns).assign(reason="")
+    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
+    rows = rows.assign(rule="", reason="")
     for name in ("subject", "session"):
         rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
         _check(rows, ~rows[name].str.fullmatch("[A-Za-z0-9]+"), name, "letters and digits")
@@ -60,10 +63,10 @@ def ingest_manifest(
     label_visits(rows, labels)
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     missing = [not Path(path).is_file() for path in rows["path"]]
-    reject(rows, pd.Series(missing, rows.index, dtype=bool), "there is no file of this path")
-    usable = rows[rows["reason"] == ""].copy()
-    add_days(usable, usable["day"] if usable["day"].notna().any() else moments[usable.index])
-    rows["day"] = usable["day"].reindex(rows.index, fill_value=0)
+    reject(rows, missing, Rule.NO_FILE, "there is no file of this path")
+    visits = usable(rows).copy()
+    add_days(visits, visits["day"] if visits["day"].notna().any() else moments[visits.index])
+    rows["day"] = visits["day"].reindex(rows.index, fill_value=0)
     cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
     log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
     return cohort

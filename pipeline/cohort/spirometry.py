@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.rejection import reject
 from pipeline.cohort.tables import parse_dates, read_table
 from pipeline.stage.errors import InputError
+from pipeline.stage.rules import Rule
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
 LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near
@@ -41,8 +43,8 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns patient, date, ratio (fraction), grade (of GOLD, ``""`` if unknown; it means nothing
-        where the ratio is normal), transplant (bool), source (``FILE.csv:line``) and reason, why
-        the test cannot be used (``""`` if it can).
+        where the ratio is normal), transplant (bool), source (``FILE.csv:line``), and rule and
+        reason why the test cannot be used (``""`` if it can).
 
     Raises
     ------
@@ -61,21 +63,20 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
             "grade": _grades(table[columns.percent_predicted]),
             "transplant": _transplants(text["transplant"], table["source"], columns.transplant),
             "source": table["source"],
+            "rule": "",
             "reason": "",
         }
     )
     if (text["date"] != "").any() and tests["date"].isna().all():
         raise InputError(f"{path}: no date in {columns.date} can be read; write them as YYYY-MM-DD")
     tests["ratio"] = _fractions(tests["ratio"], table["source"], columns.ratio)
-    # From the last rule to the first, so that the first that fails is the one told.
-    tests.loc[~tests["ratio"].between(0, 1, inclusive="right"), "reason"] = (
-        "FEV1/FVC is not between 0 and 1"
-    )
-    tests.loc[tests["ratio"].isna(), "reason"] = "FEV1/FVC is not a number"
-    tests.loc[text["ratio"] == "", "reason"] = "FEV1/FVC is missing"
-    tests.loc[tests["date"].isna(), "reason"] = "the date of the test is not a date"
-    tests.loc[text["date"] == "", "reason"] = "the date of the test is missing"
-    tests.loc[text["patient"] == "", "reason"] = "the patient's id is missing"
+    reject(tests, text["patient"] == "", Rule.NO_SUBJECT, "the patient's id is missing")
+    reject(tests, text["date"] == "", Rule.NO_DATE, "the date of the test is missing")
+    reject(tests, tests["date"].isna(), Rule.NO_DATE, "the date of the test is not a date")
+    reject(tests, text["ratio"] == "", Rule.BAD_VALUE, "FEV1/FVC is missing")
+    reject(tests, tests["ratio"].isna(), Rule.BAD_VALUE, "FEV1/FVC is not a number")
+    possible = tests["ratio"].between(0, 1, inclusive="right")
+    reject(tests, ~possible, Rule.BAD_VALUE, "FEV1/FVC is not between 0 and 1")
     return tests
 
 

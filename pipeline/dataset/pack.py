@@ -17,7 +17,7 @@ from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.sufficiency import check_cohort
-from pipeline.dataset.longitudinal import pair_exclusion, pair_key
+from pipeline.dataset.longitudinal import of_excluded_image, pair_exclusion, pair_key
 from pipeline.dataset.packed import write_array
 from pipeline.qc.review import read_review
 from pipeline.stage import layout
@@ -92,24 +92,31 @@ def pack_volumes(
     rows = []
 
     def usable_image(subject: str, session: str) -> bool:
-        status = sidecars[subject, session]
-        stage, reason = status["stage"], status.get("reason")
-        if status["status"] == "ok" and (subject, session) in reviewed:
-            stage, reason = "qc", reviewed[subject, session]
-        if reason is not None:
-            row = {"stage": stage, "item": "image", "reason": reason}
-            rows.append({**row, "subject": subject, "session": session})
-        return reason is None
+        status, image = sidecars[subject, session], (subject, session)
+        if status["status"] == "excluded":
+            told = {name: status[name] for name in ("stage", "rule", "reason")}
+        elif image in reviewed:
+            told = {"stage": "qc", **reviewed[image]}
+        else:
+            return True
+        rows.append({"item": "image", "subject": subject, "session": session, **told})
+        return False
 
     def usable_pair(subject: str, baseline: str, followup: str) -> bool:
         status = read_sidecar(pair_path(subject, baseline, followup, "difference"))
-        reason = status.get("reason")
-        for side, session in (("baseline", baseline), ("follow-up", followup)):
-            if reason is None and (subject, session) in reviewed:
-                reason = f"{side} excluded (qc): {reviewed[subject, session]}"
-        if reason is not None:
-            rows.append(pair_exclusion(subject, followup, baseline, reason))
-        return reason is None
+        sides = {"baseline": (subject, baseline), "follow-up": (subject, followup)}
+        gone = [
+            (side, reviewed[image]["reason"]) for side, image in sides.items() if image in reviewed
+        ]
+        if status["status"] == "excluded":
+            told = {name: status[name] for name in ("rule", "reason")}
+        elif gone:
+            side, reason = gone[0]
+            told = of_excluded_image(side, "qc", reason)
+        else:
+            return True
+        rows.append(pair_exclusion(subject, followup, baseline, **told))
+        return False
 
     kept = _select(cohort, usable_image, usable_pair)
     usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)

@@ -73,8 +73,8 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, rows):
     rows = pd.concat([rows, more], ignore_index=True)
     with pytest.raises(InputError, match=r"no training image of class 0") as error:
         ingest(tmp_path, rows)
-    assert "1  image: there is no file of this path" in str(error.value)
-    assert "1  image: class is neither healthy nor diseased" in str(error.value)
+    assert "1  image: There is no such file" in str(error.value)
+    assert "1  image: Neither healthy nor diseased" in str(error.value)
 
 
 @pytest.mark.parametrize(
