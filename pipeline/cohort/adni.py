@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import OLDEST, Cohort, as_manifest
+from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.sufficiency import check_cohort
@@ -26,6 +26,7 @@ EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 # The visit that ADNIGO and ADNI2 scanned but did not diagnose.
 UNDIAGNOSED_VISIT = "m03"
 AT_BASELINE = ["VISCODE", "EXAMDATE", "AGE", "PTGENDER"]  # columns of ADNIMERGE: who the subject is
+LARGEST_NUMBER = 1e9  # of RIDs and codes
 SEXES = {"female": "F", "male": "M"}
 
 
@@ -136,8 +137,9 @@ def rid_of(text: str) -> int:
 
 def _numbers(text: pd.Series) -> pd.Series:
     """Whole numbers; missing where the text is none. ADNI writes -1 and -4 for missing values."""
-    numbers = pd.to_numeric(text, errors="coerce")
-    return numbers.where((numbers >= 0) & (numbers % 1 == 0)).astype("Int64")
+    numbers = pd.to_numeric(text, errors="coerce").astype(float)
+    possible = numbers.between(0, LARGEST_NUMBER) & (numbers % 1 == 0)
+    return numbers.where(possible).astype("Int64")
 
 
 def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
@@ -251,7 +253,8 @@ def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame) -> None:
     """Add age in years and sex, in place; ADNIMERGE has the age at the baseline."""
     rows = merge[(merge["VISCODE"].str.lower() == BASELINE) & merge["rid"].notna()]
     rows = rows.drop_duplicates("rid").set_index("rid")
-    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce"))
+    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce").astype(float))
+    age = age.where(age.between(0, LARGEST_AGE))
     since = pd.to_datetime(visits["date"]) - visits["rid"].map(parse_dates(rows["EXAMDATE"]))
     visits["age"] = (age + since.dt.days / 365.25) // 1
     visits["age"] = visits["age"].clip(upper=OLDEST)

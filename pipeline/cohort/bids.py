@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table, table_columns
 from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
@@ -158,7 +158,9 @@ def _field_strength(dataset: Path, image: str) -> float:
     for path in (beside, dataset / "T1w.json"):
         if path.is_file():
             try:
-                return float(read_json(path)["MagneticFieldStrength"])
+                tesla = float(read_json(path)["MagneticFieldStrength"])
             except (KeyError, TypeError, ValueError):
                 continue
+            if FIELD_STRENGTHS[0] <= tesla <= FIELD_STRENGTHS[1]:
+                return tesla
     return float("nan")

@@ -14,7 +14,12 @@ from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
 from pipeline.cohort.rejection import excluded_rows, reject, usable
-from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
+from pipeline.cohort.spirometry import (
+    SpirometryColumns,
+    match_tests,
+    read_spirometry,
+    reject_contradictions,
+)
 from pipeline.cohort.splits import assign_splits
 from pipeline.stage.rules import Rule
 
@@ -38,9 +43,10 @@ def ingest_copd(
     """Find the usable films of an archive and label them by spirometry.
 
     A film counts if it is the PA film of its study (the first, if there are several), its subject
-    never had a lung transplant, and a test lies at most `max_days` away (see `match_tests`).
-    Pre-bronchodilator FEV1/FVC below `ratio_threshold` is COPD. Subjects with one such film are for
-    training; those with a COPD and a normal one are shared by validation and test.
+    never had a lung transplant, and a test lies at most `max_days` away (see `match_tests`). Tests
+    of one day that disagree about COPD are not used (`reject_contradictions`). Pre-bronchodilator
+    FEV1/FVC below `ratio_threshold` is COPD. Subjects with one such film are for training; those
+    with a COPD and a normal one are shared by validation and test.
 
     Neither ids nor dates leave: a subject is a keyed hash of its PatientID, a session the days
     since its first film (``d0123``; ``d0123b`` for a second film on that day).
@@ -98,6 +104,7 @@ def ingest_copd(
     early = tests["date"] < tests["subject"].map(births)
     reject(tests, early, Rule.BEFORE_BIRTH, "the test is dated before the patient's birth")
     _exclude_transplants(archive, tests)
+    reject_contradictions(tests, ratio_threshold)
     matches = match_tests(usable(archive), usable(tests), max_days)
     _exclude_unmatched(archive, tests, matches, max_days)
 

@@ -61,7 +61,9 @@ def list_images(folder: Path) -> pd.DataFrame:
             "archive lays them out below ADNI/"
         )
     rows = pd.DataFrame([_describe(source) for source in sources])
-    rows["date"] = parse_dates(rows["time"].str[:10]).dt.strftime("%Y-%m-%d").fillna("")
+    rows["date"] = (
+        parse_dates(rows["time"].str.partition("_")[0]).dt.strftime("%Y-%m-%d").fillna("")
+    )
     no_date = rows["date"] == ""
     reject(rows, no_date, Rule.NO_DATE, "the image's folder does not begin with a date")
     order = rows.sort_values(["preference", "time", "image", "source"]).index

@@ -1,11 +1,12 @@
 """A plain manifest: one CSV table that anybody can write, a row an image."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
@@ -16,7 +17,13 @@ log = logging.getLogger(__name__)
 
 REQUIRED = ["subject", "session", "path"]
 OPTIONAL = ["day", "date", "field_strength", "site", "score"]
-NUMBERS = ["day", "field_strength", "score"]
+LARGEST_DAY = 1e7  # Julian days are below it
+# What a number may be, and how that is called.
+NUMBERS = {
+    "day": (-LARGEST_DAY, LARGEST_DAY, "a number of days"),
+    "field_strength": (*FIELD_STRENGTHS, "a field strength in tesla"),
+    "score": (-sys.float_info.max, sys.float_info.max, "a number"),
+}
 
 
 def ingest_manifest(
@@ -45,20 +52,23 @@ def ingest_manifest(
     Raises
     ------
     InputError
-        If the table cannot be read, a value is none of its kind, an image occurs twice, or nothing
-        is left to train on or to evaluate.
+        If the table cannot be read, a name is not of letters and digits, an image occurs twice, or
+        nothing is left to train on or to evaluate. A row with an impossible number or date is
+        excluded.
     """
     rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
     rows = rows.assign(rule="", reason="")
     for name in ("subject", "session"):
         rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
-        _check(rows, ~rows[name].str.fullmatch("[A-Za-z0-9]+"), name, "letters and digits")
-    for name in NUMBERS:
+        _check_names(rows, name)
+    for name, (least, largest, expected) in NUMBERS.items():
         given = rows[name] != ""
-        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce")
-        _check(rows, given & rows[name].isna(), name, "a number")
+        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce").astype(float)
+        impossible = given & ~rows[name].between(least, largest)
+        reject(rows, impossible, Rule.BAD_VALUE, f"{name} is not {expected}")
     moments = parse_moments(rows["date"])
-    _check(rows, (rows["date"] != "") & moments.isna(), "date", "a date YYYY-MM-DD")
+    undated = (rows["date"] != "") & moments.isna()
+    reject(rows, undated, Rule.BAD_VALUE, "date is not a date YYYY-MM-DD")
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
@@ -72,7 +82,7 @@ def ingest_manifest(
     return cohort
 
 
-def _check(rows: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
-    if wrong.any():
-        row = rows[wrong].iloc[0]
-        raise InputError(f"{row['source']}: {column} is not {expected}")
+def _check_names(rows: pd.DataFrame, column: str) -> None:
+    wrong = rows.loc[~rows[column].str.fullmatch("[A-Za-z0-9]+"), "source"]
+    if len(wrong):
+        raise InputError(f"{wrong.iloc[0]}: {column} is not letters and digits")

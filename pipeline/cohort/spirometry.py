@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.cohort.rejection import reject
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import parse_dates, read_table
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
@@ -15,6 +15,7 @@ DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
 LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near
 YES = {"1", "1.0", "yes", "y", "true"}
 NO = {"", "0", "0.0", "no", "n", "false"}
+LARGEST_PERCENT = 300  # FEV1, of the predicted; missing codes are above it
 GOLD = {"1": 80, "2": 50, "3": 30, "4": 0}  # least FEV1 of a grade, per cent of the predicted
 
 
@@ -80,6 +81,26 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
     return tests
 
 
+def reject_contradictions(tests: pd.DataFrame, ratio_threshold: float) -> None:
+    """Leave out the tests of a subject and day of which some tell COPD and some do not, in place.
+
+    Parameters
+    ----------
+    tests
+        Columns subject, date, ratio, source, rule and reason.
+    ratio_threshold
+        FEV1/FVC below which a test tells COPD.
+    """
+    candidates = usable(tests)
+    days = candidates.assign(ill=candidates["ratio"] < ratio_threshold).groupby(["subject", "date"])
+    contradictory = candidates[days["ill"].transform("nunique") > 1]
+    for _, of_day in contradictory.groupby(["subject", "date"]):
+        table = of_day["source"].iloc[0].rpartition(":")[0]
+        lines = ", ".join(of_day["source"].str.rpartition(":")[2])
+        why = f"the tests of the day contradict each other: {table}:{lines}"
+        reject(tests, tests.index.isin(of_day.index), Rule.CONTRADICTION, why)
+
+
 def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict[int, int]:
     """Give each film the test nearest in date; each test and each film is used once.
 
@@ -117,9 +138,9 @@ def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict
 
 
 def _grades(text: pd.Series) -> pd.Series:
-    percent = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
-    least = list(GOLD.values())
-    grades = np.select([percent >= limit for limit in least], list(GOLD), "")
+    percent = pd.to_numeric(text, errors="coerce").astype(float)
+    percent = percent.where(percent.between(0, LARGEST_PERCENT))
+    grades = np.select([percent >= limit for limit in GOLD.values()], list(GOLD), "")
     return pd.Series(grades, index=text.index, dtype=object)
 
 

@@ -15,6 +15,9 @@ from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
 
+# The time behind a date, of ISO 8601, with or without fractions of a second and time zone.
+_TIME = re.compile(r"[T ]\d{2}(:?\d{2}){0,2}([.,]\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$", re.ASCII)
+
 
 def split_visits(
     visits: pd.DataFrame,
@@ -112,7 +115,7 @@ def _natural(session: str) -> str:
 
 def parse_moments(text: pd.Series) -> pd.Series:
     """Dates from ISO 8601 text with or without a time, ``NaT`` where it is none."""
-    return parse_dates(text.str[:10])
+    return parse_dates(text.str.replace(_TIME, "", regex=True))
 
 
 def plain_cohort(

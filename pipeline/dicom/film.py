@@ -4,6 +4,7 @@ Nothing of a header gets into a message: the reasons raised here end up in table
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
+DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
 
@@ -145,6 +147,8 @@ def read_header(path: Path) -> FilmHeader:
 
 def parse_day(text: str) -> date | None:
     """Day of a DICOM date (``YYYYMMDD``, formerly ``YYYY.MM.DD``); None if it is none."""
+    if not DAY.fullmatch(text):  # strptime reads 2015311, too
+        return None
     try:
         return datetime.strptime(text.replace(".", ""), "%Y%m%d").date()
     except ValueError:
