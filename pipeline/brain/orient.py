@@ -18,6 +18,7 @@ from nibabel.spatialimages import HeaderDataError
 from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.volume import check_values, save_volume
 from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -45,8 +46,8 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     Returns
     -------
     dict
-        Engine, version, original axis codes, shape, voxel sizes in mm, and the header's
-        contradiction (see `header_contradiction`).
+        Engine, version, original axis codes, shape, voxel sizes in mm, the header's contradiction
+        (see `header_contradiction`), and a hash of the voxels, whatever their order in the file.
 
     Raises
     ------
@@ -60,9 +61,10 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     data = _read(image, Path(source))
     check_values(data)
     axes = "".join(nib.aff2axcodes(image.affine))
+    canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+    content = content_hash(np.asarray(canonical.dataobj))
     if engine == EMBEDDED:
-        oriented = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
-        data, affine = np.asarray(oriented.dataobj), oriented.affine
+        data, affine = np.asarray(canonical.dataobj), canonical.affine
         used = {"engine": "nibabel as_closest_canonical", "version": nib.__version__}
     else:
         from pipeline.brain import fsl
@@ -76,6 +78,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
         "shape": list(data.shape),
         "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
         "contradiction": header_contradiction(image.header),
+        "content": content,
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.loni import PTID, list_images
 from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
@@ -73,6 +74,9 @@ def ingest_adni(
     merge = read_table(path, ["RID", "PTID", "DX_bl"], AT_BASELINE, columns)
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
+    files["subject"] = files["ptid"]
+    targets = same_files(Path(images) / source for source in files["source"])
+    reject_copies(files, pd.Series(targets), files["source"])
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table, table_columns
@@ -61,6 +62,7 @@ def ingest_bids(
     """
     dataset = Path(dataset)
     images = _list_images(dataset)
+    reject_copies(images, pd.Series(same_files(images["path"])), images["source"])
     column = labels["column"]
     people = _read(dataset / "participants.tsv", "participant_id", ["site", column], columns)
     people["subject"] = people["participant_id"].str.removeprefix("sub-")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.films import list_films
 from pipeline.cohort.manifest import Cohort, ages, as_manifest
 from pipeline.cohort.orthanc import read_fetched
@@ -100,6 +101,7 @@ def ingest_copd(
     else:
         archive["subject"] = _subjects(archive, key)
 
+    reject_copies(archive, pd.Series(same_files(archive["path"])), archive["source"])
     births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
     early = tests["date"] < tests["subject"].map(births)
     reject(tests, early, Rule.BEFORE_BIRTH, "the test is dated before the patient's birth")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table
@@ -61,6 +62,10 @@ def ingest_manifest(
     for name in ("subject", "session"):
         rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
         _check_names(rows, name)
+    rows["path"] = [str(Path(images) / path) for path in rows["path"]]
+    files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
+    reject_copies(rows, files, rows["source"])
+    reject(rows, files == "", Rule.NO_FILE, "there is no file of this path")
     for name, (least, largest, expected) in NUMBERS.items():
         given = rows[name] != ""
         rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce").astype(float)
@@ -71,9 +76,6 @@ def ingest_manifest(
     reject(rows, undated, Rule.BAD_VALUE, "date is not a date YYYY-MM-DD")
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
-    rows["path"] = [str(Path(images) / path) for path in rows["path"]]
-    missing = [not Path(path).is_file() for path in rows["path"]]
-    reject(rows, missing, Rule.NO_FILE, "there is no file of this path")
     visits = usable(rows).copy()
     add_days(visits, visits["day"] if visits["day"].notna().any() else moments[visits.index])
     rows["day"] = visits["day"].reindex(rows.index, fill_value=0)

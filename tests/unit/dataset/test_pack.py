@@ -241,3 +241,81 @@ def test_film_that_vanished_without_a_reason_is_an_error(films):
     write_csv(exclusion_table([]), path)
     with pytest.raises(ValueError, match="2 images and pairs are missing, 1 listed"):
         pack_films(films, "copd", films / "packed", films / "exclusions.csv", shards=SHARDS)
+
+
+def show(results, content, *images):
+    """Let raw volumes have the same voxels."""
+    for subject, session in images:
+        step = {"stage": "orient", "engine": "nibabel", "version": "5", "content": content}
+        write_sidecar(volume_path(results, subject, session), "grid", [step])
+
+
+def test_training_and_test_never_share_a_volume(volumes):
+    show(volumes, "x", ("t1", "bl"), ("s2", "m12"), ("v1", "m12"))
+    show(volumes, "y", ("s1", "bl"), ("s1", "m12"))
+    show(volumes, "z", ("t3", "bl"))
+    with pytest.raises(InputError, match="no validation pair"):
+        pack(volumes, mixed_engines=True)
+    show(volumes, "", ("v1", "m12"))
+    show(volumes, "", ("s1", "m12"))
+    table = pack(volumes, mixed_engines=True)
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train_index["subject"].tolist() == ["t2", "t3", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s1", "v1"]
+    assert table.drop(columns="source").to_numpy().tolist()[1:] == [
+        ["pack", "image", "s2", "m12", "", "shared_content", "the same image as sub-t1 ses-bl"],
+        ["pack", "image", "t1", "bl", "", "shared_content", "the same image as sub-s2 ses-m12"],
+        [
+            *("pairs", "pair", "s2", "m12", "bl", "image_excluded"),
+            "follow-up excluded (pack): the same image as sub-t1 ses-bl",
+        ],
+    ]
+    volume = pd.read_parquet(volumes / "volumes.parquet").set_index(["subject", "session"])
+    assert volume.loc[("t1", "bl"), "content"] == "x"
+
+
+def test_user_tells_of_which_subject_a_volume_is(volumes):
+    show(volumes, "x", ("t1", "bl"), ("s2", "m12"))
+    table = pack(volumes, reviewed=[("s2", "m12")], mixed_engines=True)
+    assert "t1" in set(PackedDataset.open(volumes / "packed").train_index["subject"])
+    assert table["rule"].tolist() == ["no_date", "dropped", "image_excluded"]
+
+
+def test_of_a_subjects_copies_one_is_used(volumes):
+    show(volumes, "x", ("s1", "bl"), ("s1", "m12"))
+    table = pack(volumes, mixed_engines=True)
+    assert table.drop(columns="source").to_numpy().tolist()[1:] == [
+        ["pack", "image", "s1", "m12", "", "copy", "the same image as sub-s1 ses-bl"],
+        [
+            *("pairs", "pair", "s1", "m12", "bl", "image_excluded"),
+            "follow-up excluded (pack): the same image as sub-s1 ses-bl",
+        ],
+    ]
+
+
+def show_film(results, subject, session, value):
+    """Let a film be of one grey value."""
+    path = results / "copd/film" / f"shard-{shard_of(subject, SHARDS)}.npz"
+    with np.load(path) as shard:
+        arrays = {**shard, film_key(subject, session): np.full((8, 8), value, np.float32)}
+    np.savez(path, **arrays)
+
+
+def test_training_and_test_never_share_a_film(films):
+    exclusions = films / "exclusions.csv"
+    show_film(films, "t2", "bl", number("s1", "bl"))
+    pack_films(films, "copd", films / "packed", exclusions, shards=SHARDS)
+    packed = PackedDataset.open(films / "packed")
+    assert packed.train_index["subject"].tolist() == ["t1", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    table = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+    assert table[["stage", "item", "subject", "session", "rule"]].to_numpy().tolist()[1:] == [
+        ["film", "film", "t3", "bl", "no_content"],
+        ["pairs", "pair", "s1", "m12", "not_registered"],
+        ["pack", "film", "s1", "bl", "shared_content"],
+        ["pack", "film", "t2", "bl", "shared_content"],
+    ]
+    show_film(films, "t2", "bl", number("s2", "m12"))
+    with pytest.raises(InputError, match="no test pair") as caught:
+        pack_films(films, "copd", films / "packed", exclusions, shards=SHARDS)
+    assert "1  pair: An image of the pair is excluded" in str(caught.value)
