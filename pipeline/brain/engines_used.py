@@ -20,21 +20,22 @@ def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.D
     Returns
     -------
     pandas.DataFrame
-        Columns subject, session, status, stage and reason (where and why it was excluded; empty
-        otherwise), and ``{stage}_engine`` and ``{stage}_version`` (empty where it did not come to
-        the stage).
+        Columns subject, session, status, stage, rule and reason (where and why it was excluded;
+        empty otherwise), content (hash of the raw voxels; empty if they could not be read),
+        and ``{stage}_engine`` and ``{stage}_version`` (empty where it did not come to the stage).
     """
     rows = []
     for subject, session, sidecar in sidecars:
         excluded = sidecar["status"] == "excluded"
         row = {"subject": subject, "session": session, "status": sidecar["status"]}
-        row["stage"] = sidecar["stage"] if excluded else ""
-        row["reason"] = sidecar["reason"] if excluded else ""
+        for name in ("stage", "rule", "reason"):
+            row[name] = sidecar[name] if excluded else ""
+        row["content"] = next((step.get("content", "") for step in sidecar["steps"]), "")
         for step in sidecar["steps"]:
             row[f"{step['stage']}_engine"] = step["engine"]
             row[f"{step['stage']}_version"] = step["version"]
         rows.append(row)
-    columns = ["subject", "session", "status", "stage", "reason"]
+    columns = ["subject", "session", "status", "stage", "rule", "reason", "content"]
     columns += [f"{stage}_{what}" for stage in BRAIN_STAGES for what in ("engine", "version")]
     return pd.DataFrame(rows, columns=columns).fillna("").astype("str")
 

@@ -23,6 +23,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from pipeline.brain.volume import load_volume
 from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.rules import Rule
 
 # One thread: the result must not depend on the machine, and the workflow runs images in parallel.
 SINGLE_THREAD = {
@@ -89,10 +90,13 @@ def run_tool(
     if process.returncode == -signal.SIGKILL:
         raise RuntimeError(f"{name} was killed: give the job more memory")
     if process.returncode < 0:
-        raise ImageError(f"{name} crashed ({signal.Signals(-process.returncode).name})")
+        raise ImageError(
+            Rule.TOOL_FAILED, f"{name} crashed ({signal.Signals(-process.returncode).name})"
+        )
     message = next(reversed(output.strip().splitlines()), "no message")
     raise ImageError(
-        f"{name} failed with exit status {process.returncode}: {message.strip()[:200]}"
+        Rule.TOOL_FAILED,
+        f"{name} failed with exit status {process.returncode}: {message.strip()[:200]}",
     )
 
 
@@ -125,7 +129,7 @@ def load_result(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error):
         fault = "a damaged volume"
     _check_disk(name, path.parent)
-    raise ImageError(f"{name} wrote {fault}")
+    raise ImageError(Rule.EMPTY_RESULT, f"{name} wrote {fault}")
 
 
 def _check_disk(name: str, folder: Path) -> None:

@@ -21,6 +21,7 @@ from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 SEARCH_DEGREES = (-45, 45)
 
@@ -89,7 +90,7 @@ def flirt(
         try:
             found = np.loadtxt(folder / "matrix.mat")
         except (OSError, ValueError) as error:
-            raise ImageError("FSL flirt wrote no matrix") from error
+            raise ImageError(Rule.EMPTY_RESULT, "FSL flirt wrote no matrix") from error
         head, fixed = Image(str(folder / "image.nii")), Image(str(folder / "template.nii"))
         return moved, invert(fromFlirt(found, head, fixed, "world", "world"))
 

@@ -15,6 +15,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 PERCENTILES = (5.0, 95.0)
 # Voxels larger than this times the source's are averages, not samples, or thin structures alias.
@@ -66,7 +67,9 @@ def resample_to_grid(
         volume[inside == 0] = 0
     low, high = np.percentile(volume, PERCENTILES)
     if not high > low:
-        raise ImageError("the brain fills too little of the grid to scale its intensities")
+        raise ImageError(
+            Rule.NO_CONTENT, "the brain fills too little of the grid to scale its intensities"
+        )
     scaled = np.clip((volume - low) / (high - low) * 2 - 1, -1, 1)
     grid = affine.copy()
     grid[:3, :3] = affine[:3, :3] * step

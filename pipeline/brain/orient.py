@@ -18,7 +18,9 @@ from nibabel.spatialimages import HeaderDataError
 from pipeline.brain.engines import EMBEDDED
 from pipeline.brain.volume import check_values, save_volume
 from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 VOXEL_MM = (0.2, 8.0)
 # The smallest extent in which an adult brain fits, and what no head scanner covers.
@@ -44,8 +46,8 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     Returns
     -------
     dict
-        Engine, version, original axis codes, shape, voxel sizes in mm, and the header's
-        contradiction (see `header_contradiction`).
+        Engine, version, original axis codes, shape, voxel sizes in mm, the header's contradiction
+        (see `header_contradiction`), and a hash of the voxels, whatever their order in the file.
 
     Raises
     ------
@@ -59,9 +61,10 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     data = _read(image, Path(source))
     check_values(data)
     axes = "".join(nib.aff2axcodes(image.affine))
+    canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
+    content = content_hash(np.asarray(canonical.dataobj))
     if engine == EMBEDDED:
-        oriented = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
-        data, affine = np.asarray(oriented.dataobj), oriented.affine
+        data, affine = np.asarray(canonical.dataobj), canonical.affine
         used = {"engine": "nibabel as_closest_canonical", "version": nib.__version__}
     else:
         from pipeline.brain import fsl
@@ -75,6 +78,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
         "shape": list(data.shape),
         "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
         "contradiction": header_contradiction(image.header),
+        "content": content,
     }
 
 
@@ -100,52 +104,59 @@ def header_contradiction(header: nib.Nifti1Header) -> str:
 
 def _open(source: Path) -> nib.Nifti1Image:
     if not source.is_file():
-        raise ImageError("the file is missing")
+        raise ImageError(Rule.NO_FILE, "the file is missing")
     if not source.name.lower().endswith((".nii", ".nii.gz")):
-        raise ImageError("not a .nii or .nii.gz file")
+        raise ImageError(Rule.WRONG_KIND, "not a .nii or .nii.gz file")
     if source.stat().st_size == 0:
-        raise ImageError("the file is empty")
+        raise ImageError(Rule.UNREADABLE, "the file is empty")
     try:
         image = nib.load(source)
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ImageError("damaged: the file cannot be decompressed") from error
+        raise ImageError(Rule.UNREADABLE, "damaged: the file cannot be decompressed") from error
     except (ImageFileError, HeaderDataError, ValueError) as error:
-        raise ImageError("not a NIfTI file, or its header is damaged") from error
+        raise ImageError(Rule.UNREADABLE, "not a NIfTI file, or its header is damaged") from error
     if not isinstance(image, nib.Nifti1Image):
-        raise ImageError("not a NIfTI file")
+        raise ImageError(Rule.WRONG_KIND, "not a NIfTI file")
     if image.get_data_dtype().kind not in "iuf":
-        raise ImageError("the voxels are colours or complex numbers, not grey values")
+        raise ImageError(
+            Rule.WRONG_KIND, "the voxels are colours or complex numbers, not grey values"
+        )
     return image
 
 
 def _single_volume(image: nib.Nifti1Image) -> nib.Nifti1Image:
     shape = image.shape
     if len(shape) < 3:
-        raise ImageError(f"{len(shape)}D: not a volume")
+        raise ImageError(Rule.WRONG_KIND, f"{len(shape)}D: not a volume")
     volumes = math.prod(shape[3:])
     if volumes != 1:
-        raise ImageError(f"{len(shape)}D: holds {volumes} volumes instead of one")
+        raise ImageError(Rule.WRONG_KIND, f"{len(shape)}D: holds {volumes} volumes instead of one")
     return image
 
 
 def _check_geometry(image: nib.Nifti1Image) -> None:
     header = image.header
     if int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
-        raise ImageError("the header does not tell the orientation: sform and qform codes are 0")
+        raise ImageError(
+            Rule.BAD_GEOMETRY,
+            "the header does not tell the orientation: sform and qform codes are 0",
+        )
     affine = image.affine
     sizes = voxel_sizes(affine)
     if not np.all(np.isfinite(affine)) or np.any(sizes == 0):
-        raise ImageError("the affine of the header is not finite or singular")
+        raise ImageError(Rule.BAD_GEOMETRY, "the affine of the header is not finite or singular")
     if np.any(sizes < VOXEL_MM[0]) or np.any(sizes > VOXEL_MM[1]):
-        raise ImageError(f"impossible voxel size {_product(sizes)} mm")
+        raise ImageError(Rule.BAD_GEOMETRY, f"impossible voxel size {_product(sizes)} mm")
     axes = affine[:3, :3] / sizes
     if np.max(np.abs(axes.T @ axes - np.eye(3))) > LARGEST_SHEAR:
-        raise ImageError("the affine of the header is singular or sheared")
+        raise ImageError(Rule.BAD_GEOMETRY, "the affine of the header is singular or sheared")
     extent = sizes * image.shape[:3]
     if np.any(extent < EXTENT_MM[0]) or np.any(extent > EXTENT_MM[1]):
-        raise ImageError(f"a field of view of {_product(extent)} mm is not that of a head")
+        raise ImageError(
+            Rule.BAD_GEOMETRY, f"a field of view of {_product(extent)} mm is not that of a head"
+        )
     if math.prod(image.shape) > LARGEST_VOLUME:
-        raise ImageError(f"the header announces {_product(image.shape)} voxels")
+        raise ImageError(Rule.BAD_GEOMETRY, f"the header announces {_product(image.shape)} voxels")
 
 
 def _read(image: nib.Nifti1Image, source: Path) -> np.ndarray:
@@ -155,8 +166,9 @@ def _read(image: nib.Nifti1Image, source: Path) -> np.ndarray:
     held = _bytes_held(source)
     if held < announced:
         raise ImageError(
+            Rule.UNREADABLE,
             f"truncated: the file holds {held / 1e6:.1f} MB where the header announces "
-            f"{announced / 1e6:.1f} MB"
+            f"{announced / 1e6:.1f} MB",
         )
     with np.errstate(over="ignore"):  # Becomes infinite, which is refused.
         data = np.asarray(image.dataobj, dtype=np.float32)
@@ -175,9 +187,9 @@ def _bytes_held(source: Path) -> int:
             while chunk := stream.read(CHUNK_BYTES):
                 held += len(chunk)
     except EOFError as error:
-        raise ImageError("truncated: the compressed data end early") from error
+        raise ImageError(Rule.UNREADABLE, "truncated: the compressed data end early") from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise ImageError("damaged: the compressed data cannot be read") from error
+        raise ImageError(Rule.UNREADABLE, "damaged: the compressed data cannot be read") from error
     return held
 
 

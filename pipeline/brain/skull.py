@@ -28,6 +28,7 @@ from pipeline.brain.external import load_result, run_tool
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.rules import Rule
 
 # Volume of an adult brain without its skull, in litres, with a wide margin.
 BRAIN_LITRES = (0.4, 2.6)
@@ -124,7 +125,7 @@ def strip_skull_bet(
     data, affine = load_volume(source)
     brain = data != 0
     if not brain.any():
-        raise ImageError("BET: no brain is left to work on")
+        raise ImageError(Rule.BAD_BRAIN, "BET: no brain is left to work on")
     if engine == EMBEDDED:
         inside = _bet_surface(data, affine, bet_process.port_threshold(fraction))
         used = {
@@ -139,7 +140,7 @@ def strip_skull_bet(
     mask = inside & brain
     share = mask.sum() / brain.sum()
     if share < SMALLEST_BET_SHARE:
-        raise ImageError(f"BET keeps only {100 * share:.0f} % of ROBEX's brain")
+        raise ImageError(Rule.BAD_BRAIN, f"BET keeps only {100 * share:.0f} % of ROBEX's brain")
     litres = _check_brain("BET", mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
     return {**used, "litres": litres, "share": float(share)}
@@ -188,5 +189,5 @@ def _padded_grid(shape: tuple[int, ...], affine: np.ndarray) -> tuple[tuple[int,
 def _check_brain(tool: str, mask: np.ndarray, affine: np.ndarray) -> float:
     litres = float(mask.sum() * np.prod(voxel_sizes(affine)) / 1e6)
     if not BRAIN_LITRES[0] <= litres <= BRAIN_LITRES[1] or mask.mean() > LARGEST_SHARE:
-        raise ImageError(f"{tool} finds a brain of {litres:.2f} l, which cannot be")
+        raise ImageError(Rule.BAD_BRAIN, f"{tool} finds a brain of {litres:.2f} l, which cannot be")
     return round(litres, 4)

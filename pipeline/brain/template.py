@@ -28,6 +28,7 @@ from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.geometry.itk import RAS_TO_LPS, to_itk
 from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.rules import Rule
 
 PACKAGED_TEMPLATE = "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii"
 SCALES = (0.7, 1.4)
@@ -103,9 +104,14 @@ def register_to_template(
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
     correlation = head_correlation(data, fixed_data, voxel_sizes(fixed_affine))
     if not SCALES[0] <= scale <= SCALES[1]:
-        raise ImageError(f"registration to the template failed: scale {scale:.2f}")
+        raise ImageError(
+            Rule.NOT_REGISTERED, f"registration to the template failed: scale {scale:.2f}"
+        )
     if not correlation >= LOWEST_CORRELATION:
-        raise ImageError(f"registration to the template failed: correlation {correlation:.2f}")
+        raise ImageError(
+            Rule.NOT_REGISTERED,
+            f"registration to the template failed: correlation {correlation:.2f}",
+        )
     save_volume(data, fixed_affine, destination)
     return {**used, "matrix": matrix.tolist(), "scale": scale, "correlation": correlation}
 
@@ -131,7 +137,9 @@ def nearest_similarity(affine: np.ndarray) -> np.ndarray:
     """
     linear = affine[:3, :3]
     if np.linalg.det(linear) <= 0:
-        raise ImageError("registration to the template failed: the start mirrors the head")
+        raise ImageError(
+            Rule.NOT_REGISTERED, "registration to the template failed: the start mirrors the head"
+        )
     u, singular, vt = np.linalg.svd(linear)
     similarity = np.eye(4)
     similarity[:3, :3] = np.mean(singular) * (u @ vt)
@@ -199,7 +207,7 @@ def _affine_start(source: Path, template: Path) -> np.ndarray:
         try:
             start = json.loads((folder / "start.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise ImageError("niimath -allineate wrote no matrix") from error
+            raise ImageError(Rule.EMPTY_RESULT, "niimath -allineate wrote no matrix") from error
     return np.array(start["fixed_to_moving"])
 
 
@@ -231,7 +239,7 @@ def _refine(fixed: sitk.Image, moving: sitk.Image, start: np.ndarray) -> sitk.Tr
         method.Execute(fixed, moving)
     except RuntimeError as error:
         raise ImageError(
-            "registration to the template failed: the images do not overlap"
+            Rule.NOT_REGISTERED, "registration to the template failed: the images do not overlap"
         ) from error
     return centred
 

@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 # Scanner-based coordinates, in the terms of the NIfTI standard.
 SCANNER_SPACE = 1
@@ -74,6 +75,8 @@ def check_values(data: np.ndarray) -> None:
     """
     bad = data.size - np.count_nonzero(np.isfinite(data))
     if bad:
-        raise ImageError(f"{bad} of {data.size} voxels are NaN or infinite")
+        raise ImageError(Rule.NO_CONTENT, f"{bad} of {data.size} voxels are NaN or infinite")
     if data.min() == data.max():
-        raise ImageError("all voxels are zero" if data.max() == 0 else "all voxels are the same")
+        raise ImageError(
+            Rule.NO_CONTENT, "all voxels are zero" if data.max() == 0 else "all voxels are the same"
+        )

@@ -14,6 +14,7 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import atomic_path, write_csv
 from pipeline.stage.progress import progress
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +53,13 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     small = resize_film(centre_crop(film, min(film.shape)), resize)
     # Resizing rounds: a constant film may come out with a range of one float32 step.
     if np.ptp(small) <= 1e-6 * np.abs(small).max():
-        raise ImageError("the film is of one grey value")
+        raise ImageError(Rule.NO_CONTENT, "the film is of one grey value")
     exposed = limit_markers(small)
     content = exposed_part(small, BORDER_RANGE * np.ptp(exposed))
     if small[content].size < small.size:
         exposed = limit_markers(small[content])
     if exposed.size < LEAST_EXPOSED * small.size:
-        raise ImageError("the film is mostly border")
+        raise ImageError(Rule.NO_CONTENT, "the film is mostly border")
     prepared = np.full_like(small, -1)
     prepared[content] = 2 * equalise(exposed) - 1
     return prepared
@@ -240,7 +241,7 @@ def prepare_film_shard(
                         "item": "film",
                         "subject": subject,
                         "session": session,
-                        "reason": str(error),
+                        **error.exclusion,
                     }
                 )
             except OSError as error:

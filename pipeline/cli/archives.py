@@ -28,13 +28,13 @@ def _fetch_films(args: argparse.Namespace) -> None:
 
 def _ingest(args: argparse.Namespace) -> None:
     from pipeline.cohort.ingest import ingest_dataset, write_cohort
-    from pipeline.stage.exclusions import count_reasons
+    from pipeline.stage.exclusions import count_rules
 
     cohort = ingest_dataset(args.settings, args.fetched)
     write_cohort(cohort, args.folder)
     images = cohort.manifest.groupby(["split", "label"]).size().rename("images")
     pairs = cohort.pairs.groupby("split").size().rename("pairs")
-    left_out = count_reasons(cohort.exclusions)
+    left_out = count_rules(cohort.exclusions)
     tables = [images.reset_index(), pairs.reset_index(), left_out]
     text = "\n\n".join(table.to_string(index=False) for table in tables)
     log.info("used, paired and left out:\n%s", text)

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import OLDEST, Cohort, as_manifest
+from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
+from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, parse_dates, read_table, table_columns
-from pipeline.cohort.visits import excluded_rows, reject, split_visits
+from pipeline.cohort.visits import split_visits
+from pipeline.stage.rules import Rule
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +27,7 @@ EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 # The visit that ADNIGO and ADNI2 scanned but did not diagnose.
 UNDIAGNOSED_VISIT = "m03"
 AT_BASELINE = ["VISCODE", "EXAMDATE", "AGE", "PTGENDER"]  # columns of ADNIMERGE: who the subject is
+LARGEST_NUMBER = 1e9  # of RIDs and codes
 SEXES = {"female": "F", "male": "M"}
 
 
@@ -70,22 +74,26 @@ def ingest_adni(
     merge = read_table(path, ["RID", "PTID", "DX_bl"], AT_BASELINE, columns)
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
+    files["subject"] = files["ptid"]
+    targets = same_files(Path(images) / source for source in files["source"])
+    reject_copies(files, pd.Series(targets), files["source"])
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)
     exams["label"] = exams["diagnosis"].map(LABELS)
-    reject(exams, exams["diagnosis"] == "", "the visit has no unambiguous diagnosis")
+    unknown = exams["diagnosis"] == ""
+    reject(exams, unknown, Rule.NO_DIAGNOSIS, "the visit has no unambiguous diagnosis")
     other = "the diagnosis is neither MCI nor AD: " + exams["diagnosis"]
-    reject(exams, exams["label"].isna(), other)
+    reject(exams, exams["label"].isna(), Rule.OTHER_CLASS, other)
 
     exams["image"] = _choose_images(exams, files)
-    reject(exams, exams["image"].isna(), "the exam has no usable image")
+    reject(exams, exams["image"].isna(), Rule.NO_IMAGE, "the exam has no usable image")
     _keep_first_exam(exams)
 
     subjects = _subject_names(files, merge)
     for frame in (exams, diagnoses, files):
         frame["subject"] = frame["rid"].map(subjects).fillna("")
-    visits = exams[exams["reason"] == ""].copy()
+    visits = usable(exams).copy()
     first = visits.groupby("subject")["date"].transform("min")
     visits["day"] = (pd.to_datetime(visits["date"]) - pd.to_datetime(first)).dt.days
     visits["site"] = visits["subject"].str[:3]
@@ -94,11 +102,11 @@ def ingest_adni(
     _describe_subjects(visits, merge)
 
     unpaired = split_visits(visits, splits, key=rid_of, baseline=BASELINE)
-    exams.loc[visits.index, "reason"] = visits["reason"]
+    exams.loc[visits.index, ["rule", "reason"]] = visits[["rule", "reason"]]
 
     _account_for_files(files, exams)
     _account_for_diagnoses(diagnoses, exams)
-    manifest = as_manifest(visits[visits["reason"] == ""])
+    manifest = as_manifest(usable(visits))
     cohort = Cohort(
         manifest=manifest,
         exclusions=excluded_rows({"exam": exams, "diagnosis": diagnoses, "image": files}),
@@ -133,8 +141,9 @@ def rid_of(text: str) -> int:
 
 def _numbers(text: pd.Series) -> pd.Series:
     """Whole numbers; missing where the text is none. ADNI writes -1 and -4 for missing values."""
-    numbers = pd.to_numeric(text, errors="coerce")
-    return numbers.where((numbers >= 0) & (numbers % 1 == 0)).astype("Int64")
+    numbers = pd.to_numeric(text, errors="coerce").astype(float)
+    possible = numbers.between(0, LARGEST_NUMBER) & (numbers % 1 == 0)
+    return numbers.where(possible).astype("Int64")
 
 
 def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
@@ -143,14 +152,14 @@ def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -
     one_code = "viscode2" not in table_columns(path) and "viscode" in table_columns(path)
     columns = {**({"VISCODE2": "VISCODE"} if one_code else {}), **(columns or {})}
     names = ["Phase", "RID", "VISCODE2", *names]
-    frame = read_table(path, names, columns=columns).assign(reason="")
+    frame = read_table(path, names, columns=columns).assign(rule="", reason="")
     frame["rid"] = _numbers(frame["RID"])
     frame["phase"] = frame["Phase"].str.upper()
     frame["session"] = frame["VISCODE2"].str.lower().str.replace("[^a-z0-9]", "", regex=True)
-    reject(frame, frame["rid"].isna(), "the row has no RID")
+    reject(frame, frame["rid"].isna(), Rule.NO_SUBJECT, "the row has no RID")
     other = "the protocol is not ADNI1, ADNIGO or ADNI2: " + frame["Phase"]
-    reject(frame, ~frame["phase"].isin(PROTOCOLS), other)
-    reject(frame, frame["session"] == "", "the row has no visit code")
+    reject(frame, ~frame["phase"].isin(PROTOCOLS), Rule.OTHER_PROTOCOL, other)
+    reject(frame, frame["session"] == "", Rule.NO_VISIT, "the row has no visit code")
     return frame
 
 
@@ -164,8 +173,9 @@ def _read_exams(tables: Path, columns: dict[str, str] | None) -> pd.DataFrame:
     dates = parse_dates(exams["EXAMDATE"], ["%Y-%m-%d", "%m/%d/%Y"])
     exams["date"] = dates.dt.strftime("%Y-%m-%d").fillna("")
     missing = exams["EXAMDATE"].isin(["", "-1", "-4"])
-    reject(exams, missing, "the exam has no date")
-    reject(exams, exams["date"] == "", "the date of the exam cannot be read")
+    reject(exams, missing, Rule.NO_DATE, "the exam has no date")
+    unread = exams["date"] == ""
+    reject(exams, unread, Rule.NO_DATE, "the date of the exam cannot be read")
     return exams
 
 
@@ -175,36 +185,38 @@ def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFram
     current = _numbers(rows["DXCURREN"]).map(DXCURREN)
     change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
     rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
-    reject(rows, rows["diagnosis"] == "", "the row has no diagnosis")
-    visit = rows[rows["reason"] == ""].groupby(["rid", "session"])
+    reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, "the row has no diagnosis")
+    visit = usable(rows).groupby(["rid", "session"])
     contradictory = visit["diagnosis"].transform("nunique").reindex(rows.index, fill_value=1) > 1
-    reject(rows, contradictory, "the diagnoses of the visit contradict each other")
+    why = "the diagnoses of the visit contradict each other"
+    reject(rows, contradictory, Rule.CONTRADICTION, why)
     repeated = visit.cumcount().reindex(rows.index, fill_value=0) > 0
-    reject(rows, repeated, "the row repeats an earlier one")
+    reject(rows, repeated, Rule.REPEATED, "the row repeats an earlier one")
     return rows
 
 
 def _drop_repeated_exams(exams: pd.DataFrame) -> None:
     """Keep one row of each subject and day: the first usable one, MRIMETA before MRI3META."""
-    usable_first = exams.sort_values("reason", key=lambda reason: reason != "", kind="stable")
+    usable_first = exams.sort_values("rule", key=lambda rule: rule != "", kind="stable")
     exams["stands"] = ~usable_first.duplicated(["rid", "date"])
-    usable = exams[exams["reason"] == ""]
-    first = usable.groupby(["rid", "date"])[["table", "session"]].transform("first")
+    first = usable(exams).groupby(["rid", "date"])[["table", "session"]].transform("first")
     first = first.reindex(exams.index)
     other_visit = ~exams["stands"] & (first["session"] != exams["session"])
-    reject(exams, other_visit, "an exam of this day stands under another visit")
+    why = "an exam of this day stands under another visit"
+    reject(exams, other_visit, Rule.REPEATED, why)
     other_table = ~exams["stands"] & (first["table"] != exams["table"])
-    reject(exams, other_table, "the exam is in MRIMETA too and counts as 1.5 T")
-    reject(exams, ~exams["stands"], "the row repeats an earlier one")
+    why = "the exam is in MRIMETA too and counts as 1.5 T"
+    reject(exams, other_table, Rule.REPEATED, why)
+    reject(exams, ~exams["stands"], Rule.REPEATED, "the row repeats an earlier one")
 
 
 def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
     """Diagnosis at the visit of each exam, ``""`` where there is none."""
-    usable = rows.loc[rows["reason"] == "", ["rid", "session", "diagnosis"]]
-    found = exams[["rid", "session"]].merge(usable, on=["rid", "session"], how="left")
+    known = usable(rows)[["rid", "session", "diagnosis"]]
+    found = exams[["rid", "session"]].merge(known, on=["rid", "session"], how="left")
     diagnosis = found["diagnosis"].set_axis(exams.index)
     # A visit whose rows contradict each other is not one without a row.
-    contradicted = rows[rows["reason"].str.contains("contradict")]
+    contradicted = rows[rows["rule"] == Rule.CONTRADICTION]
     keys = pd.MultiIndex.from_frame(contradicted[["rid", "session"]])
     open_case = (exams["session"] == UNDIAGNOSED_VISIT) & ~_key(exams).isin(keys)
     known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()].drop_duplicates("rid")
@@ -216,11 +228,11 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
     """Image of each exam (missing if none); files that are not chosen get a reason."""
     days = exams[exams["rid"].notna() & (exams["date"] != "")]
     no_exam = ~_key(files, "date").isin(_key(days, "date"))
-    reject(files, pd.Series(no_exam, index=files.index), "no exam on this day in the MRI tables")
-    candidates = files[files["reason"] == ""].sort_values("rank")
+    reject(files, no_exam, Rule.NOT_LISTED, "no exam on this day in the MRI tables")
+    candidates = usable(files).sort_values("rank")
     chosen = candidates.drop_duplicates(["rid", "date"])
-    beaten = pd.Series(files.index.isin(candidates.index.difference(chosen.index)), files.index)
-    reject(files, beaten, "another image of the exam is preferred")
+    beaten = files.index.isin(candidates.index.difference(chosen.index))
+    reject(files, beaten, Rule.NOT_CHOSEN, "another image of the exam is preferred")
     found = exams[["rid", "date"]].merge(
         chosen[["rid", "date", "source"]], on=["rid", "date"], how="left"
     )
@@ -228,13 +240,9 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
 
 
 def _keep_first_exam(exams: pd.DataFrame) -> None:
-    usable = exams[exams["reason"] == ""].sort_values("date", kind="stable")
-    later = usable.index[usable.duplicated(["rid", "session"])]
-    reject(
-        exams,
-        pd.Series(exams.index.isin(later), index=exams.index),
-        "an earlier exam of the visit is used",
-    )
+    by_date = usable(exams).sort_values("date", kind="stable")
+    later = exams.index.isin(by_date.index[by_date.duplicated(["rid", "session"])])
+    reject(exams, later, Rule.NOT_CHOSEN, "an earlier exam of the visit is used")
 
 
 def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
@@ -249,7 +257,8 @@ def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame) -> None:
     """Add age in years and sex, in place; ADNIMERGE has the age at the baseline."""
     rows = merge[(merge["VISCODE"].str.lower() == BASELINE) & merge["rid"].notna()]
     rows = rows.drop_duplicates("rid").set_index("rid")
-    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce"))
+    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce").astype(float))
+    age = age.where(age.between(0, LARGEST_AGE))
     since = pd.to_datetime(visits["date"]) - visits["rid"].map(parse_dates(rows["EXAMDATE"]))
     visits["age"] = (age + since.dt.days / 365.25) // 1
     visits["age"] = visits["age"].clip(upper=OLDEST)
@@ -257,18 +266,18 @@ def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame) -> None:
 
 
 def _account_for_files(files: pd.DataFrame, exams: pd.DataFrame) -> None:
-    """An image that is not used for the sake of its exam has the exam's reason."""
+    """An image that is not used for the sake of its exam has the exam's rule and reason."""
     known = exams[exams["stands"] & exams["rid"].notna() & (exams["date"] != "")]
-    reasons = known.set_index(["rid", "date"])["reason"]
-    of_exam = reasons.reindex(_key(files, "date")).set_axis(files.index).fillna("")
-    reject(files, of_exam != "", of_exam)
+    told = known.set_index(["rid", "date"])[["rule", "reason"]]
+    of_exam = told.reindex(_key(files, "date")).set_axis(files.index).fillna("")
+    reject(files, of_exam["rule"] != "", of_exam["rule"], of_exam["reason"])
 
 
 def _account_for_diagnoses(rows: pd.DataFrame, exams: pd.DataFrame) -> None:
-    has_exam = pd.Series(_key(rows).isin(_key(exams)), index=rows.index)
-    used = pd.Series(_key(rows).isin(_key(exams[exams["reason"] == ""])), index=rows.index)
-    reject(rows, ~has_exam, "no exam at this visit")
-    reject(rows, ~used, "the exam of the visit is not used")
+    has_exam = _key(rows).isin(_key(exams))
+    used = _key(rows).isin(_key(usable(exams)))
+    reject(rows, ~has_exam, Rule.NO_IMAGE, "no exam at this visit")
+    reject(rows, ~used, Rule.NOT_USED, "the exam of the visit is not used")
 
 
 def _key(frame: pd.DataFrame, column: str = "session") -> pd.MultiIndex:

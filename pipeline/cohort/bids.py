@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.copies import reject_copies, same_files
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table, table_columns
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
+from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,7 @@ def ingest_bids(
     """
     dataset = Path(dataset)
     images = _list_images(dataset)
+    reject_copies(images, pd.Series(same_files(images["path"])), images["source"])
     column = labels["column"]
     people = _read(dataset / "participants.tsv", "participant_id", ["site", column], columns)
     people["subject"] = people["participant_id"].str.removeprefix("sub-")
@@ -80,24 +84,24 @@ def ingest_bids(
     images["diagnosis"] = images["diagnosis"].fillna("")
     images["site"] = of_subject["site"].fillna("").to_numpy()
     label_visits(images, labels)
-    twice = images[images["reason"] == ""].duplicated(["subject", "session"])
-    reject(
-        images, twice.reindex(images.index, fill_value=False), "another T1w of the visit is used"
-    )
+    twice = usable(images).duplicated(["subject", "session"])
+    twice = twice.reindex(images.index, fill_value=False)
+    reject(images, twice, Rule.NOT_CHOSEN, "another T1w of the visit is used")
 
-    usable = images[images["reason"] == ""].copy()
+    visited = usable(images).copy()
     times = at_visit["acq_time"].fillna("").set_axis(images.index)
-    add_days(usable, parse_moments(times[usable.index]))
-    images["day"] = usable["day"].reindex(images.index, fill_value=0)
+    add_days(visited, parse_moments(times[visited.index]))
+    images["day"] = visited["day"].reindex(images.index, fill_value=0)
     images["field_strength"] = [
-        _field_strength(dataset, path) if not reason else np.nan
-        for path, reason in zip(images["path"], images["reason"], strict=True)
+        _field_strength(dataset, path) if not rule else np.nan
+        for path, rule in zip(images["path"], images["rule"], strict=True)
     ]
     images = images.assign(date="", score=np.nan)
-    reject(people, ~people["subject"].isin(images["subject"]), "the participant has no T1w image")
+    unseen = ~people["subject"].isin(images["subject"])
+    reject(people, unseen, Rule.NO_IMAGE, "the participant has no T1w image")
     pictured = pd.MultiIndex.from_frame(images[["subject", "session"]])
     seen = pd.MultiIndex.from_frame(visits[["subject", "session"]]).isin(pictured)
-    reject(visits, pd.Series(~seen, visits.index), "the visit has no T1w image")
+    reject(visits, ~seen, Rule.NO_IMAGE, "the visit has no T1w image")
     cohort = plain_cohort(
         images, {"participant": people, "visit": visits}, splits, f"BIDS dataset {dataset.name}"
     )
@@ -112,15 +116,18 @@ def _list_images(dataset: Path) -> pd.DataFrame:
         if not path.name.endswith((".nii", ".nii.gz")):
             continue
         source = path.relative_to(dataset).as_posix()
-        row = {"path": str(path), "source": source, "subject": "", "session": "", "reason": ""}
+        row = {"path": str(path), "source": source, "subject": "", "session": ""}
+        row |= {"rule": "", "reason": ""}
         name = _IMAGE.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
         if name is None:
-            row["reason"] = "the file name is not sub-<label>[_ses-<label>]..._T1w"
+            reason = "the file name is not sub-<label>[_ses-<label>]..._T1w"
+            row |= {"rule": Rule.MISNAMED, "reason": reason}
         else:
             row |= {"subject": name["subject"], "session": name["session"] or ONLY_SESSION}
             folders = [f"sub-{name['subject']}", *([f"ses-{s}"] if (s := name["session"]) else [])]
             if source.split("/")[:-2] != folders:
-                row["reason"] = "the file name and the folders belong to different visits"
+                reason = "the file name and the folders belong to different visits"
+                row |= {"rule": Rule.MISNAMED, "reason": reason}
         rows.append(row)
     if not rows:
         raise InputError(
@@ -133,12 +140,12 @@ def _read(
     path: Path, identity: str, names: list[str], columns: dict[str, str] | None
 ) -> pd.DataFrame:
     table = read_table(path, [identity], names, columns).replace(MISSING, "")
-    return table.assign(reason="")
+    return table.assign(rule="", reason="")
 
 
 def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
-    empty = pd.DataFrame(columns=["subject", "session", "source", "reason", *names], dtype=object)
-    tables = [empty]
+    columns_kept = ["subject", "session", "source", "rule", "reason", *names]
+    tables = [pd.DataFrame(columns=columns_kept, dtype=object)]
     for path in sorted(dataset.glob("sub-*/sub-*_sessions.tsv")):
         table = _read(path, "session_id", names, columns)
         table["subject"] = path.parent.name.removeprefix("sub-")
@@ -153,7 +160,9 @@ def _field_strength(dataset: Path, image: str) -> float:
     for path in (beside, dataset / "T1w.json"):
         if path.is_file():
             try:
-                return float(read_json(path)["MagneticFieldStrength"])
+                tesla = float(read_json(path)["MagneticFieldStrength"])
             except (KeyError, TypeError, ValueError):
                 continue
+            if FIELD_STRENGTHS[0] <= tesla <= FIELD_STRENGTHS[1]:
+                return tesla
     return float("nan")

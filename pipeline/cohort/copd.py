@@ -8,14 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.films import list_films
 from pipeline.cohort.manifest import Cohort, ages, as_manifest
 from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
-from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
+from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.spirometry import (
+    SpirometryColumns,
+    match_tests,
+    read_spirometry,
+    reject_contradictions,
+)
 from pipeline.cohort.splits import assign_splits
-from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +44,10 @@ def ingest_copd(
     """Find the usable films of an archive and label them by spirometry.
 
     A film counts if it is the PA film of its study (the first, if there are several), its subject
-    never had a lung transplant, and a test lies at most `max_days` away (see `match_tests`).
-    Pre-bronchodilator FEV1/FVC below `ratio_threshold` is COPD. Subjects with one such film are for
-    training; those with a COPD and a normal one are shared by validation and test.
+    never had a lung transplant, and a test lies at most `max_days` away (see `match_tests`). Tests
+    of one day that disagree about COPD are not used (`reject_contradictions`). Pre-bronchodilator
+    FEV1/FVC below `ratio_threshold` is COPD. Subjects with one such film are for training; those
+    with a COPD and a normal one are shared by validation and test.
 
     Neither ids nor dates leave: a subject is a keyed hash of its PatientID, a session the days
     since its first film (``d0123``; ``d0123b`` for a second film on that day).
@@ -85,25 +93,24 @@ def ingest_copd(
     if fetched:
         archive["subject"] = archive["patient"]
         found = read_fetched(fetched)
-        there = found.loc[found["reason"] == "", "source"]
-        _exclude(archive, ~archive["source"].isin(there), "not found by the query of the server")
-        archive = pd.concat([archive, found[found["reason"] != ""]], ignore_index=True)
+        strange = ~archive["source"].isin(usable(found)["source"])
+        reject(archive, strange, Rule.NOT_LISTED, "not found by the query of the server")
+        archive = pd.concat([archive, found[found["rule"] != ""]], ignore_index=True)
         texts = ("path", "patient", "sex", "study", "image", "view_reason")
         archive = archive.fillna(dict.fromkeys(texts, ""))
     else:
         archive["subject"] = _subjects(archive, key)
 
+    reject_copies(archive, pd.Series(same_files(archive["path"])), archive["source"])
     births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
-    _exclude(
-        tests,
-        tests["date"] < tests["subject"].map(births),
-        "the test is dated before the patient's birth",
-    )
+    early = tests["date"] < tests["subject"].map(births)
+    reject(tests, early, Rule.BEFORE_BIRTH, "the test is dated before the patient's birth")
     _exclude_transplants(archive, tests)
-    matches = match_tests(_usable(archive), _usable(tests), max_days)
+    reject_contradictions(tests, ratio_threshold)
+    matches = match_tests(usable(archive), usable(tests), max_days)
     _exclude_unmatched(archive, tests, matches, max_days)
 
-    labelled = _usable(archive).copy()
+    labelled = usable(archive).copy()
     labelled["score"] = tests["ratio"].reindex(labelled.index.map(matches)).to_numpy()
     labelled["label"] = (labelled["score"] < ratio_threshold).astype("int8")
     grades = tests["grade"].reindex(labelled.index.map(matches)).to_numpy()
@@ -112,11 +119,12 @@ def ingest_copd(
     _name_sessions(labelled)
     archive["session"] = labelled["session"].reindex(archive.index, fill_value="")
     _split(labelled, splits, key)
-    for film, reason in labelled.loc[labelled["reason"] != "", "reason"].items():
-        archive.loc[film, "reason"] = reason
-        tests.loc[matches[film], "reason"] = f"its film is not used: {reason}"
+    archive.loc[labelled.index, ["rule", "reason"]] = labelled[["rule", "reason"]]
+    unused = labelled[labelled["rule"] != ""]
+    why = "its film is not used: " + unused["reason"].rename(index=matches)
+    reject(tests, tests.index.isin(why.index), Rule.NOT_USED, why)
 
-    used = labelled[labelled["reason"] == ""]
+    used = usable(labelled)
     manifest = as_manifest(
         used.assign(
             diagnosis=np.where(used["label"] == 1, "COPD", "normal"),
@@ -125,7 +133,8 @@ def ingest_copd(
             date="",
         )
     )
-    cohort = Cohort(manifest, _exclusions(archive, tests), copd_pairs(manifest))
+    exclusions = excluded_rows({"film": archive, "test": tests})
+    cohort = Cohort(manifest, exclusions, copd_pairs(manifest))
     log.info(
         "COPD: %d films of %d subjects, %d evaluation pairs, %d files and tests excluded",
         len(manifest),
@@ -140,39 +149,29 @@ def _subjects(table: pd.DataFrame, key: bytes) -> list[str]:
     return [pseudonym(key, patient) if patient else "" for patient in table["patient"]]
 
 
-def _usable(table: pd.DataFrame) -> pd.DataFrame:
-    return table[table["reason"] == ""]
-
-
-def _exclude(table: pd.DataFrame, mask: pd.Series, reason: str) -> None:
-    """Give a reason to rows that have none yet."""
-    table.loc[mask & (table["reason"] == ""), "reason"] = reason
-
-
 def _exclude_transplants(archive: pd.DataFrame, tests: pd.DataFrame) -> None:
     # Any row tells, also one whose test cannot be used.
     subjects = set(tests.loc[tests["transplant"], "subject"]) - {""}
     for table in (archive, tests):
-        _exclude(table, table["subject"].isin(subjects), "the subject has a lung transplant")
+        ill = table["subject"].isin(subjects)
+        reject(table, ill, Rule.TRANSPLANT, "the subject has a lung transplant")
 
 
 def _exclude_unmatched(
     archive: pd.DataFrame, tests: pd.DataFrame, matches: dict[int, int], max_days: int
 ) -> None:
-    films, usable_tests = _usable(archive), _usable(tests)
-    for table, matched, other, wanted in (
-        (archive, set(matches), usable_tests, "spirometry"),
-        (tests, set(matches.values()), films, "PA film"),
+    films, usable_tests = usable(archive), usable(tests)
+    for table, matched, other, wanted, rule in (
+        (archive, set(matches), usable_tests, "spirometry", Rule.NO_TEST),
+        (tests, set(matches.values()), films, "PA film", Rule.NO_IMAGE),
     ):
         unmatched = ~table.index.isin(matched)
-        _exclude(
-            table,
-            unmatched & ~table["subject"].isin(other["subject"]),
-            f"the subject has no usable {wanted}",
-        )
+        alone = unmatched & ~table["subject"].isin(other["subject"])
+        reject(table, alone, rule, f"the subject has no usable {wanted}")
         near = _has_near(table, other, max_days)
-        _exclude(table, unmatched & ~near, f"no usable {wanted} within the day limit")
-        _exclude(table, unmatched, f"every {wanted} within the day limit is matched otherwise")
+        reject(table, unmatched & ~near, rule, f"no usable {wanted} within the day limit")
+        why = f"every {wanted} within the day limit is matched otherwise"
+        reject(table, unmatched, Rule.MATCHED_OTHERWISE, why)
 
 
 def _has_near(table: pd.DataFrame, other: pd.DataFrame, max_days: int) -> pd.Series:
@@ -194,7 +193,7 @@ def _name_sessions(films: pd.DataFrame) -> None:
 
 
 def _split(films: pd.DataFrame, splits: dict, key: bytes) -> None:
-    """Add the split, and the reason of films that no split can use, in place."""
+    """Add the split, and leave out films that no split can use, in place."""
     by_subject = films.groupby("subject")["label"]
     paired = by_subject.nunique() == 2
     single = by_subject.size() == 1
@@ -210,12 +209,14 @@ def _split(films: pd.DataFrame, splits: dict, key: bytes) -> None:
     )
     films["split"] = films["subject"].map(assigned).fillna("")
     if "lists" in splits:
-        _exclude(films, films["split"] == "", "the subject is in none of the lists of the splits")
+        why = "the subject is in none of the lists of the splits"
+        reject(films, films["split"] == "", Rule.NO_SPLIT, why)
     evaluated = films["split"] != "train"
     unpaired = ~films["subject"].map(paired).astype(bool)
     alone = films["subject"].map(single).astype(bool)
-    _exclude(films, evaluated & alone, "the subject has one film, and its split needs pairs")
-    _exclude(films, evaluated & unpaired, NO_PAIR)
+    why = "the subject has one film, and its split needs pairs"
+    reject(films, evaluated & alone, Rule.NO_PAIR, why)
+    reject(films, evaluated & unpaired, Rule.NO_PAIR, NO_PAIR)
 
 
 def _identity(key: bytes, subjects: set[str]) -> Callable[[str], str]:
@@ -226,12 +227,3 @@ def _identity(key: bytes, subjects: set[str]) -> Callable[[str], str]:
         return text if named else pseudonym(key, text)
 
     return identity
-
-
-def _exclusions(archive: pd.DataFrame, tests: pd.DataFrame) -> pd.DataFrame:
-    rows = []
-    for item, table in (("film", archive), ("test", tests.assign(session=""))):
-        excluded = table[table["reason"] != ""].assign(stage="ingest", item=item)
-        columns = ["stage", "item", "subject", "session", "source", "reason"]
-        rows += excluded[columns].to_dict("records")
-    return exclusion_table(rows)

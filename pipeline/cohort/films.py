@@ -5,24 +5,26 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import parse_dates, read_table
 from pipeline.dicom.film import film_format, read_header
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.progress import progress
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
 RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
 FILM_COLUMNS = [
     *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date"),
-    *("view_reason", "reason"),
+    *("view_reason", "rule", "reason"),
 ]
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
 def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
-    """List every file of an archive, with the reason where it is no usable PA film.
+    """List every file of an archive, with rule and reason where it is no usable PA film.
 
     Parameters
     ----------
@@ -38,8 +40,8 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
         Columns path, source (path relative to `folder`, or ``FILE.csv:line`` for a row of the table
         that has no file), patient (identifier), birth (date) and sex of the patient where the file
         tells, study, image (identifiers), acquired (order within the study), date, view_reason
-        (what the projection was decided from) and reason (``""`` for usable films), in the order of
-        the paths.
+        (what the projection was decided from), rule and reason (``""`` for usable films), in the
+        order of the paths.
 
     Raises
     ------
@@ -61,35 +63,32 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     with progress(total=len(files), desc="reading headers", unit="film") as bar:
         for path in files:
             relative = path.relative_to(folder).as_posix()
-            row = {"path": str(path), "source": _printable(relative), "reason": ""}
+            row = {"path": str(path), "source": _printable(relative)}
+            row |= {"rule": "", "reason": ""}
             try:
                 if row["source"] != relative:
-                    raise ImageError("the name of the file is not UTF-8")
+                    raise ImageError(Rule.MISNAMED, "the name of the file is not UTF-8")
                 if film_format(path) == "png":
                     row |= _png_film(relative, listed.pop(relative, None))
                 else:
                     row |= _dicom_film(path)
             except ImageError as error:
-                row["reason"] = str(error)
+                row |= error.exclusion
             except OSError as error:
-                row["reason"] = f"the file cannot be opened: {error.strerror}"
+                reason = f"the file cannot be opened: {error.strerror}"
+                row |= {"rule": Rule.UNREADABLE, "reason": reason}
             rows.append(row)
             bar.update()
-    rows += [
-        {"source": row["source"], "reason": "the archive has no PNG film of this name"}
-        for row in listed.values()
-    ]
+    absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG film of this name"}
+    rows += [{"source": row["source"], **absent} for row in listed.values()]
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
     for day in ("date", "birth"):
         films[day] = pd.to_datetime(films[day], errors="coerce")
     texts = ["path", "patient", "sex", "study", "image", "view_reason"]
     films[texts] = films[texts].fillna("")
-    films.loc[(films["reason"] == "") & films["date"].isna(), "reason"] = (
-        "the date is missing or not a date"
-    )
-    films.loc[(films["reason"] == "") & (films["date"] < films["birth"]), "reason"] = (
-        "the film is dated before the patient's birth"
-    )
+    reject(films, films["date"].isna(), Rule.NO_DATE, "the date is missing or not a date")
+    early = films["date"] < films["birth"]
+    reject(films, early, Rule.BEFORE_BIRTH, "the film is dated before the patient's birth")
     return _one_per_study(films)
 
 
@@ -104,22 +103,22 @@ def _dicom_film(path: Path) -> dict:
         "acquired": header.acquired,
         "date": header.study_date,
         "view_reason": header.view_reason,
-        "reason": "",
     }
     if header.modality not in RADIOGRAPHY:
-        row["reason"] = "not a film by its modality"
+        row |= {"rule": Rule.OTHER_MODALITY, "reason": "not a film by its modality"}
     elif header.view != "PA":
-        row["reason"] = _not_pa(header.view, header.view_reason)
+        row |= _not_pa(header.view, header.view_reason)
     elif not header.patient_id:
-        row["reason"] = "PatientID is missing"
+        row |= {"rule": Rule.NO_SUBJECT, "reason": "PatientID is missing"}
     elif not header.study_uid or not header.sop_uid:
-        row["reason"] = "StudyInstanceUID or SOPInstanceUID is missing"
+        missing = "StudyInstanceUID or SOPInstanceUID is missing"
+        row |= {"rule": Rule.NO_VISIT, "reason": missing}
     return row
 
 
 def _png_film(relative: str, listed: dict | None) -> dict:
     if listed is None:
-        raise ImageError("a PNG film that is not in the films table")
+        raise ImageError(Rule.NOT_LISTED, "a PNG film that is not in the films table")
     view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
     row = {
         "patient": listed["patient_id"],
@@ -129,21 +128,21 @@ def _png_film(relative: str, listed: dict | None) -> dict:
         "acquired": ("", 0),
         "date": listed["date"],
         "view_reason": reason,
-        "reason": "",
     }
     if view != "PA":
-        row["reason"] = _not_pa(view, reason)
+        row |= _not_pa(view, reason)
     elif not listed["patient_id"]:
-        row["reason"] = "the patient's id is missing"
+        row |= {"rule": Rule.NO_SUBJECT, "reason": "the patient's id is missing"}
     return row
 
 
-def _not_pa(view: str, reason: str) -> str:
+def _not_pa(view: str, reason: str) -> dict[str, str]:
     if view:
-        return f"not a PA film: {view}, by its {reason}"
+        told = f"not a PA film: {view}, by its {reason}"
+        return {"rule": Rule.OTHER_VIEW, "reason": told}
     if reason == "ViewPosition":
-        return "not a PA film: another ViewPosition"
-    return f"not known to be a PA film: {reason}"
+        return {"rule": Rule.OTHER_VIEW, "reason": "not a PA film: another ViewPosition"}
+    return {"rule": Rule.UNKNOWN_VIEW, "reason": f"not known to be a PA film: {reason}"}
 
 
 def _read_films_table(path: Path) -> dict[str, dict]:
@@ -157,12 +156,12 @@ def _read_films_table(path: Path) -> dict[str, dict]:
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
     """Exclude copies of an image, then all but the first PA film of each study."""
-    usable = films[films["reason"] == ""]
-    copies = usable[usable["image"].duplicated()]
-    films.loc[copies.index, "reason"] = "a copy: its SOPInstanceUID is that of another file"
-    usable = usable.drop(copies.index).sort_values(["acquired", "image"])
-    further = usable[usable["study"].duplicated()]
-    films.loc[further.index, "reason"] = "the study has an earlier PA film"
+    candidates = usable(films)
+    copies = films.index.isin(candidates.index[candidates["image"].duplicated()])
+    reject(films, copies, Rule.COPY, "a copy: its SOPInstanceUID is that of another file")
+    candidates = usable(films).sort_values(["acquired", "image"])
+    further = films.index.isin(candidates.index[candidates["study"].duplicated()])
+    reject(films, further, Rule.NOT_CHOSEN, "the study has an earlier PA film")
     return films
 
 

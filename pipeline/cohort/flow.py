@@ -1,67 +1,76 @@
-"""From an archive to the networks: what each rule removed, and who is left (a CONSORT diagram)."""
+"""From an archive to the networks: what each step removed, and who is left (a CONSORT diagram)."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
+from pipeline.stage.rules import Rule
 
-OTHER_CLASS = ("Neither healthy nor diseased", "no value in the column|.* is neither healthy nor")
-UNPAIRED = ("In no pair, or in no list of the splits", "visit of a|the subject is in no list")
-# Rules in the order in which the ingest applies them: what an exclusion means, and the beginnings
-# of its reasons. What none of them names was removed by the first.
-RULES = {
+TWICE = ("Listed twice, or of several subjects", {Rule.REPEATED, Rule.COPY, Rule.SHARED_CONTENT})
+OTHER_CLASS = ("Neither healthy nor diseased", {Rule.NO_DIAGNOSIS, Rule.OTHER_CLASS})
+NOT_CHOSEN = ("Another image of the visit is used", {Rule.NOT_CHOSEN})
+UNPAIRED = ("In no pair, or in no list of the splits", {Rule.NO_PAIR, Rule.NO_SPLIT})
+# Steps in the order in which an ingest takes them, with the rules that they apply. A rule that none
+# of them names belongs to the first.
+STEPS = {
     "copd": (
-        "No film that can be read, or without patient, study or date",
-        ("Not a PA film", "not a PA film|not known to be a PA film|not a film by its modality"),
-        ("Another PA film of the study", "the study has an earlier PA film"),
-        ("Lung transplant", "the subject has a lung transplant"),
+        ("No film that can be read, or without patient, study or date", set()),
+        TWICE,
+        ("Not a PA film", {Rule.OTHER_MODALITY, Rule.OTHER_VIEW, Rule.UNKNOWN_VIEW}),
+        ("Another PA film of the study", {Rule.NOT_CHOSEN}),
+        ("Lung transplant", {Rule.TRANSPLANT}),
         (
             "No spirometry of its own within the day limit",
-            "the subject has no usable spirometry|(no usable|every) spirometry within",
+            {Rule.NO_TEST, Rule.MATCHED_OTHERWISE},
         ),
-        (
-            "In no pair, or in no list of the splits",
-            "the subject (has (several films|one film)|is in none)",
-        ),
+        UNPAIRED,
     ),
     "adni": (
-        "Of another protocol, or without subject, visit or date",
-        (
-            "Listed twice",
-            "an exam of this day stands|the exam is in MRIMETA too|the row repeats",
-        ),
-        ("No diagnosis of MCI or AD", "the visit has no unambiguous|the diagnosis is neither"),
-        ("No usable image", "the exam has no usable image"),
-        ("Another exam of the visit is used", "an earlier exam of the visit"),
+        ("Of another protocol, or without subject, visit or date", set()),
+        TWICE,
+        ("No diagnosis of MCI or AD", OTHER_CLASS[1]),
+        ("No usable image", {Rule.NO_IMAGE}),
+        ("Another exam of the visit is used", {Rule.NOT_CHOSEN}),
         UNPAIRED,
     ),
     "bids": (
-        "Not named as the T1w image of a visit",
+        ("Not named as the T1w image of a visit", set()),
+        TWICE,
         OTHER_CLASS,
-        ("Another image of the visit is used", "another T1w of the visit"),
+        NOT_CHOSEN,
         UNPAIRED,
     ),
-    "manifest": (OTHER_CLASS[0], ("No such file", "there is no file"), UNPAIRED),
+    "manifest": (
+        ("No such file, or an impossible value", set()),
+        TWICE,
+        OTHER_CLASS,
+        UNPAIRED,
+    ),
 }
 UNITS = {"copd": "film", "adni": "exam", "bids": "image", "manifest": "image"}
+# The same of the stages after the ingest.
 PREPARATION = "Could not be prepared"
-QUALITY = "Left out by the quality control"
+LATER_STEPS = (
+    (PREPARATION, set()),
+    ("Left out by the quality control", {Rule.SUSPECT, Rule.DROPPED}),
+    ("The same image as another one", {Rule.COPY, Rule.SHARED_CONTENT}),
+)
 
 
 @dataclass(frozen=True)
 class Removal:
-    """What one rule removed.
+    """What one step removed.
 
     Attributes
     ----------
     title
-        The rule.
+        Of the step.
     images, subjects
         How many images it removed, and subjects of whom no image was left after it.
-    reasons
-        Reason and number of images, the most frequent first.
+    rules
+        Title of a rule and number of images, the most frequent first.
     images_left, subjects_left
         What was left after it.
     """
@@ -69,7 +78,7 @@ class Removal:
     title: str
     images: int
     subjects: int
-    reasons: list[tuple[str, int]]
+    rules: list[tuple[str, int]]
     images_left: int
     subjects_left: int
 
@@ -77,12 +86,12 @@ class Removal:
 def trace_removals(
     source: str, manifest: pd.DataFrame, exclusions: pd.DataFrame
 ) -> tuple[int, int, list[Removal]]:
-    """Follow the images of an archive through the rules that removed some.
+    """Follow the images of an archive through the steps that removed some.
 
     Parameters
     ----------
     source
-        Kind of archive, a key of `RULES`.
+        Kind of archive, a key of `STEPS`.
     manifest
         Images that the ingest chose; columns subject and session.
     exclusions
@@ -93,51 +102,45 @@ def trace_removals(
     images, subjects : int
         What the archive holds. Files without a subject count as images alone.
     removals : list of Removal
-        In the order of the rules, without those that removed nothing.
+        In the order of the steps, without those that removed nothing.
     """
-    first, *rules = RULES[source]
-    titles = [first, *(title for title, _ in rules), PREPARATION, QUALITY]
+    steps, first_later = [*STEPS[source], *LATER_STEPS], len(STEPS[source])
     ingest = exclusions[(exclusions["stage"] == "ingest") & (exclusions["item"] == UNITS[source])]
     later = exclusions[(exclusions["stage"] != "ingest") & (exclusions["item"] != "pair")]
-
-    def rule_of(reason: str) -> int:
-        patterns = enumerate((pattern for _, pattern in rules), start=1)
-        return next((number for number, pattern in patterns if re.match(pattern, reason)), 0)
-
     removed = pd.concat(
         [
-            ingest.assign(rule=[rule_of(reason) for reason in ingest["reason"]]),
-            later.assign(
-                rule=(later["stage"] == "qc").map(
-                    {False: titles.index(PREPARATION), True: titles.index(QUALITY)}
-                )
-            ),
+            ingest.assign(step=_steps(ingest["rule"], STEPS[source])),
+            later.assign(step=_steps(later["rule"], LATER_STEPS) + first_later),
         ]
     )
     failed = pd.MultiIndex.from_frame(later[["subject", "session"]])
     kept = manifest[~pd.MultiIndex.from_frame(manifest[["subject", "session"]]).isin(failed)]
-    images = pd.concat([removed, kept.assign(rule=len(titles), reason="")], ignore_index=True)
-    images["rule"] = images["rule"].astype(int)
+    images = pd.concat([removed, kept.assign(step=len(steps), rule="")], ignore_index=True)
     removals = []
     left = images
-    for number, title in enumerate(titles):
-        of_rule = images[images["rule"] == number]
-        if of_rule.empty:
+    for number, (title, _) in enumerate(steps):
+        of_step = images[images["step"] == number]
+        if of_step.empty:
             continue
-        before, left = _subjects(left), images[images["rule"] > number]
-        # What follows a colon is detail: the tool's words, or a value.
-        reasons = of_rule["reason"].str.replace(r"\s*:.*", "", regex=True).value_counts()
+        before, left = _subjects(left), images[images["step"] > number]
+        counts = of_step["rule"].value_counts()
         removals.append(
             Removal(
                 title=title,
-                images=len(of_rule),
+                images=len(of_step),
                 subjects=before - _subjects(left),
-                reasons=[(str(reason), int(count)) for reason, count in reasons.items()],
+                rules=[(Rule(rule).title, int(count)) for rule, count in counts.items()],
                 images_left=len(left),
                 subjects_left=_subjects(left),
             )
         )
     return len(images), _subjects(images), removals
+
+
+def _steps(rules: pd.Series, steps: Sequence[tuple[str, set[Rule]]]) -> pd.Series:
+    """Number of the step to which each rule belongs."""
+    number_of = {rule: number for number, (_, named) in enumerate(steps) for rule in named}
+    return rules.map(number_of).fillna(0).astype(int)
 
 
 def describe_splits(
@@ -162,18 +165,9 @@ def describe_splits(
     later = exclusions[exclusions["stage"] != "ingest"]
     lost = pd.MultiIndex.from_frame(later.loc[later["item"] != "pair", ["subject", "session"]])
     images = manifest[~pd.MultiIndex.from_frame(manifest[["subject", "session"]]).isin(lost)]
-    lost_pairs = set(
-        later.loc[later["item"] == "pair", ["subject", "session", "reason"]]
-        .assign(baseline=lambda rows: rows["reason"].str.extract(r"\(pair with ses-(\w+)\)$"))[
-            ["subject", "baseline", "session"]
-        ]
-        .itertuples(index=False, name=None)
-    )
-    kept = [
-        pair not in lost_pairs
-        for pair in pairs[["subject", "baseline", "followup"]].itertuples(index=False, name=None)
-    ]
-    pairs = pairs[kept]
+    lost_pairs = later.loc[later["item"] == "pair", ["subject", "baseline", "session"]]
+    pair_of = pd.MultiIndex.from_frame(pairs[["subject", "baseline", "followup"]])
+    pairs = pairs[~pair_of.isin(pd.MultiIndex.from_frame(lost_pairs))]
     rows: dict[str, dict[str, str]] = {}
     for split in SPLITS:
         of_split = images[images["split"] == split]

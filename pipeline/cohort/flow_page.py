@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from pipeline.cohort.flow import UNITS, describe_splits, trace_removals
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import SPLITS
+from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_path
 
 
@@ -30,7 +30,7 @@ def write_cohort_page(
         The data are simulated, and the page says so.
     """
     cohort = read_cohort(ingest)
-    excluded = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+    excluded = read_exclusions(exclusions)
     images, subjects, removals = trace_removals(source, cohort.manifest, excluded)
     template = Environment(
         loader=PackageLoader("pipeline.cohort", "."), autoescape=True, trim_blocks=True

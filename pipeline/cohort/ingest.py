@@ -16,11 +16,12 @@ from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.cohort.pseudonyms import pseudonym, read_key
 from pipeline.cohort.spirometry import SpirometryColumns
+from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 3  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 4  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def read_cohort(folder: Path) -> Cohort:
     """Read what `write_cohort` wrote."""
     return Cohort(
         manifest=read_manifest(folder / "manifest.parquet"),
-        exclusions=pd.read_csv(folder / "exclusions.csv", dtype=str, keep_default_na=False),
+        exclusions=read_exclusions(folder / "exclusions.csv"),
         pairs=pd.read_parquet(folder / "pairs.parquet"),
     )
 

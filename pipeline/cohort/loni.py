@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.rejection import reject
 from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
+from pipeline.stage.rules import Rule
 
 # Processed T1 images that are used, the preferred first: corrected for gradient non-linearity, then
 # without a repeated N3 (MT1), then corrected for B1.
@@ -23,7 +25,7 @@ _FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.nii(\.gz
 _SERIES = re.compile(r"S\d+")
 _MAX_DEPTH = 8  # of folders; the layout has 4. Stops at links that lead back up.
 
-IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "reason"]
+IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "rule", "reason"]
 
 
 def list_images(folder: Path) -> pd.DataFrame:
@@ -43,8 +45,8 @@ def list_images(folder: Path) -> pd.DataFrame:
     pandas.DataFrame
         A row per file, columns `IMAGE_COLUMNS`: path relative to `folder`, ``<site>_S_<rid>``,
         RID (missing where unknown), ISO date, place in the order of preference among the images
-        of one exam (0 first), and why the file cannot be used (``""`` if it can). Two images of one
-        description: the earlier time, then the smaller image number is preferred.
+        of one exam (0 first), and rule and reason why the file cannot be used (``""`` if it can).
+        Two images of one description: the earlier time, then the smaller image number is preferred.
 
     Raises
     ------
@@ -59,9 +61,11 @@ def list_images(folder: Path) -> pd.DataFrame:
             "archive lays them out below ADNI/"
         )
     rows = pd.DataFrame([_describe(source) for source in sources])
-    rows["date"] = parse_dates(rows["time"].str[:10]).dt.strftime("%Y-%m-%d").fillna("")
-    no_date = (rows["reason"] == "") & (rows["date"] == "")
-    rows.loc[no_date, "reason"] = "the image's folder does not begin with a date"
+    rows["date"] = (
+        parse_dates(rows["time"].str.partition("_")[0]).dt.strftime("%Y-%m-%d").fillna("")
+    )
+    no_date = rows["date"] == ""
+    reject(rows, no_date, Rule.NO_DATE, "the image's folder does not begin with a date")
     order = rows.sort_values(["preference", "time", "image", "source"]).index
     rows["rank"] = pd.Series(range(len(order)), index=order)
     rows["rid"] = rows["rid"].astype("Int64")
@@ -89,6 +93,7 @@ def _nifti_files(folder: Path) -> list[str]:
 
 def _describe(source: str) -> dict:
     row = {"source": source, "ptid": "", "rid": None, "time": "", "image": 0, "preference": 0}
+    row["rule"] = Rule.MISNAMED
     parts = Path(source).parts
     subject = PTID.fullmatch(parts[0])
     name = _FILE.fullmatch(parts[-1])
@@ -103,5 +108,6 @@ def _describe(source: str) -> dict:
     if name["ptid"] != parts[0]:
         return row | {"reason": "the file name and the folder belong to different subjects"}
     if parts[1] not in DESCRIPTIONS:
-        return row | {"reason": f"the description is not among those used: {parts[1]}"}
-    return row | {"preference": DESCRIPTIONS.index(parts[1]), "reason": ""}
+        reason = f"the description is not among those used: {parts[1]}"
+        return row | {"rule": Rule.OTHER_SERIES, "reason": reason}
+    return row | {"preference": DESCRIPTIONS.index(parts[1]), "rule": "", "reason": ""}

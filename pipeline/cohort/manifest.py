@@ -32,6 +32,8 @@ UNKNOWN = {
     "grade": "",
     "view_reason": "",
 }  # where an archive does not tell
+LARGEST_AGE = 125  # years; what is above it is no age
+FIELD_STRENGTHS = (0.01, 25.0)  # tesla; what lies outside is none
 OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
 

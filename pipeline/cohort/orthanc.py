@@ -15,11 +15,13 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from pipeline.cohort.pseudonyms import pseudonym, pseudonym_uid, read_key
+from pipeline.cohort.rejection import reject
 from pipeline.cohort.tables import read_table
 from pipeline.dicom.attributes import IDENTIFYING, keep_needed
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_path, atomic_private_file, write_csv
 from pipeline.stage.progress import progress
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ BACKOFF = 0.5  # seconds before the second retry, doubled with each further one
 TIMEOUT = (10, 120)  # seconds to connect, and between two bytes of an answer
 BUSY = (429, 502, 503, 504)
 PATIENT_COLUMNS = ["patient_id", "subject"]
-FETCHED_COLUMNS = ["film", "subject", "reason"]
+FETCHED_COLUMNS = ["film", "subject", "rule", "reason"]
 # By the basic profile they would go; ingest needs them.
 KEPT_BY_THE_SERVER = [tag for tag in IDENTIFYING if not tag.endswith(("ID", "UID"))]
 
@@ -132,9 +134,14 @@ class Orthanc:
     def _ask_for_film(self, method: str, film: str, what: str, data=None) -> requests.Response:
         answer = self._ask(method, f"/instances/{film}/{what}", data)
         if answer.status_code == requests.codes.not_found:
-            raise ImageError("the film vanished from the server while its films were fetched")
+            raise ImageError(
+                Rule.NOT_FETCHED, "the film vanished from the server while its films were fetched"
+            )
         if answer.status_code != requests.codes.ok:
-            raise ImageError(f"the server cannot hand out the film: status {answer.status_code}")
+            raise ImageError(
+                Rule.NOT_FETCHED,
+                f"the server cannot hand out the film: status {answer.status_code}",
+            )
         return answer
 
     def _ask(self, method: str, path: str, data=None) -> requests.Response:
@@ -176,7 +183,7 @@ def fetch_films(
         Becomes a folder of DICOM files, ``{subject}/{film}.dcm``. Both names are keyed hashes, of
         the PatientID and of the SOPInstanceUID; PatientID in the files is the subject.
     fetched
-        CSV to write: film, subject and, where it was not fetched, the reason.
+        CSV to write: film, subject and, where it was not fetched, rule and reason.
     url, query
         See `Orthanc`.
     patients
@@ -203,18 +210,19 @@ def fetch_films(
     finally:
         _write_patients(subjects, patients)
     table = pd.DataFrame(rows, columns=FETCHED_COLUMNS)
-    fetched_twice = table["reason"].eq("") & table.duplicated(["subject", "film"])
-    table.loc[fetched_twice, "reason"] = "a copy: its SOPInstanceUID is that of another film"
-    left_out = (table["reason"] != "").sum()
+    again = table.duplicated(["subject", "film"])
+    reject(table, again, Rule.COPY, "a copy: its SOPInstanceUID is that of another film")
+    left_out = (table["rule"] != "").sum()
     log.info("%d films found, %d of them left out", len(table), left_out)
     write_csv(table, fetched)
 
 
 def read_fetched(fetched: Path) -> pd.DataFrame:
-    """Table of `fetch_films`: source (path below the folder), subject and reason of each film."""
+    """Table of `fetch_films`: source (path below the folder), subject, rule and reason of
+    each film."""
     table = pd.read_csv(fetched, dtype=str, keep_default_na=False)
     table["source"] = table["subject"] + "/" + table["film"] + ".dcm"
-    return table[["source", "subject", "reason"]]
+    return table[["source", "subject", "rule", "reason"]]
 
 
 def _fetch_film(
@@ -225,7 +233,7 @@ def _fetch_film(
     try:
         patient, study = server.read_ids(film["id"])
         if not patient:
-            raise ImageError("PatientID is missing")
+            raise ImageError(Rule.NO_SUBJECT, "PatientID is missing")
         subject = subjects[patient] = pseudonym(key, patient)
         path = folder / subject / f"{name}.dcm"
         if not path.exists():
@@ -237,17 +245,19 @@ def _fetch_film(
             }
             _write_film(server.anonymise(film["id"], replacements), path, subject)
     except ImageError as error:
-        return {"film": name, "subject": subject, "reason": str(error)}
-    return {"film": name, "subject": subject, "reason": ""}
+        return {"film": name, "subject": subject, **error.exclusion}
+    return {"film": name, "subject": subject, "rule": "", "reason": ""}
 
 
 def _write_film(content: bytes, path: Path, subject: str) -> None:
     try:
         film = keep_needed(content)
     except Exception as error:  # a malformed file can make pydicom raise nearly anything
-        raise ImageError("the server's answer is no DICOM file that can be read") from error
+        raise ImageError(
+            Rule.NOT_FETCHED, "the server's answer is no DICOM file that can be read"
+        ) from error
     if film.get("PatientID") != subject:
-        raise ImageError("the server's answer is not anonymised")
+        raise ImageError(Rule.NOT_FETCHED, "the server's answer is not anonymised")
     with atomic_path(path) as temporary:
         film.save_as(temporary, enforce_file_format=True)
 

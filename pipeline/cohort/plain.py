@@ -1,20 +1,30 @@
 """A plain manifest: one CSV table that anybody can write, a row an image."""
 
 import logging
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.copies import reject_copies, same_files
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort, reject
+from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
 from pipeline.stage.errors import InputError
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
 REQUIRED = ["subject", "session", "path"]
 OPTIONAL = ["day", "date", "field_strength", "site", "score"]
-NUMBERS = ["day", "field_strength", "score"]
+LARGEST_DAY = 1e7  # Julian days are below it
+# What a number may be, and how that is called.
+NUMBERS = {
+    "day": (-LARGEST_DAY, LARGEST_DAY, "a number of days"),
+    "field_strength": (*FIELD_STRENGTHS, "a field strength in tesla"),
+    "score": (-sys.float_info.max, sys.float_info.max, "a number"),
+}
 
 
 def ingest_manifest(
@@ -43,33 +53,38 @@ def ingest_manifest(
     Raises
     ------
     InputError
-        If the table cannot be read, a value is none of its kind, an image occurs twice, or nothing
-        is left to train on or to evaluate.
+        If the table cannot be read, a name is not of letters and digits, an image occurs twice, or
+        nothing is left to train on or to evaluate. A row with an impossible number or date is
+        excluded.
     """
-    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns).assign(reason="")
+    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
+    rows = rows.assign(rule="", reason="")
     for name in ("subject", "session"):
         rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
-        _check(rows, ~rows[name].str.fullmatch("[A-Za-z0-9]+"), name, "letters and digits")
-    for name in NUMBERS:
+        _check_names(rows, name)
+    rows["path"] = [str(Path(images) / path) for path in rows["path"]]
+    files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
+    reject_copies(rows, files, rows["source"])
+    reject(rows, files == "", Rule.NO_FILE, "there is no file of this path")
+    for name, (least, largest, expected) in NUMBERS.items():
         given = rows[name] != ""
-        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce")
-        _check(rows, given & rows[name].isna(), name, "a number")
+        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce").astype(float)
+        impossible = given & ~rows[name].between(least, largest)
+        reject(rows, impossible, Rule.BAD_VALUE, f"{name} is not {expected}")
     moments = parse_moments(rows["date"])
-    _check(rows, (rows["date"] != "") & moments.isna(), "date", "a date YYYY-MM-DD")
+    undated = (rows["date"] != "") & moments.isna()
+    reject(rows, undated, Rule.BAD_VALUE, "date is not a date YYYY-MM-DD")
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
-    rows["path"] = [str(Path(images) / path) for path in rows["path"]]
-    missing = [not Path(path).is_file() for path in rows["path"]]
-    reject(rows, pd.Series(missing, rows.index, dtype=bool), "there is no file of this path")
-    usable = rows[rows["reason"] == ""].copy()
-    add_days(usable, usable["day"] if usable["day"].notna().any() else moments[usable.index])
-    rows["day"] = usable["day"].reindex(rows.index, fill_value=0)
+    visits = usable(rows).copy()
+    add_days(visits, visits["day"] if visits["day"].notna().any() else moments[visits.index])
+    rows["day"] = visits["day"].reindex(rows.index, fill_value=0)
     cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
     log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
     return cohort
 
 
-def _check(rows: pd.DataFrame, wrong: pd.Series, column: str, expected: str) -> None:
-    if wrong.any():
-        row = rows[wrong].iloc[0]
-        raise InputError(f"{row['source']}: {column} is not {expected}")
+def _check_names(rows: pd.DataFrame, column: str) -> None:
+    wrong = rows.loc[~rows[column].str.fullmatch("[A-Za-z0-9]+"), "source"]
+    if len(wrong):
+        raise InputError(f"{wrong.iloc[0]}: {column} is not letters and digits")

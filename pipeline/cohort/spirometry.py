@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import parse_dates, read_table
 from pipeline.stage.errors import InputError
+from pipeline.stage.rules import Rule
 
 DATE_FORMATS = ("%Y-%m-%d", "%Y%m%d")
 LARGEST_FRACTION = 1.5  # FEV1/FVC above it is a per cent; neither fractions nor per cents are near
 YES = {"1", "1.0", "yes", "y", "true"}
 NO = {"", "0", "0.0", "no", "n", "false"}
+LARGEST_PERCENT = 300  # FEV1, of the predicted; missing codes are above it
 GOLD = {"1": 80, "2": 50, "3": 30, "4": 0}  # least FEV1 of a grade, per cent of the predicted
 
 
@@ -41,8 +44,8 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
     -------
     pandas.DataFrame
         Columns patient, date, ratio (fraction), grade (of GOLD, ``""`` if unknown; it means nothing
-        where the ratio is normal), transplant (bool), source (``FILE.csv:line``) and reason, why
-        the test cannot be used (``""`` if it can).
+        where the ratio is normal), transplant (bool), source (``FILE.csv:line``), and rule and
+        reason why the test cannot be used (``""`` if it can).
 
     Raises
     ------
@@ -61,22 +64,41 @@ def read_spirometry(path: Path, columns: SpirometryColumns) -> pd.DataFrame:
             "grade": _grades(table[columns.percent_predicted]),
             "transplant": _transplants(text["transplant"], table["source"], columns.transplant),
             "source": table["source"],
+            "rule": "",
             "reason": "",
         }
     )
     if (text["date"] != "").any() and tests["date"].isna().all():
         raise InputError(f"{path}: no date in {columns.date} can be read; write them as YYYY-MM-DD")
     tests["ratio"] = _fractions(tests["ratio"], table["source"], columns.ratio)
-    # From the last rule to the first, so that the first that fails is the one told.
-    tests.loc[~tests["ratio"].between(0, 1, inclusive="right"), "reason"] = (
-        "FEV1/FVC is not between 0 and 1"
-    )
-    tests.loc[tests["ratio"].isna(), "reason"] = "FEV1/FVC is not a number"
-    tests.loc[text["ratio"] == "", "reason"] = "FEV1/FVC is missing"
-    tests.loc[tests["date"].isna(), "reason"] = "the date of the test is not a date"
-    tests.loc[text["date"] == "", "reason"] = "the date of the test is missing"
-    tests.loc[text["patient"] == "", "reason"] = "the patient's id is missing"
+    reject(tests, text["patient"] == "", Rule.NO_SUBJECT, "the patient's id is missing")
+    reject(tests, text["date"] == "", Rule.NO_DATE, "the date of the test is missing")
+    reject(tests, tests["date"].isna(), Rule.NO_DATE, "the date of the test is not a date")
+    reject(tests, text["ratio"] == "", Rule.BAD_VALUE, "FEV1/FVC is missing")
+    reject(tests, tests["ratio"].isna(), Rule.BAD_VALUE, "FEV1/FVC is not a number")
+    possible = tests["ratio"].between(0, 1, inclusive="right")
+    reject(tests, ~possible, Rule.BAD_VALUE, "FEV1/FVC is not between 0 and 1")
     return tests
+
+
+def reject_contradictions(tests: pd.DataFrame, ratio_threshold: float) -> None:
+    """Leave out the tests of a subject and day of which some tell COPD and some do not, in place.
+
+    Parameters
+    ----------
+    tests
+        Columns subject, date, ratio, source, rule and reason.
+    ratio_threshold
+        FEV1/FVC below which a test tells COPD.
+    """
+    candidates = usable(tests)
+    days = candidates.assign(ill=candidates["ratio"] < ratio_threshold).groupby(["subject", "date"])
+    contradictory = candidates[days["ill"].transform("nunique") > 1]
+    for _, of_day in contradictory.groupby(["subject", "date"]):
+        table = of_day["source"].iloc[0].rpartition(":")[0]
+        lines = ", ".join(of_day["source"].str.rpartition(":")[2])
+        why = f"the tests of the day contradict each other: {table}:{lines}"
+        reject(tests, tests.index.isin(of_day.index), Rule.CONTRADICTION, why)
 
 
 def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict[int, int]:
@@ -116,9 +138,9 @@ def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict
 
 
 def _grades(text: pd.Series) -> pd.Series:
-    percent = pd.to_numeric(text, errors="coerce").to_numpy(dtype=float)
-    least = list(GOLD.values())
-    grades = np.select([percent >= limit for limit in least], list(GOLD), "")
+    percent = pd.to_numeric(text, errors="coerce").astype(float)
+    percent = percent.where(percent.between(0, LARGEST_PERCENT))
+    grades = np.select([percent >= limit for limit in GOLD.values()], list(GOLD), "")
     return pd.Series(grades, index=text.index, dtype=object)
 
 

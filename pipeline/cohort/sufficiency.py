@@ -4,7 +4,7 @@ import pandas as pd
 
 from pipeline.cohort.manifest import Cohort
 from pipeline.stage.errors import InputError
-from pipeline.stage.exclusions import count_reasons
+from pipeline.stage.exclusions import count_rules
 
 _CLASSES = {0: "class 0 (healthy)", 1: "class 1 (diseased)"}
 
@@ -25,7 +25,7 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
     ------
     InputError
         If training lacks images of a class, or validation or test lacks pairs. The message counts
-        what was excluded by reason.
+        what was excluded by rule.
     """
     manifest, pairs = cohort.manifest, cohort.pairs
     labels = manifest.loc[manifest["split"] == "train", "label"]
@@ -52,9 +52,9 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
         lines += [f"    {count:6d}  {why}" for why, count in unpaired.value_counts().items()]
     if len(cohort.exclusions):
         lines.append("  excluded:")
-        counts = count_reasons(cohort.exclusions)[["count", "item", "reason"]]
+        counts = count_rules(cohort.exclusions)[["count", "item", "title"]]
         lines += [
-            f"    {count:6d}  {item}: {reason}"
-            for count, item, reason in counts.itertuples(index=False)
+            f"    {count:6d}  {item}: {title}"
+            for count, item, title in counts.itertuples(index=False)
         ]
     raise InputError("\n".join(lines))

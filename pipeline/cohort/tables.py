@@ -1,8 +1,9 @@
 """CSV tables as archives hand them out: dated names, any case of column names, quoted text."""
 
 import csv
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pandas as pd
 from pipeline.stage.errors import InputError
 
 _COLUMNS_SHOWN = 25
+_LINE_BREAK = re.compile(r"\r\n?|\n")
 
 
 def find_table(folder: Path, *names: str) -> Path:
@@ -82,16 +84,20 @@ def read_table(
     Raises
     ------
     InputError
-        If the file cannot be read, is empty, lacks a required column or has it twice, or if a line
-        has more or fewer fields than the header.
+        If the file cannot be read, is empty, lacks a required column or has it twice, if a line has
+        more or fewer fields than the header, or if a quotation mark that nobody closed swallows
+        lines. A field may hold line breaks only in a column that is not read.
     """
     path = Path(path)
     lines, records = _records(path)
     if not records:
         raise InputError(f"{path} is empty; expected a header with {', '.join(required)}")
-    header, lines, records = [name.strip() for name in records[0]], lines[1:], records[1:]
+    header = [name.strip() for name in records[0]]
+    _check_line_breaks(path, lines[0], records[0], len(header), ())
+    lines, records = lines[1:], records[1:]
     positions = _positions(path, header, required, optional, columns or {})
     for line, record in zip(lines, records, strict=True):
+        _check_line_breaks(path, line, record, len(header), positions.values())
         if len(record) != len(header):
             raise InputError(
                 f"{path}, line {line}: {len(record)} fields where the header has {len(header)}"
@@ -106,10 +112,15 @@ def read_table(
 
 
 def parse_dates(text: pd.Series, formats: Sequence[str] = ("%Y-%m-%d",)) -> pd.Series:
-    """Dates from text, ``NaT`` where no format fits; earlier formats win."""
+    """Dates from text, ``NaT`` where no format fits the whole of it; earlier formats win."""
     dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
     for layout in formats:
-        dates = dates.fillna(pd.to_datetime(text, format=layout, errors="coerce"))
+        # pandas reads 2015311 by %Y%m%d, too. Zeros may be missing only between separators.
+        shortest = 2 if layout.replace("%", "").isalpha() else 1
+        digits = {"%Y": "[0-9]{4}", "%m": f"[0-9]{{{shortest},2}}", "%d": f"[0-9]{{{shortest},2}}"}
+        pattern = re.sub("%[Ymd]", lambda field, of=digits: of[field[0]], re.escape(layout))
+        whole = text.where(text.str.fullmatch(pattern))
+        dates = dates.fillna(pd.to_datetime(whole, format=layout, errors="coerce"))
     return dates
 
 
@@ -124,8 +135,7 @@ def _records(path: Path) -> tuple[list[int], list[list[str]]]:
     except UnicodeDecodeError:
         text = content.decode("latin-1")
     lines, records = [], []
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path))
     begin = 1
     try:
         for record in reader:
@@ -137,6 +147,40 @@ def _records(path: Path) -> tuple[list[int], list[list[str]]]:
     except csv.Error as error:
         raise InputError(f"{path}, line {begin}: not a CSV table ({error})") from error
     return lines, records
+
+
+def _delimiter(path: Path) -> str:
+    return "\t" if path.suffix.lower() == ".tsv" else ","
+
+
+def _check_line_breaks(
+    path: Path, line: int, record: list[str], width: int, read: Collection[int]
+) -> None:
+    """Refuse a record into which a quotation mark without its counterpart drew further lines.
+
+    Such a field ends at the next mark: in its own column, so it holds a row's delimiters, or in
+    another one, so the record is of another width. Numbers, dates and names never hold line breaks.
+
+    Parameters
+    ----------
+    path, line, record
+        Table, line in which the record begins, and its fields.
+    width
+        Number of columns of the table.
+    read
+        Columns that are read.
+    """
+    if not _LINE_BREAK.search("".join(record)):  # quick, and true of most
+        return
+    for at, field in enumerate(record):
+        breaks = len(_LINE_BREAK.findall(field))
+        swallowed = len(record) != width or field.count(_delimiter(path)) >= width - 1
+        if breaks and (at in read or swallowed):
+            raise InputError(
+                f"{path}, line {line}: a field begins with a quotation mark and runs over the end "
+                "of the line; close or remove the mark, or remove the line break"
+            )
+        line += breaks
 
 
 def _positions(

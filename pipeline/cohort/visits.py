@@ -8,28 +8,15 @@ import pandas as pd
 
 from pipeline.cohort.manifest import Cohort, as_manifest
 from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
+from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.splits import assign_splits
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
-from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.rules import Rule
 
-
-def reject(frame: pd.DataFrame, failed: pd.Series, reason: str | pd.Series) -> None:
-    """Give the rows that fail a rule its reason, unless an earlier rule gave them one."""
-    failed = failed.astype(bool) & (frame["reason"] == "")
-    frame["reason"] = frame["reason"].mask(failed, reason)
-
-
-def excluded_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Exclusions of an ingest: the rows with a reason, of frames by the kind of their rows."""
-    rows = []
-    for item, frame in frames.items():
-        excluded = frame[frame["reason"] != ""].assign(stage="ingest", item=item)
-        columns = ["stage", "item", "subject", "source", "reason"]
-        columns += ["session"] if "session" in excluded else []
-        rows += excluded[columns].to_dict("records")
-    return exclusion_table(rows)
+# The time behind a date, of ISO 8601, with or without fractions of a second and time zone.
+_TIME = re.compile(r"[T ]\d{2}(:?\d{2}){0,2}([.,]\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$", re.ASCII)
 
 
 def split_visits(
@@ -39,7 +26,7 @@ def split_visits(
     key: Callable[[str], Hashable] = str,
     baseline: str | None,
 ) -> pd.Series:
-    """Give each visit its split, and a reason to those that no split can use, in place.
+    """Give each visit its split, and leave out those that no split can use, in place.
 
     Subjects without an evaluation pair are trained on whole; of the others, validation and test
     use the visits of pairs only.
@@ -47,7 +34,7 @@ def split_visits(
     Parameters
     ----------
     visits
-        Columns subject, session, day, label, field_strength and reason.
+        Columns subject, session, day, label, field_strength, rule and reason.
     splits, key
         For `assign_splits`.
     baseline
@@ -67,21 +54,22 @@ def split_visits(
     training = ("MCI only", "AD without pair")
     assigned = assign_splits(subjects, splits, training_only=training, key=key)
     visits["split"] = visits["subject"].map(assigned).astype(object)  # also when there are none
-    reject(visits, visits["split"] == "", "the subject is in no list of the splits")
+    unlisted = visits["split"] == ""
+    reject(visits, unlisted, Rule.NO_SPLIT, "the subject is in no list of the splits")
     evaluated = visits["split"].isin(["validation", "test"])
     unused = unpaired_visits(visits, baseline)
     why = "visit of a " + visits["split"] + " subject in no pair, " + unused
-    reject(visits, evaluated & (unused != ""), why)
+    reject(visits, evaluated & (unused != ""), Rule.NO_PAIR, why)
     return unpaired
 
 
 def label_visits(rows: pd.DataFrame, labels: dict) -> None:
-    """Add `label`, and a reason to rows of neither class, in place.
+    """Add `label`, and leave out rows of neither class, in place.
 
     Parameters
     ----------
     rows
-        Columns diagnosis (text) and reason.
+        Columns diagnosis (text), rule and reason.
     labels
         ``healthy`` and ``diseased``: lists of the values that are class 0 and 1, in any case.
     """
@@ -91,9 +79,10 @@ def label_visits(rows: pd.DataFrame, labels: dict) -> None:
             if classes.setdefault(str(value).lower(), label) != label:
                 raise InputError(f"labels: {value!r} cannot be healthy and diseased")
     rows["label"] = rows["diagnosis"].str.lower().map(classes)
-    reject(rows, rows["diagnosis"] == "", f"no value in the column {labels['column']}")
+    missing = f"no value in the column {labels['column']}"
+    reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, missing)
     other = f"{labels['column']} is neither healthy nor diseased: " + rows["diagnosis"]
-    reject(rows, rows["label"].isna(), other)
+    reject(rows, rows["label"].isna(), Rule.OTHER_CLASS, other)
 
 
 def add_days(rows: pd.DataFrame, moments: pd.Series) -> None:
@@ -126,7 +115,7 @@ def _natural(session: str) -> str:
 
 def parse_moments(text: pd.Series) -> pd.Series:
     """Dates from ISO 8601 text with or without a time, ``NaT`` where it is none."""
-    return parse_dates(text.str[:10])
+    return parse_dates(text.str.replace(_TIME, "", regex=True))
 
 
 def plain_cohort(
@@ -140,20 +129,21 @@ def plain_cohort(
     Parameters
     ----------
     rows
-        A row an image: the columns of the manifest but for the split, source and reason.
+        A row an image: the columns of the manifest but for the split, source, rule and reason.
     others
-        Further rows of tables that are left out, by their kind: columns subject, source, reason.
+        Further rows of tables that are left out, by their kind: columns subject, source, rule
+        and reason.
     splits
         For `assign_splits`; lists take subjects with or without ``sub-``.
     name
         Of the archive, for messages.
     """
-    visits = rows[rows["reason"] == ""].copy()
+    visits = usable(rows).copy()
     unpaired = split_visits(
         visits, splits, key=lambda text: text.removeprefix("sub-"), baseline=None
     )
-    rows.loc[visits.index, "reason"] = visits["reason"]
-    manifest = as_manifest(visits[visits["reason"] == ""])
+    rows.loc[visits.index, ["rule", "reason"]] = visits[["rule", "reason"]]
+    manifest = as_manifest(usable(visits))
     cohort = Cohort(
         manifest=manifest,
         exclusions=excluded_rows({"image": rows, **others}),

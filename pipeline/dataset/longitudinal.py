@@ -20,6 +20,7 @@ from pipeline.stage.errors import ImageError
 from pipeline.stage.exclusions import exclusion_table, read_exclusions
 from pipeline.stage.files import atomic_path, write_csv
 from pipeline.stage.progress import progress
+from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import exclude_image, read_sidecar, write_sidecar
 
 log = logging.getLogger(__name__)
@@ -32,11 +33,18 @@ def pair_key(subject: str, baseline: str, followup: str) -> str:
     return f"{subject}_{baseline}_{followup}"
 
 
-def pair_exclusion(subject: str, followup: str, baseline: str, reason: str) -> dict[str, str]:
+def pair_exclusion(
+    subject: str, followup: str, baseline: str, *, rule: Rule, reason: str
+) -> dict[str, str]:
     """Row of the exclusions for a pair; the session is the follow-up's."""
-    reason = f"{reason} (pair with ses-{baseline})"
-    row = {"stage": STAGE, "item": "pair", "subject": subject, "session": followup}
-    return {**row, "reason": reason}
+    pair = {"subject": subject, "session": followup, "baseline": baseline}
+    return {"stage": STAGE, "item": "pair", **pair, "rule": rule, "reason": reason}
+
+
+def of_excluded_image(name: str, stage: str, reason: str) -> dict[str, str]:
+    """Rule and reason for a pair of which an image was excluded."""
+    told = f"{name} excluded ({stage}): {reason}"
+    return {"rule": Rule.IMAGE_EXCLUDED, "reason": told}
 
 
 def subtract_volumes(
@@ -108,13 +116,13 @@ def register_brain_pair(baseline: Path, followup: Path, difference: Path, mask: 
         for name, source in (("baseline", baseline), ("follow-up", followup)):
             status = read_sidecar(source)
             if status["status"] == "excluded":
-                raise ImageError(f"{name} excluded ({status['stage']}): {status['reason']}")
+                raise ImageError(**of_excluded_image(name, status["stage"], status["reason"]))
         with atomic_path(difference) as change, atomic_path(mask) as counts:
             facts = subtract_volumes(baseline, followup, change, counts)
             write_sidecar(difference, STAGE, [{"stage": STAGE, **facts}])
     except ImageError as error:
         log.warning("%s: excluded: %s", STAGE, error)
-        exclude_image(difference, STAGE, str(error), [])
+        exclude_image(difference, STAGE, **error.exclusion, steps=[])
         with atomic_path(mask) as temporary:
             temporary.touch()
 
@@ -124,7 +132,7 @@ def _load_film(films: Any, excluded: pd.DataFrame, subject: str, session: str) -
     if key in films:
         return films[key]
     row = excluded[(excluded["subject"] == subject) & (excluded["session"] == session)].iloc[0]
-    raise ImageError(f"film excluded ({row['stage']}): {row['reason']}")
+    raise ImageError(**of_excluded_image("film", row["stage"], row["reason"]))
 
 
 def register_film_pairs(
@@ -171,7 +179,8 @@ def register_film_pairs(
                 found = register_images(fixed, moving, transform="affine", spacing=(1.0, 1.0))
             except ImageError as error:
                 log.warning("%s: excluded: %s", STAGE, error)
-                rows.append(pair_exclusion(pair.subject, pair.followup, pair.baseline, str(error)))
+                names = (pair.subject, pair.followup, pair.baseline)
+                rows.append(pair_exclusion(*names, **error.exclusion))
                 continue
             key = pair_key(pair.subject, pair.baseline, pair.followup)
             arrays[f"{key}/image"] = fixed

@@ -3,7 +3,7 @@
 What the stages excluded is left out and listed, beside what the ingest excluded, in one table.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,18 +14,21 @@ import pandas as pd
 
 from pipeline.brain.engines_used import check_engines, volume_table
 from pipeline.chest.shards import film_key, shard_of
+from pipeline.cohort.copies import Image, find_copies
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.sufficiency import check_cohort
-from pipeline.dataset.longitudinal import pair_exclusion, pair_key
+from pipeline.dataset.longitudinal import of_excluded_image, pair_exclusion, pair_key
 from pipeline.dataset.packed import write_array
 from pipeline.qc.review import read_review
 from pipeline.stage import layout
+from pipeline.stage.content import content_hash
 from pipeline.stage.exclusions import exclusion_table, read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar
 
+STAGE = "pack"
 PAIR_FILES = {"difference": "float32", "mask": "bool"}
 
 
@@ -40,6 +43,9 @@ def pack_volumes(
     mixed_engines: bool = False,
 ) -> None:
     """Pack the volumes and volume pairs of a data set.
+
+    An image that stands for several subjects is left out wherever it stands, and of a subject's
+    copies of an image all but one (`find_copies`).
 
     Parameters
     ----------
@@ -89,27 +95,33 @@ def pack_volumes(
     table = volume_table((*image, sidecar) for image, sidecar in sidecars.items())
     if not mixed_engines:
         check_engines(table)
+    gone = {
+        image: {name: sidecar[name] for name in ("stage", "rule", "reason")}
+        for image, sidecar in sidecars.items()
+        if sidecar["status"] == "excluded"
+    }
+    gone = {image: {"stage": "qc", **told} for image, told in reviewed.items()} | gone
+    contents = dict(zip(sidecars, table["content"], strict=True))
+    copies = find_copies(cohort.manifest, contents, gone)
+    gone = {image: {"stage": STAGE, **told} for image, told in copies.items()} | gone
     rows = []
 
     def usable_image(subject: str, session: str) -> bool:
-        status = sidecars[subject, session]
-        stage, reason = status["stage"], status.get("reason")
-        if status["status"] == "ok" and (subject, session) in reviewed:
-            stage, reason = "qc", reviewed[subject, session]
-        if reason is not None:
-            row = {"stage": stage, "item": "image", "reason": reason}
-            rows.append({**row, "subject": subject, "session": session})
-        return reason is None
+        image = (subject, session)
+        if image in gone:
+            names = {"item": "image", "subject": subject, "session": session}
+            rows.append({**names, **gone[image]})
+        return image not in gone
 
     def usable_pair(subject: str, baseline: str, followup: str) -> bool:
         status = read_sidecar(pair_path(subject, baseline, followup, "difference"))
-        reason = status.get("reason")
-        for side, session in (("baseline", baseline), ("follow-up", followup)):
-            if reason is None and (subject, session) in reviewed:
-                reason = f"{side} excluded (qc): {reviewed[subject, session]}"
-        if reason is not None:
-            rows.append(pair_exclusion(subject, followup, baseline, reason))
-        return reason is None
+        if status["status"] == "excluded":
+            told = {name: status[name] for name in ("rule", "reason")}
+        else:
+            told = lost_image(gone, subject, baseline, followup)
+        if told:
+            rows.append(pair_exclusion(subject, followup, baseline, **told))
+        return not told
 
     kept = _select(cohort, usable_image, usable_pair)
     usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)
@@ -140,12 +152,8 @@ def pack_films(
     with ExitStack() as stack:
         archives = {path: stack.enter_context(np.load(path)) for path in [*films, *pairs]}
 
-        def usable_image(subject: str, session: str) -> bool:
+        def is_prepared(subject: str, session: str) -> bool:
             return film_key(subject, session) in archives[shard_path("film", subject)]
-
-        def usable_pair(subject: str, baseline: str, followup: str) -> bool:
-            key = f"{pair_key(subject, baseline, followup)}/image"
-            return key in archives[shard_path("pairs", subject)]
 
         def load_image(subject: str, session: str) -> np.ndarray:
             return archives[shard_path("film", subject)][film_key(subject, session)]
@@ -154,10 +162,47 @@ def pack_films(
             key = f"{pair_key(subject, baseline, followup)}/{kind}"
             return archives[shard_path("pairs", subject)][key]
 
+        images = list(cohort.manifest[["subject", "session"]].itertuples(index=False, name=None))
+        contents = {
+            image: content_hash(load_image(*image)) for image in images if is_prepared(*image)
+        }
+        copies = {
+            image: {"stage": STAGE, **told}
+            for image, told in find_copies(cohort.manifest, contents, {}).items()
+        }
+        rows = [
+            {"item": "film", "subject": subject, "session": session, **told}
+            for (subject, session), told in copies.items()
+        ]
+
+        def usable_image(subject: str, session: str) -> bool:
+            return is_prepared(subject, session) and (subject, session) not in copies
+
+        def usable_pair(subject: str, baseline: str, followup: str) -> bool:
+            key = f"{pair_key(subject, baseline, followup)}/image"
+            if key not in archives[shard_path("pairs", subject)]:
+                return False
+            told = lost_image(copies, subject, baseline, followup)
+            if told:
+                rows.append(pair_exclusion(subject, followup, baseline, **told))
+            return not told
+
         kept = _select(cohort, usable_image, usable_pair)
-        usable = _cohort(cohort, *kept, pd.concat(excluded, ignore_index=True), dataset)
+        excluded = pd.concat([*excluded, exclusion_table(rows)], ignore_index=True)
+        usable = _cohort(cohort, *kept, excluded, dataset)
         _pack(usable, load_image, load_pair, destination)
     write_csv(usable.exclusions, exclusions)
+
+
+def lost_image(
+    gone: Mapping[Image, dict[str, str]], subject: str, baseline: str, followup: str
+) -> dict[str, str] | None:
+    """Rule and reason for a pair of which an image was left out; None if both are there."""
+    for name, session in (("baseline", baseline), ("follow-up", followup)):
+        told = gone.get((subject, session))
+        if told:
+            return of_excluded_image(name, told["stage"], told["reason"])
+    return None
 
 
 def _select(

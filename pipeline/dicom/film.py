@@ -4,6 +4,7 @@ Nothing of a header gets into a message: the reasons raised here end up in table
 """
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from pydicom.uid import JPEGExtended12Bit
 from pipeline.dicom import attributes
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 # pydicom quotes the values it complains about, which may be a name or a birth date.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
@@ -34,6 +36,7 @@ DICOM_PREFIX = b"DICM"
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
+DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
 
@@ -84,14 +87,14 @@ def film_format(path: Path) -> str:
     with Path(path).open("rb") as file:
         start = file.read(PREAMBLE + len(DICOM_PREFIX))
     if not start:
-        raise ImageError("the file is empty")
+        raise ImageError(Rule.UNREADABLE, "the file is empty")
     if start.startswith(PNG_SIGNATURE):
         return "png"
     if start.startswith(ZIP_SIGNATURE):
-        raise ImageError("a zip archive; unpack it beside the films")
+        raise ImageError(Rule.WRONG_KIND, "a zip archive; unpack it beside the films")
     if start[PREAMBLE:] == DICOM_PREFIX:
         return "dicom"
-    raise ImageError("neither a DICOM nor a PNG file")
+    raise ImageError(Rule.WRONG_KIND, "neither a DICOM nor a PNG file")
 
 
 def read_header(path: Path) -> FilmHeader:
@@ -113,11 +116,13 @@ def read_header(path: Path) -> FilmHeader:
             header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
             text = {tag: str(header.get(tag) or "").strip(" \0") for tag in HEADER_TAGS}
         except OSError as error:
-            raise ImageError("the DICOM header breaks off or cannot be read") from error
+            raise ImageError(
+                Rule.UNREADABLE, "the DICOM header breaks off or cannot be read"
+            ) from error
         except Exception as error:  # a malformed header can make pydicom raise nearly anything
-            raise ImageError("the DICOM header cannot be read") from error
+            raise ImageError(Rule.UNREADABLE, "the DICOM header cannot be read") from error
     if not text["Rows"]:
-        raise ImageError("a DICOM file without an image")
+        raise ImageError(Rule.WRONG_KIND, "a DICOM file without an image")
     view, reason = decide_view(
         text["ViewPosition"], text["SeriesDescription"], text["StudyDescription"], path.stem
     )
@@ -142,6 +147,8 @@ def read_header(path: Path) -> FilmHeader:
 
 def parse_day(text: str) -> date | None:
     """Day of a DICOM date (``YYYYMMDD``, formerly ``YYYY.MM.DD``); None if it is none."""
+    if not DAY.fullmatch(text):  # strptime reads 2015311, too
+        return None
     try:
         return datetime.strptime(text.replace(".", ""), "%Y%m%d").date()
     except ValueError:
@@ -221,18 +228,21 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
             _pass_on_system_error(error)
-            raise ImageError("the DICOM file cannot be read") from error
+            raise ImageError(Rule.UNREADABLE, "the DICOM file cannot be read") from error
         if not dataset:
-            raise ImageError(
-                "the pixel data are truncated" if header else "a DICOM file without an image"
-            )
+            if header:
+                raise ImageError(Rule.UNREADABLE, "the pixel data are truncated")
+            raise ImageError(Rule.WRONG_KIND, "a DICOM file without an image")
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
-            raise ImageError("not a grey image: PhotometricInterpretation is not MONOCHROME1 or 2")
+            raise ImageError(
+                Rule.WRONG_KIND,
+                "not a grey image: PhotometricInterpretation is not MONOCHROME1 or 2",
+            )
         if frames != 1:
-            raise ImageError("a multi-frame image is no film")
+            raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
         stored = _decode(dataset)
         if stored.ndim != 2:
-            raise ImageError("not a grey image: it has several samples per pixel")
+            raise ImageError(Rule.WRONG_KIND, "not a grey image: it has several samples per pixel")
         try:
             if dataset.get("ModalityLUTSequence"):
                 film, slope = apply_modality_lut(stored, dataset), 1
@@ -240,14 +250,16 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
                 film, slope = stored, float(dataset.get("RescaleSlope", 1))
             padded = _padding(stored, dataset)
         except Exception as error:  # as for headers
-            raise ImageError("the modality LUT cannot be applied") from error
+            raise ImageError(Rule.UNREADABLE, "the modality LUT cannot be applied") from error
     if not slope or not np.isfinite(slope):
-        raise ImageError("the modality LUT cannot be applied: its slope is 0 or no number")
+        raise ImageError(
+            Rule.UNREADABLE, "the modality LUT cannot be applied: its slope is 0 or no number"
+        )
     if (photometric == "MONOCHROME1") != (slope < 0):
         film = ~film  # the largest integer less each value
     if padded is not None and padded.any():
         if padded.all():
-            raise ImageError("the film is nothing but padding")
+            raise ImageError(Rule.NO_CONTENT, "the film is nothing but padding")
         film = np.where(padded, np.where(padded, film.max(), film).min(), film)
     return film
 
@@ -264,16 +276,18 @@ def _decode(dataset: Dataset) -> np.ndarray:
     except Exception as error:  # each decoder raises its own
         pixels = dataset.get("PixelData")
         if not pixels:
-            raise ImageError("the film has no pixel data") from error
+            raise ImageError(Rule.UNREADABLE, "the film has no pixel data") from error
         syntax = dataset.file_meta.get("TransferSyntaxUID")
         if syntax is not None and not syntax.is_compressed:
             bits = (
                 dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("BitsAllocated", 0)
             )
             if 8 * len(pixels) < bits:
-                raise ImageError("the pixel data are truncated") from error
+                raise ImageError(Rule.UNREADABLE, "the pixel data are truncated") from error
         name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
-        raise ImageError(f"the pixel data cannot be decoded: transfer syntax {name}") from error
+        raise ImageError(
+            Rule.UNREADABLE, f"the pixel data cannot be decoded: transfer syntax {name}"
+        ) from error
 
 
 def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:
@@ -306,9 +320,11 @@ def _read_png(file: BinaryIO) -> np.ndarray:
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
         _pass_on_system_error(error)
-        raise ImageError("the PNG is truncated or damaged") from error
+        raise ImageError(Rule.UNREADABLE, "the PNG is truncated or damaged") from error
     if frames != 1:
-        raise ImageError("a multi-frame image is no film")
+        raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
     if pixels is None:
-        raise ImageError("not a grey image: the PNG is not of one channel of 8 or 16 bit")
+        raise ImageError(
+            Rule.WRONG_KIND, "not a grey image: the PNG is not of one channel of 8 or 16 bit"
+        )
     return pixels

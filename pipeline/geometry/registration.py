@@ -12,6 +12,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 BACKGROUND = -1.0
 # Of the interpolated mask: a pixel below it is made of pixels outside the moved image.
@@ -116,7 +117,9 @@ def register_images(
     fixed_mask = np.ones(fixed.shape, bool) if fixed_mask is None else fixed_mask
     moving_mask = np.ones(moving.shape, bool) if moving_mask is None else moving_mask
     if not np.isfinite(_correlation(fixed, moving, fixed_mask & moving_mask)):
-        raise ImageError("registration: an image is empty or uniform inside the masks")
+        raise ImageError(
+            Rule.NOT_REGISTERED, "registration: an image is empty or uniform inside the masks"
+        )
 
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     fixed_image, moving_image = _image(fixed, spacing), _image(moving, spacing)
@@ -144,10 +147,12 @@ def register_images(
     try:
         found = method.Execute(fixed_image, moving_image)
     except RuntimeError as error:
-        raise ImageError("registration: " + str(error).strip().splitlines()[-1]) from error
+        raise ImageError(
+            Rule.NOT_REGISTERED, "registration: " + str(error).strip().splitlines()[-1]
+        ) from error
     matrix = _homogeneous(found, fixed.ndim)
     if not np.isfinite(matrix).all():
-        raise ImageError("registration: the transform is not finite")
+        raise ImageError(Rule.NOT_REGISTERED, "registration: the transform is not finite")
 
     moved = _array(sitk.Resample(moving_image, fixed_image, found, sitk.sitkLinear, BACKGROUND))
     weight = sitk.Resample(moving_weight, fixed_image, found, sitk.sitkLinear, 0.0)
@@ -156,9 +161,10 @@ def register_images(
     common = fixed_mask & moving_mask & inside
     before, after = (_correlation(fixed, image, common) for image in (moving, moved))
     if not np.isfinite([before, after]).all():
-        raise ImageError("registration: the images do not overlap afterwards")
+        raise ImageError(Rule.NOT_REGISTERED, "registration: the images do not overlap afterwards")
     if after < before - TOLERANCE:
         raise ImageError(
-            f"registration: the images are less alike than before ({after:.3f} < {before:.3f})"
+            Rule.NOT_REGISTERED,
+            f"registration: the images are less alike than before ({after:.3f} < {before:.3f})",
         )
     return Registration(moved, inside, matrix, before, after)

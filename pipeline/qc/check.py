@@ -49,8 +49,9 @@ def check_volume(
     template
         T1 template with skull.
     figures
-        JSON written: ``status``, ``stage`` and ``reason`` of the last stage; ``litres``, the volume
-        of BET's brain in the template's space; ``correlation`` with the template within its head;
+        JSON written: ``status``, ``stage``, ``rule`` and ``reason`` of the last stage; ``litres``,
+        the volume of BET's brain in the template's space; ``correlation`` with the template within
+        its head;
         ``overlap``, the Dice coefficient of ROBEX's and BET's masks; ``empty_planes``, axes with an
         empty plane where brain must be; ``orientation``, what is wrong with it. Null where the
         volume did not come so far.
@@ -76,6 +77,7 @@ def check_volume(
     facts = {
         "status": status["status"],
         "stage": status["stage"],
+        "rule": status.get("rule", ""),
         "reason": status.get("reason", ""),
         "litres": None,
         "correlation": None,

@@ -12,6 +12,7 @@ from pipeline.qc.overrides import read_overrides, subject_key
 from pipeline.qc.review_page import write_page
 from pipeline.stage import layout
 from pipeline.stage.files import read_json, write_csv
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ LOWEST_OVERLAP = 0.9
 CHECKS = ("empty_planes", "brain_volume", "correlation", "overlap", "orientation")
 COLUMNS = [
     *("subject", "session", "split", "diagnosis", "site", "field_strength"),
-    *("decision", "stage", "reason", "suspect"),
+    *("decision", "stage", "rule", "reason", "suspect"),
     *("litres", "litres_z", "correlation", "correlation_z", "overlap"),
     *("empty_planes", "likeness", "orientation"),
 ]
@@ -97,34 +98,36 @@ def decide(
     drop: dict,
     source: str,
 ) -> pd.DataFrame:
-    """Add `decision` and the reason of those left out.
+    """Add `decision`, and rule and reason of those left out.
 
     A volume that a stage could not process fell out, whatever the lists say. Else the user's lists
     decide; else a suspect is excluded if one of its checks is in `exclude`, and otherwise only
     listed.
     """
     key = subject_key(source)
-    decisions, reasons = [], []
+    decisions = []
     for row in volumes.itertuples():
         volume = (key(row.subject), row.session.lower())
         excluding = [check for check in row.suspect if check in exclude]
-        reason = row.reason
+        rule, reason = row.rule, row.reason
         if row.status == "excluded":
             decision = "fell out"
         elif volume in drop:
-            decision, reason = "excluded", "on the drop list"
+            decision, rule, reason = "excluded", Rule.DROPPED, "on the drop list"
             reason += f": {drop[volume]}" if drop[volume] else ""
         elif volume in keep:
             decision = "kept" if row.suspect else "used"
             reason = keep[volume] if row.suspect else ""
         elif excluding:
-            decision, reason = "excluded", "suspect: " + ", ".join(excluding).replace("_", " ")
+            decision, rule = "excluded", Rule.SUSPECT
+            reason = "suspect: " + ", ".join(excluding).replace("_", " ")
         else:
             decision = "suspect" if row.suspect else "used"
-        decisions.append(decision)
-        reasons.append(reason)
-    stages = volumes["stage"].where(pd.Series(decisions, volumes.index) == "fell out", "")
-    return volumes.assign(decision=decisions, reason=reasons, stage=stages)
+        decisions.append((decision, rule, reason))
+    columns = ["decision", "rule", "reason"]
+    decided = pd.DataFrame(decisions, index=volumes.index, columns=columns)
+    stages = volumes["stage"].where(decided["decision"] == "fell out", "")
+    return volumes.assign(**decided, stage=stages)
 
 
 def review_volumes(
@@ -234,8 +237,11 @@ def _report_unknown(volumes: pd.DataFrame, source: str, lists: dict[str, dict]) 
             log.info("the %s list names %s %s, which is not studied", name, subject, session)
 
 
-def read_review(table: Path) -> dict[tuple[str, str], str]:
-    """Reasons of the volumes that the review excluded, by subject and session."""
+def read_review(table: Path) -> dict[tuple[str, str], dict[str, str]]:
+    """Rule and reason of the volumes that the review excluded, by subject and session."""
     volumes = pd.read_csv(table, dtype=str, keep_default_na=False)
     excluded = volumes[volumes["decision"] == "excluded"]
-    return {(row.subject, row.session): row.reason for row in excluded.itertuples()}
+    return {
+        (row.subject, row.session): {"rule": row.rule, "reason": row.reason}
+        for row in excluded.itertuples()
+    }

@@ -18,6 +18,7 @@ import pandas as pd
 from pipeline.brain.engines_used import engines_used
 from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import ARRAYS
+from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import read_json, write_json
 from pipeline.study.config import modality
 
@@ -136,7 +137,7 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     folder = results / name
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
-    excluded = pd.read_csv(folder / "exclusions.csv", dtype=str)
+    excluded = read_exclusions(folder / "exclusions.csv")
     made = modality(dataset) == "toy"
     return {
         "source": dataset["source"],

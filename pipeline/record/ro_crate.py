@@ -24,7 +24,7 @@ DESCRIPTIONS = {
     "overview.png": "explanations of the median test pairs",
     "provenance.json": "versions, configuration, seeds, devices, tools and hashes",
     "methods.md": "the methods in words",
-    "exclusions.csv": "everything left out, with stage and reason",
+    "exclusions.csv": "everything left out, by stage and rule, with the reason",
     "generator.safetensors": "weights of a trained generator",
     "scores.parquet": "scores of a model by test pair",
     "cohort.html": "who was studied: what each rule removed, age, sex and grade by split",

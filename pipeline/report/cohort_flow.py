@@ -6,7 +6,7 @@ import pandas as pd
 
 from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import PackedDataset
-from pipeline.stage.exclusions import count_reasons
+from pipeline.stage.exclusions import count_rules, read_exclusions
 
 LABELS = {0: "healthy", 1: "diseased"}
 
@@ -41,6 +41,6 @@ def cohort_flow(results: Path, name: str) -> pd.DataFrame:
 
 
 def left_out(results: Path, name: str) -> pd.DataFrame:
-    """How often each reason excluded something; columns stage, item, reason, count."""
-    path = results / name / "exclusions.csv"
-    return count_reasons(pd.read_csv(path, dtype=str, keep_default_na=False))
+    """How often each rule excluded something; columns stage, item, rule (its title), count."""
+    counts = count_rules(read_exclusions(results / name / "exclusions.csv"))
+    return counts.drop(columns="rule").rename(columns={"title": "rule"})

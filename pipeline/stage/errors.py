@@ -1,5 +1,7 @@
 """The two ways in which data can be wrong."""
 
+from pipeline.stage.rules import Rule
+
 
 class InputError(Exception):
     """The configuration, a table or an archive is wrong: nothing can be computed.
@@ -10,8 +12,24 @@ class InputError(Exception):
 
 
 class ImageError(Exception):
-    """One image (or one pair) cannot be used; the message is the reason for its exclusion.
+    """One image (or one pair) cannot be used; everything else goes on.
 
-    The reason becomes a row of ``exclusions.csv`` and must hold no patient data. Everything else
-    goes on.
+    Parameters
+    ----------
+    rule
+        By which it is excluded.
+    reason
+        The same in a sentence, for this one; must hold no patient data. Both become a row of
+        ``exclusions.csv``.
     """
+
+    def __init__(self, rule: Rule, reason: str) -> None:
+        super().__init__(Rule(rule), reason)
+
+    def __str__(self) -> str:
+        return self.args[1]
+
+    @property
+    def exclusion(self) -> dict[str, str]:
+        """Rule and reason, as exclusions and sidecars have them."""
+        return dict(zip(("rule", "reason"), self.args, strict=True))

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
 
 # A scheduler kills a job at its limit: the stage ends earlier, so that the reason is written.
 SHARE_OF_JOB = 0.9
@@ -32,8 +33,9 @@ def time_limit(stage: str, minutes: float | None) -> Iterator[None]:
 
     def stop(number: int, frame: object) -> None:
         raise ImageError(
+            Rule.TIME_LIMIT,
             f"{stage} did not end within {SHARE_OF_JOB * minutes:.3g} minutes; allow it more with "
-            "--set-resources RULE:runtime=MINUTES"
+            "--set-resources RULE:runtime=MINUTES",
         )
 
     before = signal.signal(signal.SIGALRM, stop)

@@ -4,7 +4,7 @@ The sidecar is in place before its image is, so whoever sees an image finds its 
 rule declares one: files that Snakemake has to look after cost planning time and memory.
 
 A volume that a tool cannot process is a result, not a crash: the stage leaves an empty image file
-and a sidecar with the reason, later stages pass both on, and packing lists the reason in the
+and a sidecar with rule and reason, later stages pass both on, and packing lists them in the
 exclusions.
 """
 
@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_path, read_json, write_json
 from pipeline.stage.limits import time_limit
+from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +48,14 @@ def write_sidecar(image: Path, stage: str, steps: list[dict]) -> None:
     write_json({"status": "ok", "stage": stage, "steps": steps}, sidecar_path(image))
 
 
-def exclude_image(destination: Path, stage: str, reason: str, steps: list[dict]) -> None:
-    """Leave an empty file and the reason in place of an image that cannot be used."""
+def exclude_image(
+    destination: Path, stage: str, *, rule: Rule, reason: str, steps: list[dict]
+) -> None:
+    """Leave an empty file, and rule and reason, in place of an image that cannot be used."""
     with atomic_path(destination) as temporary:
         temporary.touch()
-        write_json(
-            {"status": "excluded", "stage": stage, "reason": reason, "steps": steps},
-            sidecar_path(destination),
-        )
+        told = {"status": "excluded", "stage": stage, "rule": Rule(rule), "reason": reason}
+        write_json({**told, "steps": steps}, sidecar_path(destination))
 
 
 def run_image_stage(
@@ -86,14 +87,16 @@ def run_image_stage(
     """
     before = {"status": "ok", "steps": []} if first else read_sidecar(source)
     if before["status"] == "excluded":
-        exclude_image(destination, before["stage"], before["reason"], before["steps"])
+        told = {name: before[name] for name in ("stage", "rule", "reason", "steps")}
+        exclude_image(destination, **told)
         return
     try:
         with time_limit(stage, minutes), atomic_path(destination) as temporary:
             facts = function(source, temporary, **settings)
             if not temporary.is_file() or temporary.stat().st_size == 0:
-                raise ImageError(f"{facts.get('engine', 'the tool')} wrote no image")
+                tool = facts.get("engine", "the tool")
+                raise ImageError(Rule.EMPTY_RESULT, f"{tool} wrote no image")
             write_sidecar(destination, stage, [*before["steps"], {"stage": stage, **facts}])
     except ImageError as error:
         log.warning("%s: excluded: %s", stage, error)
-        exclude_image(destination, stage, str(error), before["steps"])
+        exclude_image(destination, stage, **error.exclusion, steps=before["steps"])

@@ -19,7 +19,7 @@ rule orient_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=2,
+        version=3,
         engine=engine("orient"),
         engine_version=engine_version("orient"),
     shell:

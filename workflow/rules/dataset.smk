@@ -22,7 +22,7 @@ rule pack_volumes:
         mem_mb=2000,
         runtime=60,
     params:
-        version=2,
+        version=3,
         mixed_engines=mixed_engines_option,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
@@ -49,7 +49,7 @@ rule pack_films:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=2,
         shards=chest_settings("shards"),
     shell:
         "python -m pipeline pack-films results {wildcards.dataset} {output.packed:q}"
@@ -72,7 +72,7 @@ rule make_toy:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=2,
         settings=toy_settings,
     shell:
         "python -m pipeline make-toy {output.packed:q} --exclusions {output.exclusions:q}"

@@ -16,7 +16,7 @@ rule fetch_films:
         PYTHON_ENV
     # The films themselves are not declared: Snakemake would remove them before a job that goes on.
     params:
-        version=1,
+        version=2,
         paths=server_paths,
         settings=server_settings,
     shell:
@@ -50,7 +50,7 @@ checkpoint ingest_made:
         mem_mb=2000,
         runtime=30,
     params:
-        version=3,
+        version=4,
         archive=lambda wildcards: archive_state(wildcards.dataset),
         settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
         folder=lambda wildcards, output: Path(output.manifest).parent,

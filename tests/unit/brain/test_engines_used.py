@@ -12,16 +12,18 @@ def sidecar(*steps, **status):
 
 FSL = ("crop", "FSL robustfov", "6.0.7.4")
 EMBEDDED = ("crop", "niimath -robustfov", "1.0")
+FAULT = {"rule": "tool_failed", "reason": "no head"}
+TOLD = ["status", "stage", "rule", "reason"]
 ORIENT = ("orient", "nibabel", "5.4")
 
 
 def test_table_tells_status_engine_and_version():
-    failed = sidecar(ORIENT, status="excluded", stage="crop", reason="no head")
+    failed = sidecar(ORIENT, status="excluded", stage="crop", **FAULT)
     table = volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "m12", failed)])
     rows = table.set_index("subject")
-    assert rows.loc["s1", ["status", "stage", "reason"]].tolist() == ["ok", "", ""]
+    assert rows.loc["s1", TOLD].tolist() == ["ok", "", "", ""]
     assert rows.loc["s1", ["crop_engine", "crop_version"]].tolist() == list(FSL[1:])
-    assert rows.loc["s2", ["status", "stage", "reason"]].tolist() == ["excluded", "crop", "no head"]
+    assert rows.loc["s2", TOLD].tolist() == ["excluded", "crop", *FAULT.values()]
     assert rows.loc["s2", ["orient_engine", "crop_engine"]].tolist() == ["nibabel", ""]
     assert "grid_version" in table
 
@@ -39,5 +41,5 @@ def test_mixed_engines_and_versions_are_named(other):
 
 
 def test_excluded_volumes_may_come_from_anywhere():
-    lost = sidecar(ORIENT, EMBEDDED, status="excluded", stage="bias", reason="dark")
+    lost = sidecar(ORIENT, EMBEDDED, status="excluded", stage="bias", **FAULT)
     check_engines(volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "bl", lost)]))

@@ -261,3 +261,20 @@ def test_damaged_headers_are_refused_or_read(tmp_path: Path) -> None:
         else:
             assert np.isfinite(nib.load(tmp_path / "out.nii").get_fdata()).all()
     assert refused > 20
+
+
+def test_content_is_that_of_the_voxels(tmp_path: Path) -> None:
+    """Neither name, compression, type nor order of the axes makes another image of it."""
+    plain = image_of(values())
+    axes = ornt_transform(io_orientation(AFFINE), axcodes2ornt(tuple("PIR")))
+    same = {"a.nii": plain, "b.nii.gz": plain, "c.nii": plain.as_reoriented(axes)}
+    same["d.nii"] = image_of(values().astype(np.float64))
+    contents = set()
+    for name, image in same.items():
+        nib.save(image, tmp_path / name)
+        contents.add(orient_volume(tmp_path / name, tmp_path / "out.nii.gz")["content"])
+    assert len(contents) == 1
+    other = values()
+    other[0, 0, 0] += 1
+    nib.save(image_of(other), tmp_path / "e.nii")
+    assert orient_volume(tmp_path / "e.nii", tmp_path / "out.nii.gz")["content"] not in contents

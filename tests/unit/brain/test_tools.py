@@ -132,7 +132,9 @@ def test_tool_that_hangs_is_stopped_with_a_reason(
     function, settings = STAGES[stage]
     run_image_stage(stage, function, small_brain, result, settings, first=True, minutes=0.05)
     assert result.stat().st_size == 0
-    assert read_sidecar(result)["reason"] == (
+    sidecar = read_sidecar(result)
+    assert sidecar["rule"] == "time_limit"
+    assert sidecar["reason"] == (
         f"{stage} did not end within 0.045 minutes; allow it more with --set-resources "
         "RULE:runtime=MINUTES"
     )

@@ -321,7 +321,9 @@ def test_image_without_exam(archive, ingest):
         "item": "image",
         "subject": "023S0030",
         "session": "",
+        "baseline": "",
         "source": path,
+        "rule": "not_listed",
         "reason": "no exam on this day in the MRI tables",
     }
 
@@ -387,7 +389,7 @@ def test_nothing_left_tells_the_rule(archive, ingest):
         ingest(archive)
     assert "no training image of class 0 (healthy)" in str(error.value)
     assert "usable images: none" in str(error.value)
-    assert "8  exam: the protocol is not ADNI1, ADNIGO or ADNI2" in str(error.value)
+    assert "8  exam: Of another protocol" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -515,3 +517,23 @@ def test_rid_of(text):
 def test_rid_of_other_text(text):
     with pytest.raises(ValueError, match="expected a RID"):
         rid_of(text)
+
+
+@pytest.mark.parametrize("rid", ["inf", "1e300", "9" * 30, "nan", "30.5"])
+def test_impossible_rid_is_none(archive, ingest, rid):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    archive.rows["MRIMETA"].append(archive.rows["MRIMETA"][-1] | {"RID": rid})
+    excluded = ingest(archive).exclusions
+    assert excluded["reason"].tolist() == ["the row has no RID"]
+
+
+@pytest.mark.parametrize(
+    ("age", "whole"), [("70.5", 70), ("inf", None), ("-4", None), ("1e9", None)]
+)
+def test_impossible_age_is_unknown(archive, ingest, age, whole):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    archive.merge(30, "LMCI", AGE=age, EXAMDATE="2006-03-09")
+    found = of_subject(ingest(archive))["bl"]["age"]
+    assert found == whole if whole else np.isnan(found)

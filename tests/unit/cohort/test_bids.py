@@ -88,3 +88,12 @@ def test_folder_without_images_or_participants(dataset, tmp_path):
     (dataset / "participants.tsv").unlink()
     with pytest.raises(InputError, match=r"participants\.tsv"):
         ingest(dataset)
+
+
+@pytest.mark.parametrize("value", ["Infinity", "NaN", "-3", "3000", "[3]", "1e999", '"3"'])
+def test_impossible_field_strength_is_unknown(dataset, value):
+    """The file nearest to the image that tells one is believed: here that of the dataset."""
+    beside = dataset / "sub-C2/ses-M00/anat/sub-C2_ses-M00_T1w.json"
+    beside.write_text(f'{{"MagneticFieldStrength": {value}}}')
+    visits = ingest(dataset).manifest.set_index(["subject", "session"])
+    assert visits.loc[("C2", "M00"), "field_strength"] == 3

@@ -374,3 +374,35 @@ def test_dates_before_birth_are_left_out(archive):
     assert reasons(cohort, "test")["spirometry.csv:3"] == (
         "the test is dated before the patient's birth"
     )
+
+
+def test_contradictory_tests_of_a_day_are_left_out(archive):
+    for patient, ratios in {"a": "85", "b": "55", "c": "87", "d": "8"}.items():
+        archive.film(patient)
+        for ratio in ratios:
+            archive.test(patient, 0, f"0.{ratio}")
+    archive.test("d", 1, "0.5")  # another day
+    for number in range(6):
+        for day, ratio in ((0, "0.8"), (400, "0.6")):
+            archive.film(f"pair{number}", day)
+            archive.test(f"pair{number}", day, ratio)
+    archive.film("ill")
+    archive.test("ill", 0, "0.5")
+    cohort = archive.ingest()
+    told = cohort.exclusions[cohort.exclusions["rule"] == "contradiction"]
+    assert dict(zip(told["source"], told["reason"], strict=True)) == {
+        "spirometry.csv:2": "the tests of the day contradict each other: spirometry.csv:2, 3",
+        "spirometry.csv:3": "the tests of the day contradict each other: spirometry.csv:2, 3",
+    }
+    assert reasons(cohort)["a/0.dcm"] == "the subject has no usable spirometry"
+    used = cohort.manifest.set_index("subject")["score"]
+    assert used[name_of("b")] == 0.5
+    assert used[name_of("c")] == 0.8
+    assert used[name_of("d")] == 0.8
+
+
+def test_grade_needs_a_possible_value(tmp_path):
+    values = ["85", "inf", "nan", "999", "-4", ""]
+    rows = [f"a,2015-03-0{n},2,3,0.6,{value},0" for n, value in enumerate(values, 1)]
+    tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+    assert tests["grade"].tolist() == ["1", "", "", "", "", ""]

@@ -7,26 +7,22 @@ from helpers.made_up_copd import write_copd_archive
 from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
-from pipeline.cohort.flow import PREPARATION, RULES, UNITS, describe_splits, trace_removals
+from pipeline.cohort.flow import PREPARATION, STEPS, UNITS, describe_splits, trace_removals
 from pipeline.cohort.flow_page import write_cohort_page
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import as_manifest
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.rules import Rule
 
 LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["AD"]}
+PAIR = [("m0", "MCI"), ("m6", "AD")]
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
 
 
-def left_out(stage, item, subject, session, reason):
-    return {
-        "stage": stage,
-        "item": item,
-        "subject": subject,
-        "session": session,
-        "source": "",
-        "reason": reason,
-    }
+def left_out(stage, item, subject, session, rule, **more):
+    names = {"stage": stage, "item": item, "subject": subject, "session": session}
+    return {**names, "rule": rule, "reason": "in words", **more}
 
 
 @pytest.fixture
@@ -60,27 +56,27 @@ def manifest():
 def exclusions():
     return exclusion_table(
         [
-            left_out("ingest", "film", "", "", "the file is empty"),
-            left_out("ingest", "film", "a", "", "not a PA film: LATERAL, by its ViewPosition"),
-            left_out("ingest", "film", "d", "", "not a PA film: AP, by its ViewPosition"),
-            left_out("ingest", "film", "d", "", "the subject has a lung transplant"),
-            left_out("ingest", "test", "d", "", "the subject has a lung transplant"),
-            left_out("film", "film", "b", "d0000", "the pixel data are truncated"),
+            left_out("ingest", "film", "", "", Rule.UNREADABLE),
+            left_out("ingest", "film", "a", "", Rule.OTHER_VIEW),
+            left_out("ingest", "film", "d", "", Rule.UNKNOWN_VIEW),
+            left_out("ingest", "film", "d", "", Rule.TRANSPLANT),
+            left_out("ingest", "test", "d", "", Rule.TRANSPLANT),
+            left_out("film", "film", "b", "d0000", Rule.UNREADABLE),
         ]
     )
 
 
-def test_each_image_is_removed_by_one_rule(manifest, exclusions):
+def test_each_image_is_removed_in_one_step(manifest, exclusions):
     images, subjects, removals = trace_removals("copd", manifest, exclusions)
     assert (images, subjects) == (9 - 1, 4)  # a test of lung function is no film
     figures = [(r.title, r.images, r.subjects, r.images_left, r.subjects_left) for r in removals]
     assert figures == [
-        (RULES["copd"][0], 1, 0, 7, 4),
+        (STEPS["copd"][0][0], 1, 0, 7, 4),
         ("Not a PA film", 2, 0, 5, 4),
         ("Lung transplant", 1, 1, 4, 3),
         (PREPARATION, 1, 1, 3, 2),
     ]
-    assert removals[1].reasons == [("not a PA film", 2)]
+    assert removals[1].rules == [("Not a PA film", 1), ("Not known to be a PA film", 1)]
 
 
 def test_splits_are_described(manifest, exclusions):
@@ -94,9 +90,10 @@ def test_splits_are_described(manifest, exclusions):
     assert rows["sex"] == {"train": "unknown: 1 (100 %)", "validation": "", "test": "F: 1 (100 %)"}
     assert rows["GOLD grade of the COPD images"]["test"] == "2: 1 (100 %)"
     assert "field strength, tesla" not in rows
-    why = "the registration failed (pair with ses-d0000)"
-    lost = exclusion_table([left_out("pairs", "pair", "a", "d0090", why)])
-    assert describe_splits(manifest, pairs, lost)["pairs"]["test"] == "0"
+    names = ("pairs", "pair", "a", "d0090", Rule.NOT_REGISTERED)
+    for baseline, left in (("d0000", "0"), ("d0030", "1")):
+        lost = exclusion_table([left_out(*names, baseline=baseline)])
+        assert describe_splits(manifest, pairs, lost)["pairs"]["test"] == left
 
 
 def archives(folder):
@@ -119,10 +116,12 @@ def archives(folder):
 
 def write_manifest(path):
     """Six subjects with a pair, one visit of another class, one without its file."""
-    rows = ["subject,session,path,group"]
-    for subject in range(6):
-        rows += [f"s{subject},m0,manifest.csv,MCI", f"s{subject},m6,manifest.csv,AD"]
-    rows += ["s7,m0,manifest.csv,MCI", "s7,m6,manifest.csv,CN", "s7,m12,gone.nii,AD"]
+    visits = [(f"s{n}", visit, group) for n in range(6) for visit, group in PAIR]
+    visits += [("s7", "m0", "MCI"), ("s7", "m6", "CN")]
+    rows = ["subject,session,path,group", "s7,m12,gone.nii,AD"]
+    for subject, visit, group in visits:
+        (path.parent / f"{subject}-{visit}.nii").touch()
+        rows.append(f"{subject},{visit},{subject}-{visit}.nii,{group}")
     path.write_text("\n".join(rows))
     return path
 
@@ -136,25 +135,19 @@ def test_figures_of_an_archive_add_up(tmp_path):
         assert subjects - sum(r.subjects for r in removals) == cohort.manifest["subject"].nunique()
 
 
-def test_every_rule_but_the_first_names_reasons_of_the_ingest(tmp_path):
-    """A reason that is reworded must not fall to the first rule unseen."""
+def test_rules_of_the_ingest_belong_to_their_steps(tmp_path):
+    """A rule that no step names must not fall to the first one unseen."""
     of_the_first = {
-        "adni": {
-            "the protocol is not ADNI1, ADNIGO or ADNI2",
-            "the exam has no date",
-            "the date of the exam cannot be read",
-            "the row has no RID",
-            "the row has no visit code",
-        },
-        "bids": {"the file name and the folders belong to different visits"},
-        "manifest": {"group is neither healthy nor diseased"},
+        "adni": {Rule.OTHER_PROTOCOL, Rule.NO_DATE, Rule.NO_SUBJECT, Rule.NO_VISIT},
+        "bids": {Rule.MISNAMED},
+        "manifest": {Rule.NO_FILE},
     }
     cohorts = archives(tmp_path)
-    for source, reasons in of_the_first.items():
+    for source, rules in of_the_first.items():
         cohort = cohorts[source]
         _, _, removals = trace_removals(source, cohort.manifest, cohort.exclusions)
-        assert removals[0].title == RULES[source][0]
-        assert {reason for reason, _ in removals[0].reasons} <= reasons
+        assert removals[0].title == STEPS[source][0][0]
+        assert {title for title, _ in removals[0].rules} <= {rule.title for rule in rules}
 
 
 def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):

@@ -77,6 +77,7 @@ def test_rank_follows_description_then_time_then_image_number(tmp_path):
         (scan("MPR-R____N3"), "the description is not among those used: MPR-R____N3"),
         (scan(time="unknown"), "the image's folder does not begin with a date"),
         (scan(time="2006-02-30_10_22_33.0"), "the image's folder does not begin with a date"),
+        (scan(time="2006-02-011_10_22_33.0"), "the image's folder does not begin with a date"),
         (scan(ptid="23_S_30"), "not in a folder <site>_S_<rid>"),
         (f"ADNI/{scan()}", "not in a folder <site>_S_<rid>"),
         ("ADNI_023_S_0030_MR_I7.nii", "not in a folder <site>_S_<rid>"),

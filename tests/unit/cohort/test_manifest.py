@@ -5,6 +5,7 @@ from pipeline.cohort.manifest import MANIFEST_COLUMNS, as_manifest, read_manifes
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import write_parquet
+from pipeline.stage.rules import Rule
 
 
 def rows(*keys):
@@ -37,5 +38,5 @@ def test_subject_in_two_splits_is_refused():
 
 
 def test_exclusions_have_all_columns():
-    table = exclusion_table([{"stage": "ingest", "reason": "no date"}])
-    assert table.loc[0].tolist() == ["ingest", "", "", "", "", "no date"]
+    table = exclusion_table([{"stage": "ingest", "rule": Rule.NO_DATE, "reason": "no date"}])
+    assert table.loc[0].tolist() == ["ingest", "", "", "", "", "", "no_date", "no date"]

@@ -6,33 +6,51 @@ import pytest
 from pipeline.cohort.manifest import PAIR_COLUMNS, Cohort
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.stage.errors import InputError
-from pipeline.stage.exclusions import count_reasons, exclusion_table
+from pipeline.stage.exclusions import count_rules, exclusion_table
+from pipeline.stage.rules import Rule
 
 
-def rows(*reasons: str, item: str = "exam") -> list[dict]:
-    return [{"stage": "ingest", "item": item, "reason": reason} for reason in reasons]
+def rows(*rules: Rule, item: str = "exam") -> list[dict]:
+    return [
+        {"stage": "ingest", "item": item, "rule": rule, "reason": f"of {number}"}
+        for number, rule in enumerate(rules)
+    ]
 
 
 def cohort(train_labels: list[int], pair_splits: list[str]) -> Cohort:
     manifest = pd.DataFrame({"split": "train", "label": train_labels})
     pairs = pd.DataFrame({"split": pair_splits}, columns=PAIR_COLUMNS)
-    exclusions = exclusion_table(rows("no date", "protocol: ADNI3", "protocol: ADNI4"))
+    exclusions = exclusion_table(rows(Rule.NO_DATE, Rule.OTHER_PROTOCOL, Rule.OTHER_PROTOCOL))
     return Cohort(manifest, exclusions, pairs)
 
 
-def test_counts_ignore_what_follows_a_colon():
+def test_counts_are_of_rules_whatever_the_sentences():
     table = exclusion_table(
-        rows("no date", "protocol: ADNI3", "protocol: ADNI4") + rows("no date", item="film")
+        rows(Rule.NO_DATE, Rule.OTHER_PROTOCOL, Rule.OTHER_PROTOCOL)
+        + rows(Rule.NO_DATE, item="film")
     )
-    assert count_reasons(table).to_dict("split")["data"] == [
-        ["ingest", "exam", "protocol", 2],
-        ["ingest", "exam", "no date", 1],
-        ["ingest", "film", "no date", 1],
+    assert count_rules(table).to_dict("split")["data"] == [
+        ["ingest", "exam", "other_protocol", "Of another protocol", 2],
+        ["ingest", "exam", "no_date", "The date is missing or none", 1],
+        ["ingest", "film", "no_date", "The date is missing or none", 1],
     ]
 
 
+def test_a_row_without_a_rule_is_refused():
+    row = {"stage": "ingest", "item": "exam", "reason": "no date"}
+    for wrong in (row, row | {"rule": ""}, row | {"rule": "no date"}):
+        with pytest.raises(ValueError, match="is not a valid Rule"):
+            exclusion_table([wrong])
+
+
+def test_every_rule_has_a_title_of_its_own():
+    assert len({rule.title for rule in Rule}) == len(Rule)
+    assert all(rule.title[0].isupper() for rule in Rule)
+
+
 def test_no_exclusions():
-    assert list(count_reasons(exclusion_table([])).columns) == ["stage", "item", "reason", "count"]
+    columns = ["stage", "item", "rule", "title", "count"]
+    assert list(count_rules(exclusion_table([])).columns) == columns
 
 
 def test_enough_is_left():
@@ -48,11 +66,11 @@ def test_enough_is_left():
         ([0, 1], [], "no validation pair, no test pair is left"),
     ],
 )
-def test_message_counts_the_reasons(labels, splits, message):
+def test_message_counts_the_rules(labels, splits, message):
     unpaired = pd.Series(["never ill", "never ill", "ill at once"])
     with pytest.raises(InputError) as error:
         check_cohort(cohort(labels, splits), "ADNI", unpaired)
     text = str(error.value)
     assert text.startswith(f"ADNI: {message}")
-    assert "2  exam: protocol\n" in text
+    assert "2  exam: Of another protocol\n" in text
     assert "2  never ill\n" in text

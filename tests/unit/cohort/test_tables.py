@@ -124,3 +124,45 @@ def test_parse_dates():
     both = parse_dates(text, ["%Y-%m-%d", "%m/%d/%Y"])
     assert both[0] == both[1] == pd.Timestamp(2006, 3, 9)
     assert both[2:].isna().all()
+
+
+@pytest.mark.parametrize("text", ["2015311", "20150311x", "2015 311", "201503110", "２０１５0311"])
+def test_a_date_counts_only_if_the_whole_text_has_the_format(text):
+    assert parse_dates(pd.Series([text, "20150311"]), ["%Y-%m-%d", "%Y%m%d"]).tolist() == [
+        pd.NaT,
+        pd.Timestamp(2015, 3, 11),
+    ]
+
+
+SWALLOWED = [
+    # Closed by the next quotation mark of the column: two rows become one.
+    ('1,2015-03-01,0.7,\n2,2015-03-02,"0.8,\n3,2015-03-03,"0.9,\n4,2015-03-04,0.5,\n', 3),
+    # To the end of the file, from a column that is not even read.
+    ('1,2015-03-01,0.7,\n2,2015-03-02,0.8,"cough\n3,2015-03-03,0.9,\n', 3),
+    # After a field that may hold a line break.
+    ('1,2015-03-01,0.7,"one\ntwo"\n2,2015-03-02,"0.8,\n3,2015-03-03,0.9,\n', 4),
+    # A number with a line break behind it.
+    ('1,2015-03-01,"0.7\n",\n', 2),
+    ('1,2015-03-01,"0.7\r",\n', 2),
+    # In another column of the next row, so that the fields do not add up.
+    ('"1,2015-03-01,0.7,\n2,"2015-03-02",0.8,\n', 2),
+]
+
+
+@pytest.mark.parametrize(("rows", "line"), SWALLOWED)
+def test_unbalanced_quotation_mark_is_named_by_its_line(tmp_path, rows, line):
+    path = write(tmp_path, "id,date,ratio,remark\n" + rows)
+    with pytest.raises(InputError, match=rf"TABLE\.csv, line {line}: .*quotation mark"):
+        read_table(path, ["id", "date", "ratio"])
+
+
+def test_unbalanced_quotation_mark_in_the_header(tmp_path):
+    with pytest.raises(InputError, match=r"line 1: .*quotation mark"):
+        read_table(write(tmp_path, 'id,"date\n1,2015-03-01\n'), ["id"])
+
+
+def test_lines_end_where_programs_end_them(tmp_path):
+    """The ellipsis of Windows, 0x85, is a line break to str.splitlines."""
+    path = write(tmp_path, b"id,remark\n1,to be \x85 seen\r2,\n")
+    frame = read_table(path, ["id"])
+    assert frame["source"].tolist() == ["TABLE.csv:2", "TABLE.csv:3"]

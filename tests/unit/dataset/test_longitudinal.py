@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from pipeline.dataset.longitudinal import pair_key, register_brain_pair, register_film_pairs
 from pipeline.stage.exclusions import EXCLUSION_COLUMNS, exclusion_table
 from pipeline.stage.files import write_csv
+from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import exclude_image, read_sidecar, write_sidecar
 
 SHAPE = (24, 32, 24)
@@ -72,12 +73,14 @@ def test_difference_shows_the_change_and_nothing_of_the_pose(files):
 
 @pytest.mark.parametrize(("position", "name"), [(0, "baseline"), (1, "follow-up")])
 def test_pair_of_an_excluded_volume_is_excluded_with_its_reason(files, position, name):
-    exclude_image(files[position], "robex", "an empty brain", [])
+    told = {"rule": Rule.BAD_BRAIN, "reason": "an empty brain"}
+    exclude_image(files[position], "robex", **told, steps=[])
     register_brain_pair(*files)
     assert [path.stat().st_size for path in files[2:]] == [0, 0]
     assert read_sidecar(files[2]) == {
         "status": "excluded",
         "stage": "pairs",
+        "rule": "image_excluded",
         "reason": f"{name} excluded (robex): an empty brain",
         "steps": [],
     }
@@ -114,7 +117,8 @@ def test_film_pairs(tmp_path):
         tmp_path / "films.npz",
         **{"sub-{}_ses-{}".format(*key.split("_")): film for key, film in films.items()},
     )
-    failed = {"stage": "film", "item": "film", "subject": "c", "session": "1", "reason": "dark"}
+    film = {"stage": "film", "item": "film", "subject": "c", "session": "1"}
+    failed = {**film, "rule": Rule.NO_CONTENT, "reason": "dark"}
     write_csv(exclusion_table([failed]), tmp_path / "films.csv")
     rows = [(subject, "test", "1", "2") for subject in "abc"]
     pairs = pd.DataFrame(rows, columns=["subject", "split", "baseline", "followup"])
@@ -138,12 +142,12 @@ def test_film_pairs(tmp_path):
 
     excluded = pd.read_csv(status, dtype=str, keep_default_na=False)
     assert list(excluded.columns) == EXCLUSION_COLUMNS
-    assert excluded[["stage", "item", "subject", "session"]].to_numpy().tolist() == [
-        ["pairs", "pair", "b", "2"],
-        ["pairs", "pair", "c", "2"],
+    assert excluded.drop(columns=["source", "reason"]).to_numpy().tolist() == [
+        ["pairs", "pair", "b", "2", "1", "not_registered"],
+        ["pairs", "pair", "c", "2", "1", "image_excluded"],
     ]
     assert "less alike" in excluded["reason"][0]
-    assert excluded["reason"][1] == "film excluded (film): dark (pair with ses-1)"
+    assert excluded["reason"][1] == "film excluded (film): dark"
 
 
 def test_shard_without_a_usable_pair(tmp_path):

@@ -15,10 +15,16 @@ from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import EXCLUSION_COLUMNS, exclusion_table
 from pipeline.stage.files import write_csv, write_json
+from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import exclude_image, sidecar_path, write_sidecar
 
 SHAPE = (4, 6, 5)
 SHARDS = 3
+DARK = {"rule": Rule.NO_CONTENT, "reason": "dark"}
+FAILED = {"rule": Rule.NOT_REGISTERED, "reason": "registration: failed"}
+EMPTY = {"rule": Rule.BAD_BRAIN, "reason": "an empty brain", "steps": []}
+NO_HEAD = {"rule": Rule.TOOL_FAILED, "reason": "no head", "steps": []}
+GONE = {"rule": Rule.IMAGE_EXCLUDED, "reason": "baseline excluded", "steps": []}
 
 
 def cohort() -> Cohort:
@@ -32,7 +38,13 @@ def cohort() -> Cohort:
     )
     rows = [(subject, split, "bl", "m12") for subject, split in pairs]
     pairs = pd.DataFrame(rows, columns=["subject", "split", "baseline", "followup"])
-    lost = {"stage": "ingest", "item": "exam", "subject": "x1", "reason": "no date"}
+    lost = {
+        "stage": "ingest",
+        "item": "exam",
+        "subject": "x1",
+        "rule": Rule.NO_DATE,
+        "reason": "no date",
+    }
     return Cohort(as_manifest(manifest), exclusion_table([lost]), pairs)
 
 
@@ -63,9 +75,9 @@ def volumes(tmp_path):
 
 def pack(results, name="packed", reviewed=(), **settings):
     """Pack the volumes; `reviewed` are the volumes that the quality control excluded."""
-    rows = [(*volume, "excluded", "on the drop list") for volume in reviewed]
-    columns = ["subject", "session", "decision", "reason"]
-    rows.append(("t1", "bl", "suspect", ""))  # suspects are used
+    rows = [(*volume, "excluded", "dropped", "on the drop list") for volume in reviewed]
+    columns = ["subject", "session", "decision", "rule", "reason"]
+    rows.append(("t1", "bl", "suspect", "", ""))  # suspects are used
     write_csv(pd.DataFrame(rows, columns=columns), results / "qc.csv")
     exclusions = results / f"{name}.csv"
     files = (results / name, exclusions, results / "volumes.parquet")
@@ -92,13 +104,13 @@ def films(tmp_path):
         name = (image.subject, image.session)
         if image.subject == "t3":
             row = dict(zip(("subject", "session"), name, strict=True))
-            failed.append({"stage": "film", "item": "film", "reason": "dark", **row})
+            failed.append({"stage": "film", "item": "film", **DARK, **row})
         else:
             ready[film_key(*name)] = np.full((8, 8), number(*name), np.float32)
     for pair in who.pairs.itertuples():
         _, _, ready, failed = shards[shard_of(pair.subject, SHARDS)]
         if pair.subject == "s1":
-            failed.append(pair_exclusion("s1", "m12", "bl", "registration: failed"))
+            failed.append(pair_exclusion("s1", "m12", "bl", **FAILED))
             continue
         for kind, dtype in (("image", np.float32), ("difference", np.float32), ("mask", bool)):
             ready[f"{pair_key(pair.subject, 'bl', 'm12')}/{kind}"] = np.ones((6, 6), dtype)
@@ -157,37 +169,37 @@ def test_packing_twice_gives_the_same_bytes(volumes):
 
 
 def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
-    exclude_image(volume_path(volumes, "s1", "bl"), "crop", "no head", [])
-    exclude_image(pair_path(volumes, "s1", "difference"), "pairs", "baseline excluded", [])
+    exclude_image(volume_path(volumes, "t3", "bl"), "robex", **EMPTY)
+    exclude_image(volume_path(volumes, "s1", "bl"), "crop", **NO_HEAD)
+    exclude_image(pair_path(volumes, "s1", "difference"), "pairs", **GONE)
     table = pack(volumes)
     packed = PackedDataset.open(volumes / "packed")
     assert packed.train_index["subject"].tolist() == ["t1", "t2", "t4"]
     assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
     assert list(table.columns) == EXCLUSION_COLUMNS
     assert table.drop(columns="source").to_numpy().tolist() == [
-        ["ingest", "exam", "x1", "", "no date"],
-        ["crop", "image", "s1", "bl", "no head"],
-        ["robex", "image", "t3", "bl", "an empty brain"],
-        ["pairs", "pair", "s1", "m12", "baseline excluded (pair with ses-bl)"],
+        ["ingest", "exam", "x1", "", "", "no_date", "no date"],
+        ["crop", "image", "s1", "bl", "", "tool_failed", "no head"],
+        ["robex", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
+        ["pairs", "pair", "s1", "m12", "bl", "image_excluded", "baseline excluded"],
     ]
 
 
 def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(volumes):
     # What a stage excluded keeps the stage's reason.
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    exclude_image(volume_path(volumes, "t3", "bl"), "robex", **EMPTY)
     table = pack(volumes, reviewed=[("t3", "bl"), ("t2", "bl"), ("s1", "bl")])
     packed = PackedDataset.open(volumes / "packed")
     assert packed.train_index["subject"].tolist() == ["t1", "t4"]
     assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
     assert table.drop(columns="source").to_numpy().tolist() == [
-        ["ingest", "exam", "x1", "", "no date"],
-        ["qc", "image", "s1", "bl", "on the drop list"],
-        ["qc", "image", "t2", "bl", "on the drop list"],
-        ["robex", "image", "t3", "bl", "an empty brain"],
+        ["ingest", "exam", "x1", "", "", "no_date", "no date"],
+        ["qc", "image", "s1", "bl", "", "dropped", "on the drop list"],
+        ["qc", "image", "t2", "bl", "", "dropped", "on the drop list"],
+        ["robex", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
         [
-            *("pairs", "pair", "s1", "m12"),
-            "baseline excluded (qc): on the drop list (pair with ses-bl)",
+            *("pairs", "pair", "s1", "m12", "bl", "image_excluded"),
+            "baseline excluded (qc): on the drop list",
         ],
     ]
 
@@ -201,27 +213,27 @@ def test_films_are_packed(films):
     assert packed.pairs_image.shape == packed.pairs_mask.shape == (2, 6, 6)
     assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
     table = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
-    assert table[["stage", "subject", "reason"]].to_numpy().tolist() == [
-        ["ingest", "x1", "no date"],
-        ["film", "t3", "dark"],
-        ["pairs", "s1", "registration: failed (pair with ses-bl)"],
+    assert table[["stage", "subject", "baseline", "rule", "reason"]].to_numpy().tolist() == [
+        ["ingest", "x1", "", "no_date", "no date"],
+        ["film", "t3", "", "no_content", "dark"],
+        ["pairs", "s1", "bl", "not_registered", "registration: failed"],
     ]
 
 
 def test_nothing_left_to_train_on_is_an_error(volumes):
     for subject in ("t1", "t3"):
-        exclude_image(volume_path(volumes, subject, "bl"), "robex", "an empty brain", [])
+        exclude_image(volume_path(volumes, subject, "bl"), "robex", **EMPTY)
     with pytest.raises(InputError, match="class 1") as caught:
         pack(volumes)
-    assert "an empty brain" in str(caught.value)
+    assert "What was found is no brain" in str(caught.value)
     assert not (volumes / "packed").exists()
 
 
 def test_no_pair_left_is_an_error(volumes):
-    exclude_image(pair_path(volumes, "v1", "difference"), "pairs", "less alike than before", [])
+    exclude_image(pair_path(volumes, "v1", "difference"), "pairs", **FAILED, steps=[])
     with pytest.raises(InputError, match="no validation pair") as caught:
         pack(volumes)
-    assert "less alike than before" in str(caught.value)
+    assert "The registration failed" in str(caught.value)
 
 
 def test_film_that_vanished_without_a_reason_is_an_error(films):
@@ -229,3 +241,81 @@ def test_film_that_vanished_without_a_reason_is_an_error(films):
     write_csv(exclusion_table([]), path)
     with pytest.raises(ValueError, match="2 images and pairs are missing, 1 listed"):
         pack_films(films, "copd", films / "packed", films / "exclusions.csv", shards=SHARDS)
+
+
+def show(results, content, *images):
+    """Let raw volumes have the same voxels."""
+    for subject, session in images:
+        step = {"stage": "orient", "engine": "nibabel", "version": "5", "content": content}
+        write_sidecar(volume_path(results, subject, session), "grid", [step])
+
+
+def test_training_and_test_never_share_a_volume(volumes):
+    show(volumes, "x", ("t1", "bl"), ("s2", "m12"), ("v1", "m12"))
+    show(volumes, "y", ("s1", "bl"), ("s1", "m12"))
+    show(volumes, "z", ("t3", "bl"))
+    with pytest.raises(InputError, match="no validation pair"):
+        pack(volumes, mixed_engines=True)
+    show(volumes, "", ("v1", "m12"))
+    show(volumes, "", ("s1", "m12"))
+    table = pack(volumes, mixed_engines=True)
+    packed = PackedDataset.open(volumes / "packed")
+    assert packed.train_index["subject"].tolist() == ["t2", "t3", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s1", "v1"]
+    assert table.drop(columns="source").to_numpy().tolist()[1:] == [
+        ["pack", "image", "s2", "m12", "", "shared_content", "the same image as sub-t1 ses-bl"],
+        ["pack", "image", "t1", "bl", "", "shared_content", "the same image as sub-s2 ses-m12"],
+        [
+            *("pairs", "pair", "s2", "m12", "bl", "image_excluded"),
+            "follow-up excluded (pack): the same image as sub-t1 ses-bl",
+        ],
+    ]
+    volume = pd.read_parquet(volumes / "volumes.parquet").set_index(["subject", "session"])
+    assert volume.loc[("t1", "bl"), "content"] == "x"
+
+
+def test_user_tells_of_which_subject_a_volume_is(volumes):
+    show(volumes, "x", ("t1", "bl"), ("s2", "m12"))
+    table = pack(volumes, reviewed=[("s2", "m12")], mixed_engines=True)
+    assert "t1" in set(PackedDataset.open(volumes / "packed").train_index["subject"])
+    assert table["rule"].tolist() == ["no_date", "dropped", "image_excluded"]
+
+
+def test_of_a_subjects_copies_one_is_used(volumes):
+    show(volumes, "x", ("s1", "bl"), ("s1", "m12"))
+    table = pack(volumes, mixed_engines=True)
+    assert table.drop(columns="source").to_numpy().tolist()[1:] == [
+        ["pack", "image", "s1", "m12", "", "copy", "the same image as sub-s1 ses-bl"],
+        [
+            *("pairs", "pair", "s1", "m12", "bl", "image_excluded"),
+            "follow-up excluded (pack): the same image as sub-s1 ses-bl",
+        ],
+    ]
+
+
+def show_film(results, subject, session, value):
+    """Let a film be of one grey value."""
+    path = results / "copd/film" / f"shard-{shard_of(subject, SHARDS)}.npz"
+    with np.load(path) as shard:
+        arrays = {**shard, film_key(subject, session): np.full((8, 8), value, np.float32)}
+    np.savez(path, **arrays)
+
+
+def test_training_and_test_never_share_a_film(films):
+    exclusions = films / "exclusions.csv"
+    show_film(films, "t2", "bl", number("s1", "bl"))
+    pack_films(films, "copd", films / "packed", exclusions, shards=SHARDS)
+    packed = PackedDataset.open(films / "packed")
+    assert packed.train_index["subject"].tolist() == ["t1", "t4"]
+    assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    table = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
+    assert table[["stage", "item", "subject", "session", "rule"]].to_numpy().tolist()[1:] == [
+        ["film", "film", "t3", "bl", "no_content"],
+        ["pairs", "pair", "s1", "m12", "not_registered"],
+        ["pack", "film", "s1", "bl", "shared_content"],
+        ["pack", "film", "t2", "bl", "shared_content"],
+    ]
+    show_film(films, "t2", "bl", number("s2", "m12"))
+    with pytest.raises(InputError, match="no test pair") as caught:
+        pack_films(films, "copd", films / "packed", exclusions, shards=SHARDS)
+    assert "1  pair: An image of the pair is excluded" in str(caught.value)

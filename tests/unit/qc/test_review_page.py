@@ -38,6 +38,7 @@ def page(tmp_path_factory):
             "field_strength": np.where(numbers % 3 == 0, 3.0, 1.5),
             "decision": np.select([numbers < 3, numbers < 40], ["fell out", "suspect"], "used"),
             "stage": np.where(numbers < 3, "robex", ""),
+            "rule": np.where(numbers < 3, "tool_failed", ""),
             "reason": np.where(numbers < 3, "<b>ROBEX</b> & crashed", ""),
             "suspect": np.where((numbers >= 3) & (numbers < 40), "brain_volume", ""),
             "litres": np.where(numbers < 3, np.nan, rng.normal(1.9, 0.1, VOLUMES)),

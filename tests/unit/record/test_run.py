@@ -65,7 +65,7 @@ def study(tmp_path, monkeypatch):
     pairs = pd.DataFrame(
         {"subject": ["C"], "split": ["test"], "baseline": ["bl"], "followup": ["m12"]}
     )
-    exclusions = pd.DataFrame({"stage": ["ingest"], "subject": ["D"], "reason": ["no image"]})
+    exclusions = pd.DataFrame({"stage": ["ingest"], "subject": ["D"], "rule": ["no_image"]})
     write_cohort(
         Cohort(manifest=manifest, exclusions=exclusions, pairs=pairs), results / "adni/ingest"
     )

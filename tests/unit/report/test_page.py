@@ -73,7 +73,7 @@ def report(tmp_path_factory):
         cohort = _cohort(results / name / "ingest")
         _packed(results / name / "packed", cohort, SHAPES[name])
         exclusions = exclusion_table(
-            [{"stage": "robex", "item": "image", "subject": "c", "reason": "no <brain>"}]
+            [{"stage": "robex", "item": "image", "subject": "c", "rule": "bad_brain"}]
         )
         exclusions.to_csv(results / name / "exclusions.csv", index=False)
         for method in dataset["methods"]:
@@ -142,7 +142,7 @@ def test_page_holds_all_that_it_shows(report):
     assert ">0.123<" in text and ">nan<" not in text
     assert "ADNI of this report\nis simulated" in text
     assert "not a diagnostic device" in text
-    assert "no &lt;brain&gt;" in text and "a &lt; b" in text
+    assert "What was found is no brain" in text and "a &lt; b" in text
 
 
 def test_explorer_has_what_the_models_say(report):

@@ -1,8 +1,11 @@
+import pickle
 from pathlib import Path
 
 import pytest
 
 from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.files import read_json
+from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import exclude_image, read_sidecar, run_image_stage, sidecar_path
 
 
@@ -13,7 +16,7 @@ def copy(source, destination):
 
 def refuse(source, destination):
     destination.write_bytes(b"half")
-    raise ImageError("the volume is empty")
+    raise ImageError(Rule.NO_CONTENT, "the volume is empty")
 
 
 def write_nothing(source, destination):
@@ -57,14 +60,35 @@ def test_bad_image_is_excluded_with_its_reason_and_passed_on(raw, tmp_path):
     run_image_stage("crop", copy, one, two, {})
     for image in (one, two):
         assert image.read_bytes() == b""
-        sidecar = read_sidecar(image)
-        assert (sidecar["status"], sidecar["stage"]) == ("excluded", "orient")
-        assert sidecar["reason"] == "the volume is empty"
+        assert read_json(sidecar_path(image)) == {
+            "status": "excluded",
+            "stage": "orient",
+            "rule": "no_content",
+            "reason": "the volume is empty",
+            "steps": [],
+        }
 
 
 def test_tool_that_writes_nothing_is_a_reason(raw, tmp_path):
     run_image_stage("orient", write_nothing, raw, tmp_path / "one.nii.gz", {}, first=True)
-    assert read_sidecar(tmp_path / "one.nii.gz")["reason"] == "silent tool wrote no image"
+    sidecar = read_sidecar(tmp_path / "one.nii.gz")
+    assert (sidecar["rule"], sidecar["reason"]) == ("empty_result", "silent tool wrote no image")
+
+
+def test_exclusion_without_a_rule_cannot_be_written(tmp_path):
+    with pytest.raises(TypeError):
+        ImageError("the volume is empty")
+    with pytest.raises(ValueError, match="the volume is empty"):
+        ImageError("the volume is empty", "")
+    with pytest.raises(ValueError, match="odd"):
+        exclude_image(tmp_path / "one.nii.gz", "orient", rule="odd", reason="", steps=[])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_error_of_an_image_survives_the_way_between_processes():
+    error = pickle.loads(pickle.dumps(ImageError(Rule.NO_CONTENT, "the volume is empty")))
+    assert str(error) == "the volume is empty"
+    assert error.exclusion == {"rule": Rule.NO_CONTENT, "reason": "the volume is empty"}
 
 
 def test_sidecar_is_there_before_its_image(raw, tmp_path):
@@ -80,8 +104,8 @@ def test_sidecar_is_there_before_its_image(raw, tmp_path):
     assert sidecar_path(image).exists()
 
     with pytest.raises(OSError):
-        exclude_image(image, "orient", "the volume is empty", [])
-    assert read_sidecar(image)["reason"] == "the volume is empty"
+        exclude_image(image, "orient", rule=Rule.NO_CONTENT, reason="it is empty", steps=[])
+    assert read_sidecar(image)["reason"] == "it is empty"
 
 
 def test_missing_sidecar_is_named_with_the_remedy(raw, tmp_path):
