@@ -5,7 +5,6 @@ the same geometry as the images, then deforms x1 as a generator's field would (E
 its score below 1 is what no method can know: noise, contrast, interpolation and registration.
 """
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,6 @@ from scipy.ndimage import map_coordinates
 
 from pipeline.cohort.manifest import read_manifest
 from pipeline.dataset.packed import PackedDataset
-from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.method.deformation import warp
 from pipeline.method.ncc import masked_ncc
 from pipeline.stage import layout
@@ -172,7 +170,6 @@ def true_fields(
             film = pydicom.dcmread(paths[name], stop_before_pixels=True)
             to_raw = film_to_raw((film.Rows, film.Columns), resize, shape[0])
             spacing = float(film.ImagerPixelSpacing[0])  # the simulated films' pixels are square
-            name = _name_in_archive(film)
         fields = {}
         for kind in KINDS:
             field, affine = _read_field(layout.true_field(truth, *name, kind))
@@ -209,9 +206,3 @@ def score_truth(
                 }
             )
     write_parquet(pd.DataFrame(rows), destination)
-
-
-def _name_in_archive(film: pydicom.Dataset) -> tuple[str, str]:
-    """Names of subject and visit among the true fields: the manifest's are pseudonyms."""
-    date = dt.datetime.strptime(film.StudyDate, "%Y%m%d").date()
-    return film.PatientID, str((date - FIRST_DAY).days)

@@ -1,7 +1,5 @@
 """The true field arrives on the networks' grid where, and as long as, it should."""
 
-import datetime as dt
-
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -13,7 +11,6 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
 from pipeline.cohort.manifest import as_manifest
-from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.score.truth import field_on_grid, film_to_raw, score_truth
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
@@ -142,15 +139,14 @@ def test_volumes_are_scored(tmp_path, write_packed):
 
 @pytest.fixture
 def film(tmp_path):
-    """A raw film of 96 x 80 pixels; subject and visit have other names in the archive."""
+    """A raw film of 96 x 80 pixels."""
     film = pydicom.Dataset()
     film.file_meta = pydicom.dataset.FileMetaDataset()
     film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     film.SOPClassUID, film.SOPInstanceUID = DigitalXRayImageStorageForPresentation, "1.2.3"
     film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
     film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-    film.PatientID, film.Rows, film.Columns = "MRN1", 96, 80
-    film.StudyDate = (FIRST_DAY + dt.timedelta(days=400)).strftime("%Y%m%d")
+    film.Rows, film.Columns = 96, 80
     film.ImagerPixelSpacing = [1.5, 1.5]
     film.save_as(tmp_path / "film.dcm", enforce_file_format=True)
     return tmp_path / "film.dcm"
@@ -158,11 +154,11 @@ def film(tmp_path):
 
 def test_films_are_scored(tmp_path, write_packed, film):
     shift = np.array([1.5, -0.7])  # rows, columns; twice that in raw pixels
-    folder = tmp_path / "truth" / "sub-MRN1"
+    folder = tmp_path / "truth" / "sub-s"
     folder.mkdir(parents=True)
     for kind, sign in (("total", 2), ("disease", -2)):
         field = np.broadcast_to((sign * shift[::-1]).astype(np.float32), (20, 24, 1, 1, 2))
-        path = folder / f"ses-400_{kind}.nii.gz"
+        path = folder / f"ses-m12_{kind}.nii.gz"
         nib.save(nib.Nifti1Image(field, np.diag([4.0, 4, 1, 1])), path)
     write_manifest(tmp_path, "copd", film)
     image = texture((32, 32))
@@ -178,5 +174,5 @@ def test_missing_field_is_named(tmp_path, write_packed, film):
     write_manifest(tmp_path, "copd", film)
     image = texture((32, 32))[None]
     write_packed(tmp_path / "copd" / "packed", [PAIR], image, image, image > -9)
-    with pytest.raises(InputError, match=r"ses-400_total\.nii\.gz is missing"):
+    with pytest.raises(InputError, match=r"ses-m12_total\.nii\.gz is missing"):
         score_truth(tmp_path, "copd", tmp_path, tmp_path / "scores.parquet", resize=40)
