@@ -20,7 +20,7 @@ rule prepare_films:
         mem_mb=2000,
         runtime=60,
     params:
-        version=2,
+        version=3,
         shards=chest_settings("shards"),
         resize=chest_settings("resize"),
     shell:
