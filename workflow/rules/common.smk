@@ -360,6 +360,12 @@ def models_of_dataset(wildcards):
     ]
 
 
+def volumes_table(wildcards):
+    """Engines of the volumes; films and made images have none."""
+    name = wildcards.dataset
+    return f"results/{name}/volumes.parquet" if name in of_modality("brain") else []
+
+
 def truth_folder(wildcards):
     """True fields of a demonstration; nothing for real studies."""
     name = wildcards.dataset

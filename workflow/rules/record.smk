@@ -3,12 +3,6 @@
 from pipeline.study.config import model_config
 
 
-def volumes_table(wildcards):
-    """Engines of the volumes; films and made images have none."""
-    name = wildcards.dataset
-    return f"results/{name}/volumes.parquet" if name in of_modality("brain") else []
-
-
 rule record_model:
     input:
         packed="results/{dataset}/packed",
