@@ -100,7 +100,7 @@ def measure_biomarkers(
         names = {"dataset": dataset, "disease": DISEASE[image.ndim]}
         names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
         if image.ndim == 3:
-            found = _brain_rows(image, mask, changes, shares, where.pixel_mm[pair.row])
+            found = _brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
         else:
             found = _film_rows(image, changes, *reference)
         rows += [names | row for row in found]
