@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
@@ -25,7 +24,6 @@ from pipeline.method.explain import explain_images, load_generator
 from pipeline.score.truth import METHOD as TRUE_DEFORMATION
 from pipeline.score.truth import NO_SEED, true_fields
 from pipeline.score.uncertainty import mean_interval
-from pipeline.stage import layout
 from pipeline.stage.errors import ImageError
 from pipeline.stage.files import write_csv, write_parquet
 
@@ -52,20 +50,19 @@ DISEASE = {3: "AD", 2: "COPD"}
 
 
 def measure_biomarkers(
-    results: Path,
-    dataset: str,
+    packed: Path,
     generators: Iterable[tuple[str, int, Path]],
     destination: Path,
     *,
+    dataset: str,
     truth: Path | None = None,
-    resize: int | None = None,
 ) -> None:
     """Measure the biomarkers of the test pairs.
 
     Parameters
     ----------
-    results, dataset
-        Results folder and name of the data set.
+    packed
+        Packed data set.
     generators
         Method, seed and weights of each model.
     destination
@@ -73,23 +70,22 @@ def measure_biomarkers(
         of the pair, ``true deformation`` in a demonstration, ``defi-gan``, ``va-gan``), seed,
         subject, baseline, followup, structure, measure, unit, value. VA-GAN has no field and so
         only differences.
+    dataset
+        What the rows are to say.
     truth
         Folder of the demonstration's true fields.
-    resize
-        Side of the resized film, for films.
     """
-    packed = PackedDataset.open(results / dataset / "packed")
+    data = PackedDataset.open(packed)
     networks = [(method, seed, load_generator(path)) for method, seed, path in generators]
     true = {}
     if truth is not None:
-        fields = true_fields(results, dataset, truth, resize=resize)
-        true = {field.pair.row: field.fields["disease"] for field in fields}
-    index = packed.pairs_index
+        true = {field.pair.row: field.fields["disease"] for field in true_fields(data, truth)}
+    index, where = data.pairs_index, data.geometry
     rows = []
-    shares, voxel_mm, reference = {}, 1.0, None
+    shares, reference = {}, None
     for pair in index[index["split"] == "test"].itertuples():
-        image, mask = np.array(packed.pairs_image[pair.row]), packed.pairs_mask[pair.row]
-        difference = np.array(packed.pairs_difference[pair.row])
+        image, mask = np.array(data.pairs_image[pair.row]), data.pairs_mask[pair.row]
+        difference = np.array(data.pairs_difference[pair.row])
         changes = [(OBSERVED, NO_SEED, difference, deformable_field(image + difference, image))]
         if pair.row in true:
             changes.append(_deformed(image, true[pair.row]))
@@ -98,15 +94,13 @@ def measure_biomarkers(
             phi = change[0] if method == "defi-gan" else None
             changes.append((method, seed, xhat0[0] - image, phi))
         if image.ndim == 3 and not shares:
-            grid = nib.load(results / layout.volume(dataset, "grid", pair.subject, pair.followup))
-            shares = region_shares(grid.affine, image.shape)
-            voxel_mm = float(nib.affines.voxel_sizes(grid.affine)[0])
+            shares = region_shares(where.affine, image.shape)
         if image.ndim == 2 and reference is None:
-            reference = reference_landmarks(resize, image.shape[0])
+            reference = reference_landmarks(data.train.shape[-1], image.shape[0])
         names = {"dataset": dataset, "disease": DISEASE[image.ndim]}
         names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
         if image.ndim == 3:
-            found = _brain_rows(image, mask, changes, shares, voxel_mm)
+            found = _brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
         else:
             found = _film_rows(image, changes, *reference)
         rows += [names | row for row in found]

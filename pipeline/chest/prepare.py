@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import sparse
 
 from pipeline.chest.shards import film_key
-from pipeline.dicom.film import read_film
+from pipeline.dicom.film import pixel_mm, read_film
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import atomic_path, write_csv
@@ -203,6 +203,32 @@ def centre_crop(film: np.ndarray, size: int) -> np.ndarray:
     return film[top : top + size, left : left + size]
 
 
+def film_to_raw(raw_shape: tuple[int, int], resize: int, crop: int) -> np.ndarray:
+    """Map the pixels of a cropped film back to the raw film.
+
+    The inverse of the preparation: `centre_crop` to a square, `resize_film` (pixel centres at
+    half-integers), `centre_crop`.
+
+    Parameters
+    ----------
+    raw_shape
+        Rows and columns of the raw film.
+    resize, crop
+        Sides of the resized and of the cropped film.
+
+    Returns
+    -------
+    numpy.ndarray
+        (3, 3), cropped (row, column) to raw (column, row).
+    """
+    side = min(raw_shape)
+    scale = side / resize
+    row, column = (
+        ((resize - crop) // 2 + 0.5) * scale - 0.5 + (length - side) // 2 for length in raw_shape
+    )
+    return np.array([[0.0, scale, column], [scale, 0.0, row], [0.0, 0.0, 1.0]])
+
+
 def prepare_film_shard(
     manifest: pd.DataFrame, destination: Path, status: Path, *, resize: int
 ) -> None:
@@ -213,8 +239,9 @@ def prepare_film_shard(
     manifest
         Rows of the films to prepare: columns subject, session, path. May be empty.
     destination
-        ``.npz`` file with a film (resize, resize), float32, under each `film_key`. The same films
-        make the same bytes.
+        ``.npz`` file with a film (resize, resize), float32, under each `film_key`; and of the raw
+        film, under the key + ``/raw_shape``, rows and columns, under ``/raw_mm`` the size of its
+        pixels (NaN if unknown). The same films make the same bytes.
     status
         CSV table of the films that could not be prepared, columns `EXCLUSION_COLUMNS`.
     resize
@@ -231,7 +258,9 @@ def prepare_film_shard(
         for subject, session, path in rows.itertuples(index=False):
             key = film_key(subject, session)
             try:
-                films[key] = prepare_film(read_film(Path(path)), resize)
+                raw = read_film(Path(path))
+                films[key] = prepare_film(raw, resize)
+                films[f"{key}/raw_shape"], films[f"{key}/raw_mm"] = raw.shape, pixel_mm(Path(path))
             except ImageError as error:
                 # No path: folders of an archive are often named after patients.
                 log.warning("film %s: excluded: %s", key, error)

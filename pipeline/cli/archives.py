@@ -47,7 +47,11 @@ def _make_toy(args: argparse.Namespace) -> None:
 
 
 def _describe_cohort(args: argparse.Namespace) -> None:
-    write_cohort_page = load("pipeline.cohort.flow_page:write_cohort_page")
+    from pipeline.cohort.facts import cohort_facts
+    from pipeline.cohort.flow_page import write_cohort_page
+    from pipeline.stage.files import write_json
+
+    write_json(cohort_facts(args.ingest, args.tables), args.facts)
     paths = (args.ingest, args.exclusions, args.page)
     write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
 
@@ -82,8 +86,9 @@ def add_commands(commands: Commands) -> None:
     sub = commands.add(
         "describe-cohort",
         _describe_cohort,
-        "draw who was studied, who was not, and by which rule",
-        *("ingest", "exclusions", "page"),
+        "tell who was studied, who was not, and by which rule",
+        *("ingest", "exclusions", "page", "facts"),
     )
+    sub.add_argument("--tables", type=Path, nargs="*", default=[], help="of the archive")
     sub.add_argument("--dataset", required=True)
     add_source(sub)

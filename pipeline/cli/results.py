@@ -27,14 +27,13 @@ def _score_attributions(args: argparse.Namespace) -> None:
 
 def _score_true_deformation(args: argparse.Namespace) -> None:
     score_truth = load("pipeline.score.truth:score_truth")
-    score_truth(args.results, args.dataset, args.truth, args.destination, resize=args.resize)
+    score_truth(args.packed, args.truth, args.destination, dataset=args.dataset)
 
 
 def _compare_with_truth(args: argparse.Namespace) -> None:
     compare = load("pipeline.score.field_error:compare_with_truth")
     generators = dict(zip(args.seeds, args.generators, strict=True))
-    paths = (args.results, args.dataset, args.truth, generators, args.destination)
-    compare(*paths, resize=args.resize)
+    compare(args.packed, args.truth, generators, args.destination, dataset=args.dataset)
 
 
 def _truth_table(args: argparse.Namespace) -> None:
@@ -45,8 +44,8 @@ def _truth_table(args: argparse.Namespace) -> None:
 def _biomarkers(args: argparse.Namespace) -> None:
     measure = load("pipeline.biomarkers.measure:measure_biomarkers")
     generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
-    paths = (args.results, args.dataset, generators, args.destination)
-    measure(*paths, truth=args.truth, resize=args.resize)
+    paths = (args.packed, generators, args.destination)
+    measure(*paths, dataset=args.dataset, truth=args.truth)
 
 
 def _biomarker_table(args: argparse.Namespace) -> None:
@@ -62,8 +61,8 @@ def _table(args: argparse.Namespace) -> None:
 def _figures(args: argparse.Namespace) -> None:
     draw_pair = load("pipeline.figures.pair_figures:draw_pair")
     generators = dict(zip(args.methods, args.generators, strict=True))
-    paths = (args.results, args.dataset, args.case, generators, args.scores)
-    draw_pair(*paths, args.settings, args.prefix)
+    paths = (args.packed, args.case, generators, args.scores, args.settings, args.prefix)
+    draw_pair(*paths, dataset=args.dataset)
 
 
 def _overview(args: argparse.Namespace) -> None:
@@ -75,23 +74,17 @@ def _overview(args: argparse.Namespace) -> None:
 
 def _report(args: argparse.Namespace) -> None:
     make_report = load("pipeline.report.page:make_report")
-    make_report(args.results, args.destination, args.datasets, args.sections, args.seeds)
+    make_report(args.destination, args.datasets, args.sections, args.seed)
 
 
 def _record_model(args: argparse.Namespace) -> None:
     record_model = load("pipeline.record.provenance:record_model")
-    record_model(args.packed, args.training, args.generator, args.destination, args.config)
+    paths = (args.packed, args.training, args.generator, args.destination)
+    record_model(*paths, args.config, args.volumes)
 
 
 def _record_run(args: argparse.Namespace) -> None:
     load("pipeline.record.run:record_run")(args.config, args.results, args.models, args.files)
-
-
-def _add_truth(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("dataset")
-    sub.add_argument("truth", type=Path)
-    sub.add_argument("destination", type=Path)
-    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
 
 
 def add_commands(commands: Commands) -> None:
@@ -117,40 +110,40 @@ def add_commands(commands: Commands) -> None:
         "score-true-deformation",
         _score_true_deformation,
         "score the deformation that the demonstration applied",
-        "results",
+        *("packed", "truth", "destination"),
     )
-    _add_truth(sub)
+    sub.add_argument("--dataset", required=True)
     sub = commands.add(
         "compare-with-truth",
         _compare_with_truth,
         "compare displacement fields with those that the demonstration applied",
-        "results",
+        *("packed", "truth", "destination"),
     )
-    _add_truth(sub)
+    sub.add_argument("--dataset", required=True)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
     sub = commands.add(
         "truth-table", _truth_table, "average the comparisons with truth", "destination"
     )
     sub.add_argument("comparisons", type=Path, nargs="+")
-    sub = commands.add("biomarkers", _biomarkers, "measure what the fields change", "results")
-    sub.add_argument("dataset")
-    sub.add_argument("destination", type=Path)
+    sub = commands.add(
+        "biomarkers", _biomarkers, "measure what the fields change", "packed", "destination"
+    )
+    sub.add_argument("--dataset", required=True)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
     sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
-    sub.add_argument("--resize", type=int, help="side of the square films were resized to")
     sub = commands.add("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
     sub.add_argument("tables", type=Path, nargs="+")
     sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
     sub = commands.add("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     add_settings(sub, "--datasets")
-    sub = commands.add("figures", _figures, "draw the explanations of a test pair", "results")
-    sub.add_argument("dataset")
+    sub = commands.add("figures", _figures, "draw the explanations of a test pair", "packed")
     sub.add_argument("case", help="best, median, worst or sub-SUBJECT")
     sub.add_argument("prefix", type=Path, help="of the files written")
+    sub.add_argument("--dataset", required=True)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--scores", type=Path, required=True, help="by which pairs are ranked")
@@ -161,10 +154,10 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
-    sub = commands.add("report", _report, "write the report", "results", "destination")
+    sub = commands.add("report", _report, "write the report", "destination")
     add_settings(sub, "--datasets")
     add_settings(sub, "--sections")
-    sub.add_argument("--seeds", type=int, nargs="+", required=True)
+    sub.add_argument("--seed", type=int, required=True, help="whose models can be explored")
     sub = commands.add(
         "record-model",
         _record_model,
@@ -172,6 +165,7 @@ def add_commands(commands: Commands) -> None:
         *("packed", "training", "generator", "destination"),
     )
     add_settings(sub, "--config")
+    sub.add_argument("--volumes", type=Path, help="table of the data set's volumes")
     sub = commands.add("record-run", _record_run, "write where the results come from", "results")
     add_settings(sub, "--config")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")

@@ -13,7 +13,7 @@ from pipeline.cohort.films import list_films
 from pipeline.cohort.manifest import Cohort, ages, as_manifest
 from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
-from pipeline.cohort.pseudonyms import DIGITS, pseudonym, read_key
+from pipeline.cohort.pseudonyms import DIGITS, film_session, pseudonym, read_key
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.spirometry import (
     SpirometryColumns,
@@ -187,7 +187,7 @@ def _name_sessions(films: pd.DataFrame) -> None:
     ordered = films.sort_values(["subject", "day", "acquired", "image"])
     same_day = ordered.groupby(["subject", "day"]).cumcount()
     films["session"] = [
-        f"d{day:04d}{'' if number == 0 else chr(ord('a') + number)}"
+        film_session(day, number)
         for day, number in zip(films["day"], same_day.reindex(films.index), strict=True)
     ]
 

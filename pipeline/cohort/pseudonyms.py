@@ -1,4 +1,7 @@
-"""Subject names that cannot be traced back to the archive's ids without a secret key."""
+"""Names of subjects and sessions that cannot be traced back to the archive's ids and dates.
+
+For subjects that takes a secret key.
+"""
 
 import hashlib
 import hmac
@@ -47,6 +50,11 @@ def read_key(path: Path) -> bytes:
 def pseudonym(key: bytes, patient_id: str) -> str:
     """First 12 hexadecimal digits of HMAC-SHA256 of an id."""
     return hmac.new(key, patient_id.encode(), hashlib.sha256).hexdigest()[:DIGITS]
+
+
+def film_session(day: int, number: int = 0) -> str:
+    """Name of a film's session: days since the subject's first film; ``b`` is the day's second."""
+    return f"d{day:04d}{'' if number == 0 else chr(ord('a') + number)}"
 
 
 def pseudonym_uid(key: bytes, uid: str) -> str:

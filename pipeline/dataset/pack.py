@@ -1,5 +1,8 @@
 """Packing: the prepared images and pairs of a data set in memory-mapped arrays.
 
+This is the last stage that sees files of images: what later ones need of an image's place in the
+raw one, they find in `pipeline.dataset.packed.Geometry`.
+
 What the stages excluded is left out and listed, beside what the ingest excluded, in one table.
 """
 
@@ -13,13 +16,16 @@ import numpy as np
 import pandas as pd
 
 from pipeline.brain.engines_used import check_engines, volume_table
+from pipeline.chest.prepare import film_to_raw
 from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.copies import Image, find_copies
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.dataset.longitudinal import of_excluded_image, pair_exclusion, pair_key
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.geometry.scan_space import scan_affine
 from pipeline.qc.review import read_review
 from pipeline.stage import layout
 from pipeline.stage.content import content_hash
@@ -88,6 +94,21 @@ def pack_volumes(
             return load(image_path(subject, followup))
         return load(pair_path(subject, baseline, followup, kind))
 
+    def locate(pairs: pd.DataFrame) -> Geometry:
+        followups = _followups(pairs)
+        affines = np.stack([nib.load(image_path(*image)).affine for image in followups])
+        if not np.allclose(affines, affines[0]):
+            raise ValueError(f"{dataset}: the volumes lie on different grids")
+        steps = [sidecars[image]["steps"] for image in followups]
+        shapes = [next(s["shape"] for s in done if s["stage"] == "orient") for done in steps]
+        return Geometry(
+            affine=affines[0],
+            to_raw=np.stack([scan_affine(*grid) for grid in zip(affines, steps, strict=True)]),
+            raw_shape=np.array(shapes),
+            raw_mm=np.ones(len(followups)),
+            pixel_mm=np.full(len(followups), voxel_sizes(affines[0])[0]),
+        )
+
     cohort = read_cohort(results / dataset / "ingest")
     reviewed = read_review(qc)
     images = cohort.manifest[["subject", "session"]].itertuples(index=False, name=None)
@@ -125,7 +146,7 @@ def pack_volumes(
 
     kept = _select(cohort, usable_image, usable_pair)
     usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)
-    _pack(usable, lambda *image: load(image_path(*image)), load_pair, destination)
+    _pack(usable, lambda *image: load(image_path(*image)), load_pair, locate, destination)
     write_parquet(table, volumes)
     write_csv(usable.exclusions, exclusions)
 
@@ -187,10 +208,28 @@ def pack_films(
                 rows.append(pair_exclusion(subject, followup, baseline, **told))
             return not told
 
+        def raw(subject: str, session: str, what: str) -> np.ndarray:
+            return archives[shard_path("film", subject)][f"{film_key(subject, session)}/{what}"]
+
+        def locate(pairs: pd.DataFrame) -> Geometry:
+            followups = _followups(pairs)
+            shapes = np.stack([raw(*film, "raw_shape") for film in followups])
+            mm = np.stack([raw(*film, "raw_mm") for film in followups])
+            first = pairs.iloc[0]
+            resize = len(load_image(first["subject"], first["followup"]))
+            crop = len(load_pair(first["subject"], first["baseline"], first["followup"], "image"))
+            return Geometry(
+                affine=np.eye(3),
+                to_raw=np.stack([film_to_raw(shape, resize, crop) for shape in shapes]),
+                raw_shape=shapes,
+                raw_mm=mm,
+                pixel_mm=mm * shapes.min(axis=1) / resize,
+            )
+
         kept = _select(cohort, usable_image, usable_pair)
         excluded = pd.concat([*excluded, exclusion_table(rows)], ignore_index=True)
         usable = _cohort(cohort, *kept, excluded, dataset)
-        _pack(usable, load_image, load_pair, destination)
+        _pack(usable, load_image, load_pair, locate, destination)
     write_csv(usable.exclusions, exclusions)
 
 
@@ -203,6 +242,11 @@ def lost_image(
         if told:
             return of_excluded_image(name, told["stage"], told["reason"])
     return None
+
+
+def _followups(pairs: pd.DataFrame) -> list[tuple[str, str]]:
+    """Subject and session of the diseased image of each pair."""
+    return list(pairs[["subject", "followup"]].itertuples(index=False, name=None))
 
 
 def _select(
@@ -233,6 +277,7 @@ def _pack(
     cohort: Cohort,
     load_image: Callable[[str, str], np.ndarray],
     load_pair: Callable[[str, str, str, str], np.ndarray],
+    locate: Callable[[pd.DataFrame], Geometry],
     destination: Path,
 ) -> None:
     """Write the packed folder; one image is in memory at a time."""
@@ -269,6 +314,7 @@ def _pack(
                 len(pairs),
                 dtype,
             )
+        locate(pairs).write(folder)
         for rows, columns, name in (
             (train, ["row", "subject", "session", "label"], "train"),
             (pairs, ["row", "subject", "split", "baseline", "followup"], "pairs"),

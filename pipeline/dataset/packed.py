@@ -7,24 +7,81 @@ A folder with
 - ``pairs_image.npy`` (P, *shape) float32, the diseased image x1 of each evaluation pair,
   ``pairs_difference.npy`` (P, *shape) float32, the observed difference (registered healthy image
   minus x1), ``pairs_mask.npy`` (P, *shape) bool, where that difference counts, and
-  ``pairs.parquet`` (row, subject, split, baseline, followup).
+  ``pairs.parquet`` (row, subject, split, baseline, followup);
+- ``geometry.npz``, where the diseased images of the pairs lie: the arrays of `Geometry`.
 
-Training films may be larger than those of the pairs: they are cropped at random.
+Training films may be larger than those of the pairs: they have the size of the preparation and are
+cropped at random, where the pairs are cropped to their centre. Whoever reads this folder needs
+neither raw nor prepared images.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 ARRAYS = ("train", "pairs_image", "pairs_difference", "pairs_mask")
+GEOMETRY = "geometry.npz"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the images of pairs lie, P of D dimensions: on their common grid and in the raw images.
+
+    Attributes
+    ----------
+    affine
+        (D+1, D+1) float64, array index to the mm of a space that all images share: the template's,
+        RAS. Films and made images share none; theirs is the identity.
+    to_raw
+        (P, D+1, D+1) float64, array index to coordinates of the raw image: RAS mm of a scan,
+        (column, row) of a film.
+    raw_shape
+        (P, D) int, of the raw arrays: rows and columns of a film, voxels of a scan along its axes
+        once it is turned to RAS.
+    raw_mm
+        (P,) float64, mm of one unit of the raw coordinates: 1 for scans, the size of a pixel at the
+        detector for films; NaN if unknown.
+    pixel_mm
+        (P,) float64, side of a pixel or voxel of the grid in mm, in the template's space or at the
+        detector; NaN if unknown.
+    """
+
+    affine: np.ndarray
+    to_raw: np.ndarray
+    raw_shape: np.ndarray
+    raw_mm: np.ndarray
+    pixel_mm: np.ndarray
+
+    @classmethod
+    def of_made_images(cls, count: int, shape: tuple[int, ...]) -> "Geometry":
+        """Of images that come from nowhere: each is its own raw image, of unknown size."""
+        same, unknown = np.eye(len(shape) + 1), np.full(count, np.nan)
+        return cls(
+            affine=same,
+            to_raw=np.tile(same, (count, 1, 1)),
+            raw_shape=np.tile(shape, (count, 1)),
+            raw_mm=unknown,
+            pixel_mm=unknown,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Geometry":
+        """Read the geometry of a packed folder."""
+        with np.load(folder / GEOMETRY) as arrays:
+            return cls(**arrays)
+
+    def write(self, folder: Path) -> None:
+        """Write it into a packed folder."""
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        np.savez(folder / GEOMETRY, **arrays)
 
 
 @dataclass(frozen=True)
 class PackedDataset:
-    """Arrays (memory maps) and indices of a packed dataset; see the module for shapes."""
+    """Arrays (memory maps), indices and geometry of a packed dataset; see the module for shapes."""
 
     train: np.ndarray
     train_index: pd.DataFrame
@@ -32,6 +89,7 @@ class PackedDataset:
     pairs_difference: np.ndarray
     pairs_mask: np.ndarray
     pairs_index: pd.DataFrame
+    geometry: Geometry
 
     @classmethod
     def open(cls, folder: Path) -> "PackedDataset":
@@ -41,6 +99,7 @@ class PackedDataset:
         return cls(
             train_index=pd.read_parquet(folder / "train.parquet"),
             pairs_index=pd.read_parquet(folder / "pairs.parquet"),
+            geometry=Geometry.read(folder),
             **arrays,
         )
 

@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from pipeline.cohort.pseudonyms import film_session, pseudonym
 from pipeline.demo.chest_disease import (
     FIELD_STEP,
     Pose,
@@ -94,9 +95,9 @@ def make_demo_copd(
     spirometry
         CSV table of the lung function tests.
     truth
-        Folder of the true displacement fields, by PatientID and days since `FIRST_DAY`, and of
-        ``identifiers.txt``: the invented names, numbers and birth dates that must not appear in
-        any result.
+        Folder of the true displacement fields, under the names that the ingest gives subjects and
+        sessions, and of ``identifiers.txt``: the invented names, numbers and birth dates that must
+        not appear in any result.
     pseudonym_key
         Key of the subjects' pseudonyms. Made from the seed, since there is nobody to protect and
         subjects, and with them splits and results, are to be the same on every machine.
@@ -121,6 +122,7 @@ def make_demo_copd(
 
     tests: list[dict] = []
     identifiers = common_identifiers()
+    key = hashlib.sha256(f"demo {seed}".encode())
     with (
         atomic_directory(films) as films_folder,
         atomic_directory(truth) as truth_folder,
@@ -136,7 +138,8 @@ def make_demo_copd(
             poses = [_write_study(films_folder, subject, patient, visit, rng) for visit in visits]
             tests += _tests(kind, patient, visits, rng)
             if kind == "paired":
-                _write_truth(truth_folder, subject, patient, visits, poses)
+                name = pseudonym(key.digest(), patient.number)
+                _write_truth(truth_folder, name, subject, visits, poses)
             bar.update()
         (films_folder / "README.txt").write_text(README, encoding="utf-8")
         stray = films_folder / make_uid("stray") / "notes.dcm"
@@ -147,7 +150,7 @@ def make_demo_copd(
         table = pd.DataFrame(tests).sort_values(["PatientID", "TestDate"], kind="stable")
         write_csv(table, spirometry)
     with atomic_path(pseudonym_key) as temporary:
-        temporary.write_text(hashlib.sha256(f"demo {seed}".encode()).hexdigest() + "\n")
+        temporary.write_text(f"{key.hexdigest()}\n")
 
 
 def _plan_visits(kind: str, rng: np.random.Generator, severity: tuple[float, float]) -> list[Visit]:
@@ -262,7 +265,7 @@ def _write_study(
 
 
 def _write_truth(
-    folder: Path, subject: Subject, patient: Patient, visits: list[Visit], poses: list[Pose]
+    folder: Path, name: str, subject: Subject, visits: list[Visit], poses: list[Pose]
 ) -> None:
     """Write the fields that undo the disease alone, and everything since the first visit."""
     for visit, pose in zip(visits, poses, strict=True):
@@ -270,7 +273,8 @@ def _write_truth(
             continue
         counterparts = {"total": visits[0].state, "disease": visit.state._replace(severity=0.0)}
         for kind, counterpart in counterparts.items():
-            path = true_field(folder, patient.number, str(visit.day), kind)
+            session = film_session(visit.day - visits[0].day)
+            path = true_field(folder, name, session, kind)
             path.parent.mkdir(exist_ok=True)
             nib.save(field_image(subject.displacement(visit.state, counterpart, pose)), path)
 

@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.ndimage import gaussian_filter
 from skimage.transform import resize
 
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import atomic_directory, write_csv
 
@@ -142,6 +142,7 @@ def pack_toy(
         write_array(folder / "pairs_image.npy", images, len(pairs), "float32")
         write_array(folder / "pairs_difference.npy", changes, len(pairs), "float32")
         write_array(folder / "pairs_mask.npy", everywhere, len(pairs), "bool")
+        Geometry.of_made_images(len(pairs), (size, size)).write(folder)
         index = pd.DataFrame({"row": range(train)})
         index["subject"] = [f"train{row}" for row in index["row"]]
         index = index.assign(session="1", label=[int(f < THRESHOLD) for f in factors])

@@ -37,6 +37,7 @@ PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
+SPACING_TAGS = ["ImagerPixelSpacing", "PixelSpacing"]  # the first that a film has counts
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
 
 
@@ -155,20 +156,22 @@ def parse_day(text: str) -> date | None:
         return None
 
 
-def pixel_mm(path: Path, resize: int) -> float | None:
-    """Size in mm, at the detector, of a pixel of the prepared film (`pipeline.chest.prepare`).
+def pixel_mm(path: Path) -> float:
+    """Size of a film's pixels at the detector, in mm.
 
-    None for a PNG and for a film whose header does not tell, or whose pixels are not square.
+    NaN for a PNG, and for a film whose header does not tell or whose pixels are not square.
     """
     if film_format(path) == "png":
-        return None
-    tags = ["ImagerPixelSpacing", "PixelSpacing", "Rows", "Columns"]
+        return np.nan
     with _quiet_pydicom():
-        header = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
-    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
-    if not spacing or len(spacing) != 2 or spacing[0] != spacing[1]:
-        return None
-    return float(spacing[0]) * min(header.Rows, header.Columns) / resize
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=SPACING_TAGS)
+            down, across = next(filter(None, map(header.get, SPACING_TAGS)), (np.nan, np.nan))
+            size = float(down) if down == across else np.nan
+        except Exception as error:  # as for headers
+            _pass_on_system_error(error)
+            return np.nan
+    return size if 0 < size < np.inf else np.nan
 
 
 def read_film(path: Path) -> np.ndarray:

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.cohort.manifest import read_manifest
 from pipeline.dataset.packed import PackedDataset
-from pipeline.dicom.film import pixel_mm
 from pipeline.drawing.panels import (
     ARROWS,
     COLOURS,
@@ -95,22 +93,21 @@ def select_pair(scores: pd.DataFrame, case: str) -> tuple[pd.Series, str]:
 
 
 def draw_pair(
-    results: Path,
-    dataset: str,
+    packed: Path,
     case: str,
     generators: dict[str, Path],
     scores: Path,
     settings: dict[str, Any],
     prefix: Path,
+    *,
+    dataset: str,
 ) -> None:
     """Draw the figures of one test pair, each as PNG (300 dpi) and SVG.
 
     Parameters
     ----------
-    results
-        Results folder, with the packed data set and the manifest.
-    dataset
-        Name of the data set.
+    packed
+        Packed data set.
     case
         As of `select_pair`.
     generators
@@ -118,17 +115,18 @@ def draw_pair(
     scores
         Scores of the DeFI-GAN by which pairs are ranked (Parquet).
     settings
-        ``colours`` (of `COLOURS`), ``details`` (boxes by name), ``demo`` (bool), and ``voxel_mm``
-        for volumes or ``resize`` for films.
+        ``colours`` (of `COLOURS`), ``details`` (boxes by name) and ``demo`` (bool).
     prefix
         Written are ``{prefix}_explanation.png``, ``.svg`` and so on.
+    dataset
+        Name of the data set.
 
     Raises
     ------
     InputError
         As `select_pair`.
     """
-    shown = _load_pair(results, dataset, case, generators, scores, settings)
+    shown = _load_pair(packed, dataset, case, generators, scores, settings)
     colours = COLOURS[settings["colours"]]
     figures = {
         "explanation": _draw_explanation(shown, colours),
@@ -144,7 +142,7 @@ def draw_pair(
 
 
 def _load_pair(
-    results: Path,
+    folder: Path,
     dataset: str,
     case: str,
     generators: dict[str, Path],
@@ -152,7 +150,7 @@ def _load_pair(
     settings: dict[str, Any],
 ) -> Case:
     pair, words = select_pair(pd.read_parquet(scores), case)
-    packed = PackedDataset.open(results / dataset / "packed")
+    packed = PackedDataset.open(folder)
     keys = ["subject", "followup", "baseline"]
     index = packed.pairs_index.set_index(keys)
     row = int(index.loc[tuple(pair[keys]), "row"])
@@ -161,12 +159,7 @@ def _load_pair(
     for method, path in generators.items():
         xhat0, change = explain_images(load_generator(path), image[None])
         modified[method], changes[method] = xhat0[0], change[0]
-    if image.ndim == 3:
-        size = settings["voxel_mm"]
-    else:
-        manifest = read_manifest(results / dataset / "ingest" / "manifest.parquet")
-        path = manifest.set_index(["subject", "session"]).loc[tuple(pair[keys[:2]]), "path"]
-        size = pixel_mm(Path(path), settings["resize"])
+    size = float(packed.geometry.pixel_mm[row])
     title = TITLES.get(dataset, dataset) + (" (demo: simulated)" if settings["demo"] else "")
     return Case(
         f"{title}: subject {pair['subject']}, visit {pair['followup']} against {pair['baseline']}; "
@@ -176,7 +169,7 @@ def _load_pair(
         modified,
         {method: np.where(mask, xhat0 - image, 0) for method, xhat0 in modified.items()},
         changes["defi-gan"],
-        size,
+        None if np.isnan(size) else size,
     )
 
 

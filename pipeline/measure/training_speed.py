@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.dataset.packed import PackedDataset
+from pipeline.dataset.packed import Geometry, PackedDataset
 from pipeline.method.critic import build_critic
 from pipeline.method.losses import field_penalty
 from pipeline.method.training.device import choose_device, set_precision, use_huge_pages
@@ -110,7 +110,8 @@ def _random_images(folder: Path, shape: tuple[int, ...], images: int) -> PackedD
         train[row] = rng.uniform(-1, 1, shape)
     index = pd.DataFrame({"row": range(2 * images), "label": [0, 1] * images})
     empty = np.empty((0, *shape), dtype=np.float32)
-    return PackedDataset(train, index, empty, empty, empty, pd.DataFrame())
+    geometry = Geometry.of_made_images(0, shape)
+    return PackedDataset(train, index, empty, empty, empty, pd.DataFrame(), geometry)
 
 
 def _seconds(

@@ -3,7 +3,6 @@
 Everything is told from files that the run left, so that it can be checked against them.
 """
 
-import hashlib
 import platform
 import re
 import subprocess
@@ -16,20 +15,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.brain.engines_used import engines_used
-from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import ARRAYS
 from pipeline.stage.exclusions import read_exclusions
-from pipeline.stage.files import read_json, write_json
+from pipeline.stage.files import read_json, sha256, write_json
 from pipeline.study.config import modality
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[2]
-
-
-def sha256(path: Path) -> str:
-    """Hash of a file's contents."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _git(*arguments: str) -> str | None:
@@ -64,14 +56,19 @@ def software() -> dict[str, Any]:
 
 
 def record_model(
-    packed: Path, training: Path, generator: Path, destination: Path, config: dict[str, Any]
+    packed: Path,
+    training: Path,
+    generator: Path,
+    destination: Path,
+    config: dict[str, Any],
+    volumes: Path | None = None,
 ) -> None:
     """Write the provenance of one trained model.
 
     Parameters
     ----------
     packed
-        Packed data set that it was trained on; the table of its volumes lies beside.
+        Packed data set that it was trained on.
     training
         ``training.json`` of the training: settings, seed, device and versions.
     generator
@@ -80,6 +77,8 @@ def record_model(
         JSON file written.
     config
         What of the effective configuration the model depends on.
+    volumes
+        Table of the data set's volumes; films and made images have none.
     """
     indices = [f"{name}.parquet" for name in ("train", "pairs")]
     arrays = [f"{name}.npy" for name in ARRAYS]
@@ -87,7 +86,7 @@ def record_model(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "software": software(),
         "config": config,
-        "engines": _engines(packed.parent),
+        "engines": _engines(volumes),
         "training": read_json(training),
         "inputs_sha256": {name: sha256(packed / name) for name in (*indices, *arrays)},
         "outputs_sha256": {generator.name: sha256(generator)},
@@ -95,42 +94,19 @@ def record_model(
     write_json(record, destination)
 
 
-def _engines(dataset: Path) -> dict[str, dict[str, int]]:
+def _engines(volumes: Path | None) -> dict[str, dict[str, int]]:
     """Tools by stage of the volumes of a data set; films and made images have none."""
-    volumes = dataset / "volumes.parquet"
-    return engines_used(pd.read_parquet(volumes)) if volumes.is_file() else {}
+    return engines_used(pd.read_parquet(volumes)) if volumes else {}
 
 
 def _counts(frame: pd.DataFrame, column: str) -> dict[str, int]:
     return {str(value): int(count) for value, count in frame[column].value_counts().items()}
 
 
-def _archive(dataset: dict[str, Any], manifest: pd.DataFrame) -> dict[str, Any]:
-    """The archive as it was read: hashes of its tables, number and size of its images."""
-    tables = []
-    for key, path in dataset["archive"].items():
-        if path is not None and key in ("tables", "spirometry", "films_table"):
-            path = Path(path)
-            tables += sorted(path.glob("*.csv")) if path.is_dir() else [path]
-    images = [Path(path) for path in manifest["path"]]
-    return {
-        "tables_sha256": {str(path): sha256(path) for path in tables},
-        "images": len(images),
-        "image_bytes": sum(path.stat().st_size for path in images),
-    }
-
-
-def _describe_cohort(results: Path, name: str, dataset: dict[str, Any]) -> dict[str, Any]:
-    """Who was studied, and how the volumes were prepared; a made data set has no cohort."""
-    folder = results / name / "ingest"
-    cohort = read_cohort(folder)
-    return {
-        "archive": _archive(dataset, cohort.manifest),
-        "subjects": int(cohort.manifest["subject"].nunique()),
-        "images": len(cohort.manifest),
-        "engines": _engines(results / name),
-        "manifest_sha256": sha256(folder / "manifest.parquet"),
-    }
+def _describe_cohort(folder: Path, kind: str) -> dict[str, Any]:
+    """Who was studied, and how the volumes were prepared."""
+    volumes = folder / "volumes.parquet" if kind == "brain" else None
+    return read_json(folder / "cohort.json") | {"engines": _engines(volumes)}
 
 
 def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict[str, Any]:
@@ -138,10 +114,10 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = read_exclusions(folder / "exclusions.csv")
-    made = modality(dataset) == "toy"
+    kind = modality(dataset)
     return {
         "source": dataset["source"],
-        "simulated": made or dataset.get("demo") is not None,
+        "simulated": kind == "toy" or dataset.get("demo") is not None,
         "training_images": {
             "healthy": int((train["label"] == 0).sum()),
             "diseased": int((train["label"] == 1).sum()),
@@ -149,7 +125,7 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
         "pairs": _counts(pairs, "split"),
         "excluded": _counts(excluded, "stage"),
         "exclusions_sha256": sha256(folder / "exclusions.csv"),
-        "cohort": None if made else _describe_cohort(results, name, dataset),
+        "cohort": None if kind == "toy" else _describe_cohort(folder, kind),
     }
 
 

@@ -1,46 +1,43 @@
 """From an archive to the pairs that are scored: who was left out, and where."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import PackedDataset
 from pipeline.stage.exclusions import count_rules, read_exclusions
 
 LABELS = {0: "healthy", 1: "diseased"}
 
 
-def cohort_flow(results: Path, name: str) -> pd.DataFrame:
+def cohort_flow(facts: dict[str, Any], packed: PackedDataset) -> pd.DataFrame:
     """Number of images, pairs and subjects after each step.
+
+    Parameters
+    ----------
+    facts
+        Of the cohort, as of `pipeline.cohort.facts.cohort_facts`.
+    packed
+        Data set.
 
     Returns
     -------
     DataFrame
         Columns step, images, pairs, subjects.
     """
-    cohort = read_cohort(results / name / "ingest")
-    packed = PackedDataset.open(results / name / "packed")
-    rows = [("chosen from the archive", cohort.manifest, cohort.pairs)]
-    for label, title in LABELS.items():
-        train = packed.train_index[packed.train_index["label"] == label]
-        rows.append((f"training, {title}", train, None))
-    for split in ("validation", "test"):
-        rows.append((split, None, packed.pairs_index[packed.pairs_index["split"] == split]))
-    return pd.DataFrame(
-        [
-            {
-                "step": step,
-                "images": "" if images is None else len(images),
-                "pairs": "" if pairs is None else len(pairs),
-                "subjects": (pairs if images is None else images)["subject"].nunique(),
-            }
-            for step, images, pairs in rows
-        ]
-    )
+    train, pairs = packed.train_index, packed.pairs_index
+    steps = [(f"training, {t}", "images", train[train["label"] == n]) for n, t in LABELS.items()]
+    steps += [(split, "pairs", pairs[pairs["split"] == split]) for split in ("validation", "test")]
+    counts = {key: facts[key] for key in ("images", "pairs", "subjects")}
+    rows = [{"step": "chosen from the archive", **counts}]
+    for step, what, found in steps:
+        row = {"step": step, "images": "", "pairs": "", "subjects": found["subject"].nunique()}
+        rows.append(row | {what: len(found)})
+    return pd.DataFrame(rows)
 
 
-def left_out(results: Path, name: str) -> pd.DataFrame:
+def left_out(exclusions: Path) -> pd.DataFrame:
     """How often each rule excluded something; columns stage, item, rule (its title), count."""
-    counts = count_rules(read_exclusions(results / name / "exclusions.csv"))
+    counts = count_rules(read_exclusions(exclusions))
     return counts.drop(columns="rule").rename(columns={"title": "rule"})

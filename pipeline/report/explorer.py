@@ -18,7 +18,6 @@ from pipeline.drawing.panels import DIFFERENCE_RANGE
 from pipeline.method.explain import explain_image, load_generator
 from pipeline.method.generator import Generator
 from pipeline.score.table import METHODS, TITLES
-from pipeline.stage import layout
 
 LARGEST = 32767
 # Pairs of a data set are shown as long as their numbers stay below; three are always.
@@ -70,34 +69,26 @@ def _title(rank: int, last: int, pair: pd.Series) -> str:
     return f"{pair['subject']}, {pair['followup']} from {pair['baseline']} ({place}rank {rank + 1})"
 
 
-def _models(results: Path, name: str, methods: list[str], seed: int) -> dict[str, Path]:
-    return {
-        method: results / layout.model(name, method, seed, "generator.safetensors")
-        for method in methods
-    }
-
-
-def explorer_data(results: Path, datasets: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
+def explorer_data(datasets: dict[str, dict[str, Any]], seed: int) -> dict[str, Any]:
     """Everything that the explorer shows.
 
     Parameters
     ----------
-    results
-        Results folder, with the packed data sets, and trained models with their scores.
     datasets
-        By name: ``data`` (``real``, ``demo``, ``toy``), ``methods``, ``voxel_mm`` (None for films).
+        By name: ``data`` (``real``, ``demo``, ``toy``), ``packed`` (folder) and ``models``, of each
+        of which are needed ``method``, ``seed``, ``generator`` and ``scores`` (files).
     seed
         Whose models are shown.
     """
     entries = []
     for name, dataset in datasets.items():
-        files = _models(results, name, dataset["methods"], seed)
+        shown = {model["method"]: model for model in dataset["models"] if model["seed"] == seed}
         scores = {
-            method: pd.read_parquet(path.with_name("scores.parquet")).set_index(PAIR)["ncc"]
-            for method, path in files.items()
+            method: pd.read_parquet(model["scores"]).set_index(PAIR)["ncc"]
+            for method, model in shown.items()
         }
-        networks = {method: load_generator(path) for method, path in files.items()}
-        packed = PackedDataset.open(results / name / "packed")
+        networks = {m: load_generator(Path(model["generator"])) for m, model in shown.items()}
+        packed = PackedDataset.open(Path(dataset["packed"]))
         first = "defi-gan" if "defi-gan" in scores else next(iter(scores))
         ranked = scores[first].sort_values(ascending=False).rename("score").reset_index()
         ranked["rank"] = range(len(ranked))
@@ -119,7 +110,7 @@ def explorer_data(results: Path, datasets: dict[str, dict[str, Any]], seed: int)
                 "title": TITLES.get(name, name)
                 + ("" if dataset["data"] == "real" else f" ({dataset['data']})"),
                 "size": list(shape[::-1] if len(shape) == 2 else shape),
-                "voxel_mm": dataset["voxel_mm"],
+                "voxel_mm": float(packed.geometry.pixel_mm[0]) if len(shape) == 3 else None,
                 "methods": {method: METHODS[method] for method in networks},
                 "pairs": pairs,
             }

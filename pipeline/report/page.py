@@ -13,14 +13,14 @@ import markdown
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import NOT_DIAGNOSTIC
 from pipeline.report.cohort_flow import cohort_flow, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
 from pipeline.score.table import TITLES
-from pipeline.stage import layout
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import atomic_path
+from pipeline.stage.files import atomic_path, read_json
 
 HERE = Path(__file__).parent
 NIIVUE = HERE / "vendor/niivue.umd.js.gz"
@@ -28,29 +28,27 @@ LONGEST_TABLE = 60  # rows; longer tables are linked
 
 
 def make_report(
-    results: Path,
     destination: Path,
     datasets: dict[str, dict[str, Any]],
     sections: dict[str, list[str]],
-    seeds: list[int],
+    seed: int,
 ) -> None:
     """Write the report.
 
     Parameters
     ----------
-    results
-        Results folder.
     destination
         HTML file written: styles, scripts, pictures and numbers are all inside; only pages of their
         own (HTML) and long tables are linked, by relative paths.
     datasets
-        By name: ``data`` (``real`` or how it was made), ``cohort`` (whether it comes from an
-        archive), ``methods``, ``voxel_mm`` (None for films).
+        By name: ``data`` (``real`` or how it was made), ``packed`` (folder), ``cohort`` (facts of
+        the cohort, None where there is none) and ``exclusions`` (files), and ``models``, a list of
+        records: ``method``, ``seed``, and the files ``generator``, ``scores`` and ``history``.
     sections
         By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
         pictures, JSON folded up, HTML as links.
-    seeds
-        Whose curves are drawn; the explorer shows models of the first.
+    seed
+        Whose models the explorer shows.
 
     Raises
     ------
@@ -65,6 +63,7 @@ def make_report(
         undefined=jinja2.StrictUndefined,
     )
     folder = Path(destination).parent
+    explorer = explorer_data(datasets, seed)
     text = environment.get_template("page.html").render(
         simulated=[
             TITLES.get(name, name)
@@ -79,8 +78,8 @@ def make_report(
         cohorts=[
             {
                 "title": _title(name, dataset),
-                "flow": _rows(cohort_flow(results, name)),
-                "left_out": _rows(left_out(results, name)),
+                "flow": _rows(_flow(dataset)),
+                "left_out": _rows(left_out(Path(dataset["exclusions"]))),
             }
             for name, dataset in datasets.items()
             if dataset["cohort"]
@@ -91,10 +90,8 @@ def make_report(
                 "picture": _data_url(
                     draw_curves(
                         {
-                            (method, seed): results
-                            / layout.model(name, method, seed, "history.parquet")
-                            for method in dataset["methods"]
-                            for seed in seeds
+                            (model["method"], model["seed"]): Path(model["history"])
+                            for model in dataset["models"]
                         }
                     ),
                     "image/png",
@@ -102,13 +99,13 @@ def make_report(
             }
             for name, dataset in datasets.items()
         ],
-        volumes=any(dataset["voxel_mm"] for dataset in datasets.values()),
+        volumes=any(dataset["voxel_mm"] for dataset in explorer["datasets"]),
         style=_asset("page.css"),
         explorer=_asset("explorer.js"),
         niivue=Markup(gzip.decompress(NIIVUE.read_bytes()).decode("utf-8")),
         licences=(HERE / "vendor/LICENCES.txt").read_text(encoding="utf-8"),
-        data=Markup(_inline_json(explorer_data(results, datasets, seeds[0]))),
-        seed=seeds[0],
+        data=Markup(_inline_json(explorer)),
+        seed=seed,
     )
     with atomic_path(destination) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -117,6 +114,11 @@ def make_report(
 def _title(name: str, dataset: dict[str, Any]) -> str:
     kind = "" if dataset["data"] == "real" else f" ({dataset['data']}, simulated)"
     return TITLES.get(name, name) + kind
+
+
+def _flow(dataset: dict[str, Any]) -> pd.DataFrame:
+    packed = PackedDataset.open(Path(dataset["packed"]))
+    return cohort_flow(read_json(Path(dataset["cohort"])), packed)
 
 
 def _asset(name: str) -> Markup:

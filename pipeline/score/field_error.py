@@ -6,7 +6,6 @@ The truth is the field that undoes the disease alone: that is what a generator i
 from collections.abc import Iterable
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 
@@ -15,7 +14,6 @@ from pipeline.dataset.packed import PackedDataset
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import explain_images, load_generator
 from pipeline.score.truth import true_fields
-from pipeline.stage import layout
 from pipeline.stage.files import write_csv, write_parquet
 
 # Where the disease displaces by at least this share of its largest displacement, it is at work.
@@ -78,20 +76,14 @@ def compare_fields(
 
 
 def compare_with_truth(
-    results: Path,
-    dataset: str,
-    truth: Path,
-    generators: dict[int, Path],
-    destination: Path,
-    *,
-    resize: int | None = None,
+    packed: Path, truth: Path, generators: dict[int, Path], destination: Path, *, dataset: str
 ) -> None:
     """Compare the fields of DeFI-GAN with the true ones on the test pairs.
 
     Parameters
     ----------
-    results, dataset, truth, resize
-        As of `pipeline.score.truth.true_fields`, which also tells the errors.
+    packed, truth, dataset
+        As of `pipeline.score.truth.score_truth`, which also tells the errors.
     generators
         Weights of DeFI-GAN by seed.
     destination
@@ -101,16 +93,15 @@ def compare_with_truth(
         where the disease truly adds or takes at least a twentieth of the volume (``larger in the
         disease``, ``smaller in the disease``), and for volumes the groups of the atlas.
     """
-    packed = PackedDataset.open(results / dataset / "packed")
+    data = PackedDataset.open(packed)
     networks = {seed: load_generator(path) for seed, path in generators.items()}
     shares = {}
     rows = []
-    for true in true_fields(results, dataset, truth, resize=resize):
+    for true in true_fields(data, truth):
         pair, phi = true.pair, true.fields["disease"]
-        image, mask = packed.pairs_image[pair.row], np.array(packed.pairs_mask[pair.row])
+        image, mask = data.pairs_image[pair.row], np.array(data.pairs_mask[pair.row])
         if image.ndim == 3 and not shares:
-            grid = results / layout.volume(dataset, "grid", pair.subject, pair.followup)
-            found = region_shares(nib.load(grid).affine, image.shape)
+            found = region_shares(data.geometry.affine, image.shape)
             shares = {name: found[name] for name in GROUPS}
         length = np.linalg.norm(phi, axis=0)
         diseased = length >= DISEASED_SHARE * length.max()

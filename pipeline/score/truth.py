@@ -5,7 +5,6 @@ the same geometry as the images, then deforms x1 as a generator's field would (E
 its score below 1 is what no method can know: noise, contrast, interpolation and registration.
 """
 
-import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,16 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import pydicom
 import torch
 from nibabel.affines import apply_affine
 from scipy.ndimage import map_coordinates
 
-from pipeline.cohort.manifest import read_manifest
 from pipeline.dataset.packed import PackedDataset
-from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.method.deformation import warp
 from pipeline.method.ncc import masked_ncc
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_parquet
-from pipeline.stage.sidecar import read_sidecar
 
 METHOD = "true deformation"
 NO_SEED = -1
@@ -72,39 +67,6 @@ def field_on_grid(
     return np.moveaxis(phi[..., ::-1], -1, 0).astype(np.float32)
 
 
-def film_to_raw(raw_shape: tuple[int, int], resize: int, crop: int) -> np.ndarray:
-    """Map the pixels of a cropped film back to the raw film.
-
-    The inverse of the preparation: centred square, resize (pixel centres at half-integers), centred
-    crop.
-
-    Parameters
-    ----------
-    raw_shape
-        Rows and columns of the raw film.
-    resize, crop
-        Sides of the resized and of the cropped film.
-
-    Returns
-    -------
-    numpy.ndarray
-        (3, 3), cropped (row, column) to raw (column, row).
-    """
-    side = min(raw_shape)
-    scale = side / resize
-    row, column = (
-        ((resize - crop) // 2 + 0.5) * scale - 0.5 + (length - side) // 2 for length in raw_shape
-    )
-    return np.array([[0.0, scale, column], [scale, 0.0, row], [0.0, 0.0, 1.0]])
-
-
-def _volume_geometry(grid: Path) -> np.ndarray:
-    """Voxel of the grid -> template mm -> raw scanner mm."""
-    steps = read_sidecar(grid)["steps"]
-    matrix = next(step["matrix"] for step in steps if step["stage"] == "template")
-    return np.array(matrix) @ nib.load(grid).affine
-
-
 def _read_field(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Field (*grid, D) and affine (D+1, D+1) of a true field of D dimensions."""
     if not path.is_file():
@@ -138,62 +100,58 @@ class TrueField:
     to_mm: np.ndarray
 
 
-def true_fields(
-    results: Path, dataset: str, truth: Path, *, resize: int | None = None
-) -> Iterator[TrueField]:
+def true_fields(packed: PackedDataset, truth: Path) -> Iterator[TrueField]:
     """Carry the true fields of the test pairs to the networks' grid, one pair at a time.
 
     Parameters
     ----------
-    results
-        Results folder, with the packed data set, the manifest and the prepared images.
-    dataset
-        Name of the data set.
+    packed
+        Data set.
     truth
         Folder of the true fields.
-    resize
-        Side of the resized film, for films.
 
     Raises
     ------
     InputError
         If a field is missing.
     """
-    packed = PackedDataset.open(results / dataset / "packed")
-    manifest = read_manifest(results / dataset / "ingest" / "manifest.parquet")
-    paths = manifest.set_index(["subject", "session"])["path"]
     shape = packed.pairs_image.shape[1:]
-    index = packed.pairs_index
+    index, where = packed.pairs_index, packed.geometry
     for pair in index[index["split"] == "test"].itertuples():
-        name, spacing = (pair.subject, pair.followup), 1.0
-        if resize is None:
-            to_raw = _volume_geometry(results / layout.volume(dataset, "grid", *name))
-        else:
-            film = pydicom.dcmread(paths[name], stop_before_pixels=True)
-            to_raw = film_to_raw((film.Rows, film.Columns), resize, shape[0])
-            spacing = float(film.ImagerPixelSpacing[0])  # the simulated films' pixels are square
-            name = _name_in_archive(film)
+        to_raw = where.to_raw[pair.row]
         fields = {}
         for kind in KINDS:
-            field, affine = _read_field(layout.true_field(truth, *name, kind))
-            fields[kind] = field_on_grid(field, affine, to_raw, shape)
-        yield TrueField(pair, fields, to_raw[:-1, :-1] * spacing)
+            path = layout.true_field(truth, pair.subject, pair.followup, kind)
+            fields[kind] = field_on_grid(*_read_field(path), to_raw, shape)
+        yield TrueField(pair, fields, to_raw[:-1, :-1] * where.raw_mm[pair.row])
 
 
-def score_truth(
-    results: Path, dataset: str, truth: Path, destination: Path, *, resize: int | None = None
-) -> None:
+def score_truth(packed: Path, truth: Path, destination: Path, *, dataset: str) -> None:
     """Score the true deformation on the test pairs, as `score_model` does with a generator's.
 
-    Parameters and errors are those of `true_fields`; `destination` is the table written (Parquet):
-    columns `SCORE_COLUMNS` and ``field``, which is ``total`` or ``disease``.
+    Parameters
+    ----------
+    packed
+        Packed data set.
+    truth
+        Folder of the true fields.
+    destination
+        Table written (Parquet): columns `SCORE_COLUMNS` and ``field``, which is ``total`` or
+        ``disease``.
+    dataset
+        What the rows are to say.
+
+    Raises
+    ------
+    InputError
+        If a field is missing.
     """
-    packed = PackedDataset.open(results / dataset / "packed")
+    data = PackedDataset.open(packed)
     rows = []
-    for true in true_fields(results, dataset, truth, resize=resize):
+    for true in true_fields(data, truth):
         pair = true.pair
-        image = np.array(packed.pairs_image[pair.row])
-        observed, mask = packed.pairs_difference[pair.row], packed.pairs_mask[pair.row]
+        image = np.array(data.pairs_image[pair.row])
+        observed, mask = data.pairs_difference[pair.row], data.pairs_mask[pair.row]
         for kind, phi in true.fields.items():
             xhat0 = warp(torch.from_numpy(image)[None, None], torch.from_numpy(phi)[None])
             rows.append(
@@ -209,9 +167,3 @@ def score_truth(
                 }
             )
     write_parquet(pd.DataFrame(rows), destination)
-
-
-def _name_in_archive(film: pydicom.Dataset) -> tuple[str, str]:
-    """Names of subject and visit among the true fields: the manifest's are pseudonyms."""
-    date = dt.datetime.strptime(film.StudyDate, "%Y%m%d").date()
-    return film.PatientID, str((date - FIRST_DAY).days)

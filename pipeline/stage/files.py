@@ -1,5 +1,6 @@
 """Atomic files: a result is there whole or not at all."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -56,6 +57,12 @@ def atomic_directory(destination: Path) -> Iterator[Path]:
         temporary.replace(destination)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's contents."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(data: Any, path: Path) -> None:

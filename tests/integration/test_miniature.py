@@ -20,6 +20,7 @@ from helpers.slurm import job_details, missing_programs, write_quick_profile
 from helpers.workflow import jobs_of_command, planned_jobs, run_snakemake
 
 from pipeline.dataset.packed import PackedDataset
+from pipeline.stage import layout
 from pipeline.stage.sidecar import read_sidecar
 from pipeline.study.new_image import explain_file, read_settings
 
@@ -288,6 +289,39 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     again |= {"make_extended_table": 1, "make_report": 1}
     again |= {"record_model": 2, "record_run": 1}
     assert plan == again | {"total": 16}
+
+
+OLDER = {"fetched.csv", "ingest", "qc", "qc.csv", "film", "pairs", *layout.BRAIN_STAGES}
+
+
+@pytest.fixture
+def without_older(study, tmp_path):
+    """The finished run as packing left it: no archive, and nothing that was made before."""
+    folder = tmp_path / "study"
+    shutil.copytree(study, folder, ignore=shutil.ignore_patterns("demo", "slurm_logs"))
+    for name in ("adni", "copd"):
+        truth = Path("demo") / name / "truth"
+        shutil.copytree(study / truth, folder / truth)
+    for path in folder.glob("results/*/*"):
+        if path.name in OLDER:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder
+
+
+def test_results_are_made_again_without_archive_and_older_stages(study, without_older):
+    rules = "score_model draw_figures measure_biomarkers compare_with_truth make_report"
+    forced = ("--forcerun", *rules.split(), *CONFIG)
+    plan = planned_jobs(without_older, *forced)
+    again = {"score_model": 8, "draw_figures": 6, "measure_biomarkers": 2}
+    again |= {"compare_with_truth": 2, "make_report": 1}
+    tables = ("table", "extended_table", "truth_table", "biomarker_table")
+    again |= dict.fromkeys([f"make_{name}" for name in tables], 1)
+    again |= {"draw_overview": 1, "record_run": 1, "all": 1}
+    assert plan == again | {"total": sum(again.values())}
+    run_snakemake(without_older, *forced, cores=2)
+    for name in ("table1.csv", "table1.md", "truth.csv", "biomarkers.csv", "overview.png"):
+        path = Path("results") / name
+        assert (without_older / path).read_bytes() == (study / path).read_bytes(), name
 
 
 def test_same_table_from_the_prepared_images_on(study):

@@ -95,6 +95,12 @@ def test_bids_dataset(tmp_path, coarse_head):
     template = tmp_path / "template.nii.gz"
     save_volume(head, affine, template)
 
+    made = {"engine": "made up", "version": "1"}
+    steps = [
+        {"stage": "orient", "shape": list(head.shape), **made},
+        {"stage": "template", "matrix": np.eye(4).tolist(), **made},
+    ]
+
     def write_visit(path, subject, session):
         """The raw image, and what the stages up to BET would have made of it."""
         noisy = head + gaussian_filter(rng.normal(0, 1, head.shape), 1) * 0.1 * head.max()
@@ -106,7 +112,7 @@ def test_bids_dataset(tmp_path, coarse_head):
             image = tmp_path / "results" / layout.volume("mine", stage, subject, session)
             image.parent.mkdir(parents=True, exist_ok=True)
             save_volume(stripped if stage in ("robex", "bet") else noisy, affine, image)
-            write_sidecar(image, stage, [])
+            write_sidecar(image, stage, steps)
 
     write_bids_dataset(tmp_path / "bids", write_visit)
     (tmp_path / "drop.csv").write_text("subject,session,reason\nsub-S0,ses-M06,moved\n")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pipeline.dataset.packed import Geometry
 from pipeline.method.training.settings import TrainSettings
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -82,6 +83,7 @@ def make_packed(tmp_path):
         index = {"row": range(3), "subject": ["a", "a", "b"], "split": "validation"}
         pairs = pd.DataFrame(index).assign(baseline="1", followup=["2", "3", "2"])
         pairs.to_parquet(folder / "pairs.parquet")
+        Geometry.of_made_images(3, shape).write(folder)
         return folder
 
     return make

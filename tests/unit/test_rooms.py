@@ -52,6 +52,13 @@ def test_a_package_imports_only_from_those_before_it(path):
     assert not set(imported(path)) & set(later)
 
 
+@pytest.mark.parametrize("room", ["method", "score", "biomarkers", "figures", "report"])
+def test_what_follows_packing_reads_no_archive(room):
+    """It knows images by the packed folder alone."""
+    names = {name for path in (PIPELINE / room).rglob("*.py") for name in imported(path)}
+    assert not names & {"dicom", "cohort", "qc"}
+
+
 def test_every_package_has_its_place():
     rooms = {p.parent.name for p in PIPELINE.glob("*/__init__.py")}
     assert rooms == set(ORDER)

@@ -120,7 +120,8 @@ def check_nothing_tells(folder: Path) -> None:
 
 
 def prepared(folder: Path) -> int:
-    return sum(len(np.load(path)) for path in (folder / "results/copd/film").glob("*.npz"))
+    shards = map(np.load, (folder / "results/copd/film").glob("*.npz"))
+    return sum("/" not in key for shard in shards for key in shard)
 
 
 @pytest.mark.slow

@@ -21,14 +21,13 @@ rule measure_biomarkers:
         runtime=600,
     params:
         version=1,
-        resize=resize_option,
         truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
         methods=lambda wildcards: [m for m in methods_of(wildcards) for _ in SEEDS],
         seeds=lambda wildcards: [s for _ in methods_of(wildcards) for s in SEEDS],
     shell:
-        "python -m pipeline biomarkers results {wildcards.dataset} {output:q}"
-        " --generators {input.generators:q} --methods {params.methods} --seeds {params.seeds}"
-        " {params.truth:q} {params.resize} --log {log:q}"
+        "python -m pipeline biomarkers {input.packed:q} {output:q}"
+        " --dataset {wildcards.dataset} --generators {input.generators:q}"
+        " --methods {params.methods} --seeds {params.seeds} {params.truth:q} --log {log:q}"
 
 
 rule make_biomarker_table:

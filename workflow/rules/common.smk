@@ -234,12 +234,6 @@ def train_settings(wildcards):
     )
 
 
-def resize_option(wildcards):
-    """Films were resized on the way from the raw film; the true field has to follow them."""
-    chest = DATASETS[wildcards.dataset].get("chest")
-    return f"--resize {chest['resize']}" if chest else ""
-
-
 def kind_of_data(name):
     if DATASETS[name]["source"] == "toy":
         return "toy"
@@ -262,10 +256,6 @@ def attribution_settings(wildcards):
 def figure_settings(wildcards):
     dataset = DATASETS[wildcards.dataset]
     kept = {key: dataset["figures"][key] for key in ("colours", "details")}
-    if wildcards.dataset in of_modality("brain"):
-        kept["voxel_mm"] = dataset["brain"]["voxel_mm"]
-    else:
-        kept["resize"] = dataset["chest"]["resize"]
     return as_json({**kept, "demo": wildcards.dataset in DEMOS})
 
 
@@ -298,8 +288,12 @@ def pair(suffix):
     return f"results/{path}"
 
 
+def model_file(dataset, method, seed, name):
+    return f"results/{layout.model(dataset, method, seed, name)}"
+
+
 def model(name):
-    return f"results/{layout.model('{dataset}', '{method}', '{seed}', name)}"
+    return model_file("{dataset}", "{method}", "{seed}", name)
 
 
 def sweep_model(name):
@@ -364,6 +358,12 @@ def models_of_dataset(wildcards):
         for method in methods_of(wildcards)
         for seed in SEEDS
     ]
+
+
+def volumes_table(wildcards):
+    """Engines of the volumes; films and made images have none."""
+    name = wildcards.dataset
+    return f"results/{name}/volumes.parquet" if name in of_modality("brain") else []
 
 
 def truth_folder(wildcards):

@@ -83,8 +83,10 @@ rule describe_cohort:
     input:
         cohort=COHORT_FILES.values(),
         exclusions="results/{dataset}/exclusions.csv",
+        tables=archive_tables,
     output:
-        "results/{dataset}/cohort.html",
+        page="results/{dataset}/cohort.html",
+        facts="results/{dataset}/cohort.json",
     log:
         "logs/{dataset}/cohort.log",
     benchmark:
@@ -97,12 +99,13 @@ rule describe_cohort:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=2,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
         settings=cohort_settings,
     shell:
-        "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q} {output:q}"
-        " {params.settings:q} --log {log:q}"
+        "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q}"
+        " {output.page:q} {output.facts:q} --tables {input.tables:q} {params.settings:q}"
+        " --log {log:q}"
 
 
 rule pack_datasets:

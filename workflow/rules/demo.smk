@@ -48,7 +48,7 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
             mem_mb=2000,
             runtime=60,
         params:
-            version=2,
+            version=3,
             settings=demo_settings(name),
         shell:
             "python -m pipeline make-demo-copd {output.films:q} {output.spirometry:q}"

@@ -31,7 +31,6 @@ rule draw_overview:
 rule draw_figures:
     input:
         packed="results/{dataset}/packed",
-        manifest="results/{dataset}/ingest/manifest.parquet",
         generators=shown_models,
         scores=f"results/{{dataset}}/models/defi-gan/seed-{SEEDS[0]}/scores.parquet",
     output:
@@ -60,9 +59,10 @@ rule draw_figures:
         methods=methods_of,
         prefix=lambda wildcards: f"results/figures/{wildcards.dataset}/{wildcards.case}",
     shell:
-        "python -m pipeline figures results {wildcards.dataset} {wildcards.case} {params.prefix:q}"
-        " --generators {input.generators:q} --methods {params.methods} --scores {input.scores:q}"
-        " --settings {params.settings:q} --log {log:q}"
+        "python -m pipeline figures {input.packed:q} {wildcards.case} {params.prefix:q}"
+        " --dataset {wildcards.dataset} --generators {input.generators:q}"
+        " --methods {params.methods} --scores {input.scores:q} --settings {params.settings:q}"
+        " --log {log:q}"
 
 
 rule draw_all_figures:

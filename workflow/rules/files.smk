@@ -21,6 +21,12 @@ def tables_read(wildcards):
     if wildcards.dataset in FROM_SERVER:
         fetched = f"results/{wildcards.dataset}/fetched.csv"
         return [fetched, archive["spirometry"], *lists]
+    return [*archive_tables(wildcards), *lists]
+
+
+def archive_tables(wildcards):
+    """Tables of an archive; the whole folder of those that a job makes."""
+    archive = DATASETS[wildcards.dataset]["archive"]
     tables = [
         archive[key]
         for key in ("spirometry", "films_table", "table")
@@ -31,9 +37,11 @@ def tables_read(wildcards):
         tables += sorted(
             str(p) for name in names for p in Path(archive["dataset"]).glob(name)
         )
-    if "tables" in archive:
+    if "tables" in archive and wildcards.dataset in MADE:
+        tables.append(archive["tables"])
+    elif "tables" in archive:
         tables += sorted(map(str, Path(archive["tables"]).glob("*.csv")))
-    return [*tables, *lists]
+    return tables
 
 
 @cache
@@ -177,7 +185,19 @@ def overview_files(wildcards):
 
 def shown_models(wildcards):
     """The first model of each method, for a test pair that there is."""
-    pairs = cohort(wildcards.dataset).pairs
+    if wildcards.dataset not in MADE:
+        check_case(wildcards)
+    return expand(
+        model("generator.safetensors"),
+        dataset=wildcards.dataset,
+        method=methods_of(wildcards),
+        seed=SEEDS[0],
+    )
+
+
+def check_case(wildcards):
+    """A wrong subject stops the run before the first job; of a made archive, the drawing."""
+    pairs = ready_cohort(wildcards.dataset).pairs
     known = sorted(set(pairs.loc[pairs["split"] == "test", "subject"]))
     subject = wildcards.case.removeprefix("sub-")
     if wildcards.case.startswith("sub-") and subject not in known:
@@ -185,12 +205,6 @@ def shown_models(wildcards):
             f"datasets.{wildcards.dataset}.figures.subjects: {subject} has no test pair; "
             f"subjects with one: {', '.join(known)}"
         )
-    return expand(
-        model("generator.safetensors"),
-        dataset=wildcards.dataset,
-        method=methods_of(wildcards),
-        seed=SEEDS[0],
-    )
 
 
 # ---- the report ----
@@ -221,21 +235,32 @@ def report_datasets():
     return {
         name: {
             "data": kind_of_data(name),
-            "cohort": name in COHORTS,
-            "methods": list(d["training"]["methods"]),
-            "voxel_mm": d["brain"]["voxel_mm"] if "brain" in d else None,
+            "packed": f"results/{name}/packed",
+            "cohort": f"results/{name}/cohort.json" if name in COHORTS else None,
+            "exclusions": f"results/{name}/exclusions.csv",
+            "models": [
+                {
+                    "method": method,
+                    "seed": seed,
+                    "generator": model_file(
+                        name, method, seed, "generator.safetensors"
+                    ),
+                    "scores": model_file(name, method, seed, "scores.parquet"),
+                    "history": model_file(name, method, seed, "history.parquet"),
+                }
+                for method in d["training"]["methods"]
+                for seed in SEEDS
+            ],
         }
         for name, d in DATASETS.items()
     }
 
 
 def report_files(wildcards):
-    """What the report reads: the files of its sections, and models and cohorts."""
-    patterns = ("generator.safetensors", "scores.parquet", "history.parquet")
-    return [
-        *(path for files in report_sections().values() for path in files),
-        *(path for name in patterns for path in on_methods(model(name))),
-        *expand("results/{dataset}/packed", dataset=DATASETS),
-        *expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),
-        *expand("results/{dataset}/exclusions.csv", dataset=COHORTS),
-    ]
+    """What the report reads: the files of its sections and of its data sets."""
+    files = [path for paths in report_sections().values() for path in paths]
+    for dataset in report_datasets().values():
+        files += filter(None, map(dataset.get, ("packed", "cohort", "exclusions")))
+        for trained in dataset["models"]:
+            files += map(trained.get, ("generator", "scores", "history"))
+    return files

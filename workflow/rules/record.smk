@@ -6,6 +6,7 @@ from pipeline.study.config import model_config
 rule record_model:
     input:
         packed="results/{dataset}/packed",
+        volumes=volumes_table,
         training=model("training.json"),
         generator=model("generator.safetensors"),
     output:
@@ -21,18 +22,26 @@ rule record_model:
         runtime=30,
     params:
         version=2,
+        volumes=lambda wildcards, input: (
+            ["--volumes", input.volumes] if input.volumes else []
+        ),
         config=lambda wildcards: as_json(
             model_config(config, wildcards.dataset, wildcards.method)
         ),
     shell:
         "python -m pipeline record-model {input.packed:q} {input.training:q} {input.generator:q}"
-        " {output:q} --config {params.config:q} --log {log:q}"
+        " {output:q} --config {params.config:q} {params.volumes:q} --log {log:q}"
 
 
 rule record_run:
     input:
-        manifests=expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),
+        cohorts=expand("results/{dataset}/cohort.json", dataset=COHORTS),
+        packed=expand("results/{dataset}/packed", dataset=DATASETS),
+        volumes=expand(
+            "results/{dataset}/volumes.parquet", dataset=of_modality("brain")
+        ),
         models=on_methods(model("provenance.json")),
+        weights=on_methods(model("generator.safetensors")),
         files=RESULTS,
     output:
         provenance="results/provenance.json",

@@ -28,7 +28,6 @@ rule score_model:
 rule score_true_deformation:
     input:
         packed="results/{dataset}/packed",
-        manifest="results/{dataset}/ingest/manifest.parquet",
         truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
     output:
         "results/{dataset}/true_deformation/scores.parquet",
@@ -45,16 +44,14 @@ rule score_true_deformation:
         runtime=60,
     params:
         version=1,
-        resize=resize_option,
     shell:
-        "python -m pipeline score-true-deformation results {wildcards.dataset} {input.truth:q}"
-        " {output:q} {params.resize} --log {log:q}"
+        "python -m pipeline score-true-deformation {input.packed:q} {input.truth:q} {output:q}"
+        " --dataset {wildcards.dataset} --log {log:q}"
 
 
 rule compare_with_truth:
     input:
         packed="results/{dataset}/packed",
-        manifest="results/{dataset}/ingest/manifest.parquet",
         truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
         generators=fields_of_seeds,
     output:
@@ -72,11 +69,10 @@ rule compare_with_truth:
         runtime=60,
     params:
         version=1,
-        resize=resize_option,
         seeds=SEEDS,
     shell:
-        "python -m pipeline compare-with-truth results {wildcards.dataset} {input.truth:q}"
-        " {output:q} --generators {input.generators:q} --seeds {params.seeds} {params.resize}"
+        "python -m pipeline compare-with-truth {input.packed:q} {input.truth:q} {output:q}"
+        " --dataset {wildcards.dataset} --generators {input.generators:q} --seeds {params.seeds}"
         " --log {log:q}"
 
 

@@ -10,12 +10,13 @@ from pipeline.chest.prepare import (
     centre_crop,
     equalise,
     exposed_part,
+    film_to_raw,
     limit_markers,
     prepare_film,
     prepare_film_shard,
     resize_film,
 )
-from pipeline.chest.shards import film_key, read_film_shard
+from pipeline.chest.shards import film_key
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import EXCLUSION_COLUMNS
 
@@ -130,22 +131,42 @@ def test_centre_crop():
         centre_crop(film, 6)
 
 
+@pytest.mark.parametrize("raw_shape", [(150, 121), (120, 161)])
+def test_film_pixels_are_found_in_the_raw_film(raw_shape):
+    resize, crop = 40, 31
+    side = min(raw_shape)
+    top, left = ((length - side) // 2 for length in raw_shape)
+    matrix = film_to_raw(raw_shape, resize, crop)
+    row, column = 20, 7
+    raw_column, raw_row, _ = matrix @ [row, column, 1]
+    # A film that shows its own coordinates, prepared the same way, shows where it came from.
+    for axis, expected in enumerate((raw_row, raw_column)):
+        ramp = np.indices(raw_shape)[axis].astype(np.float32)
+        square = Image.fromarray(ramp[top : top + side, left : left + side])
+        small = np.asarray(square.resize((resize, resize), Image.Resampling.BILINEAR))
+        start = (resize - crop) // 2
+        assert small[start + row, start + column] == pytest.approx(expected, abs=0.01)
+
+
 def manifest(*rows):
     return pd.DataFrame(rows, columns=["subject", "session", "path"])
 
 
 def test_shard(tmp_path, caplog):
     folder = tmp_path / "Ångström, 'Zoë' \"$(x)\""
-    good = make_dicom(folder / "film ü.dcm", ramp_film())
+    good = make_dicom(folder / "film ü.dcm", ramp_film(), ImagerPixelSpacing=[0.2, 0.2])
     flat = make_dicom(folder / "flat.dcm", np.full((30, 30), 7))
     cut = make_dicom(folder / "cut.dcm", ramp_film())
     cut.write_bytes(cut.read_bytes()[:-100])
     rows = manifest(("a", "d0000", str(good)), ("b", "d0000", str(flat)), ("a", "d9", str(cut)))
     prepare_film_shard(rows, tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
 
-    films = read_film_shard(tmp_path / "0.npz")
-    assert list(films) == [film_key("a", "d0000")]
-    assert films["sub-a_ses-d0000"].shape == (24, 24)
+    films = np.load(tmp_path / "0.npz")
+    key = film_key("a", "d0000")
+    assert list(films) == [key, f"{key}/raw_shape", f"{key}/raw_mm"]
+    assert films[key].shape == (24, 24)
+    assert tuple(films[f"{key}/raw_shape"]) == ramp_film().shape
+    assert films[f"{key}/raw_mm"] == 0.2
     status = pd.read_csv(tmp_path / "0.csv")
     assert list(status) == EXCLUSION_COLUMNS
     assert list(status["subject"] + status["session"]) == ["ad9", "bd0000"]
@@ -163,7 +184,7 @@ def test_shard(tmp_path, caplog):
 
 def test_shard_without_films(tmp_path):
     prepare_film_shard(manifest(), tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
-    assert read_film_shard(tmp_path / "0.npz") == {}
+    assert not np.load(tmp_path / "0.npz").files
     assert pd.read_csv(tmp_path / "0.csv").empty
 
 

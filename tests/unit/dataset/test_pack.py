@@ -5,20 +5,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.chest.prepare import film_to_raw
 from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import Cohort, as_manifest
 from pipeline.dataset.longitudinal import pair_exclusion, pair_key
 from pipeline.dataset.pack import pack_films, pack_volumes
-from pipeline.dataset.packed import ARRAYS, PackedDataset
+from pipeline.dataset.packed import ARRAYS, GEOMETRY, PackedDataset
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import EXCLUSION_COLUMNS, exclusion_table
 from pipeline.stage.files import write_csv, write_json
 from pipeline.stage.rules import Rule
-from pipeline.stage.sidecar import exclude_image, sidecar_path, write_sidecar
+from pipeline.stage.sidecar import exclude_image, read_sidecar, sidecar_path, write_sidecar
 
 SHAPE = (4, 6, 5)
+GRID = np.array([[-2.0, 0, 0, 7], [0, 2, 0, -9], [0, 0, 2, 3], [0, 0, 0, 1]])
 SHARDS = 3
 DARK = {"rule": Rule.NO_CONTENT, "reason": "dark"}
 FAILED = {"rule": Rule.NOT_REGISTERED, "reason": "registration: failed"}
@@ -53,10 +55,20 @@ def number(subject: str, session: str) -> float:
     return float(int(subject[1:]) + 10 * "tvs".index(subject[0]) + 100 * (session == "m12"))
 
 
-def save(value, path, dtype=np.float32):
+def to_scan(value: float) -> np.ndarray:
+    """Template mm to the mm of the scan that has this number."""
+    matrix = np.diag([1.1, 1.1, 1.1, 1])
+    matrix[:3, 3] = value
+    return matrix
+
+
+def save(value, path, dtype=np.float32, affine=GRID):
     path.parent.mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(np.full(SHAPE, value, dtype), np.eye(4)), path)
-    write_sidecar(path, "", [])
+    nib.save(nib.Nifti1Image(np.full(SHAPE, value, dtype), affine), path)
+    orient = {"stage": "orient", "shape": [100 + int(value), 90, 80]}
+    template = {"stage": "template", "matrix": to_scan(value).tolist()}
+    engine = {"engine": "tool", "version": "1"}
+    write_sidecar(path, "", [orient | engine, template | engine])
 
 
 @pytest.fixture
@@ -106,7 +118,10 @@ def films(tmp_path):
             row = dict(zip(("subject", "session"), name, strict=True))
             failed.append({"stage": "film", "item": "film", **DARK, **row})
         else:
-            ready[film_key(*name)] = np.full((8, 8), number(*name), np.float32)
+            key = film_key(*name)
+            ready[key] = np.full((8, 8), number(*name), np.float32)
+            ready[f"{key}/raw_shape"] = (20 + int(number(*name)), 40)
+            ready[f"{key}/raw_mm"] = np.nan if image.subject == "v1" else 0.5
     for pair in who.pairs.itertuples():
         _, _, ready, failed = shards[shard_of(pair.subject, SHARDS)]
         if pair.subject == "s1":
@@ -148,6 +163,25 @@ def test_volumes_are_packed_in_order(volumes):
     }
 
 
+def test_geometry_of_volumes_is_packed(volumes):
+    pack(volumes)
+    packed = PackedDataset.open(volumes / "packed")
+    where = packed.geometry
+    np.testing.assert_array_equal(where.affine, GRID)
+    numbers = [121, 122, 111]  # of the follow-ups, in the order of the pairs
+    for matrix, value in zip(where.to_raw, numbers, strict=True):
+        np.testing.assert_allclose(matrix, to_scan(value) @ GRID)
+    assert where.raw_shape.tolist() == [[100 + value, 90, 80] for value in numbers]
+    assert where.raw_mm.tolist() == [1, 1, 1]
+    assert where.pixel_mm.tolist() == [2, 2, 2]
+
+
+def test_volumes_on_different_grids_are_refused(volumes):
+    save(number("s2", "m12"), volume_path(volumes, "s2", "m12"), affine=np.eye(4))
+    with pytest.raises(ValueError, match="adni: the volumes lie on different grids"):
+        pack(volumes)
+
+
 def test_volumes_from_different_engines_are_refused_unless_allowed(volumes):
     path = sidecar_path(volume_path(volumes, "t3", "bl"))
     step = {"stage": "crop", "engine": "niimath -robustfov", "version": "1.0"}
@@ -164,7 +198,8 @@ def test_volumes_from_different_engines_are_refused_unless_allowed(volumes):
 def test_packing_twice_gives_the_same_bytes(volumes):
     for name in ("first", "second"):
         pack(volumes, name)
-    for name in [*(f"{array}.npy" for array in ARRAYS), "train.parquet", "pairs.parquet"]:
+    arrays = [f"{array}.npy" for array in ARRAYS]
+    for name in [*arrays, "train.parquet", "pairs.parquet", GEOMETRY]:
         assert (volumes / "first" / name).read_bytes() == (volumes / "second" / name).read_bytes()
 
 
@@ -220,6 +255,19 @@ def test_films_are_packed(films):
     ]
 
 
+def test_geometry_of_films_is_packed(films):
+    packed_path = films / "copd" / "packed"
+    pack_films(films, "copd", packed_path, films / "copd" / "exclusions.csv", shards=SHARDS)
+    where = PackedDataset.open(packed_path).geometry
+    np.testing.assert_array_equal(where.affine, np.eye(3))
+    shapes = [(20 + 122, 40), (20 + 111, 40)]  # of s2 and v1
+    assert where.raw_shape.tolist() == [list(shape) for shape in shapes]
+    for matrix, shape in zip(where.to_raw, shapes, strict=True):
+        np.testing.assert_array_equal(matrix, film_to_raw(shape, resize=8, crop=6))
+    np.testing.assert_equal(where.raw_mm, [0.5, np.nan])
+    np.testing.assert_equal(where.pixel_mm, [0.5 * 40 / 8, np.nan])
+
+
 def test_nothing_left_to_train_on_is_an_error(volumes):
     for subject in ("t1", "t3"):
         exclude_image(volume_path(volumes, subject, "bl"), "robex", **EMPTY)
@@ -246,8 +294,9 @@ def test_film_that_vanished_without_a_reason_is_an_error(films):
 def show(results, content, *images):
     """Let raw volumes have the same voxels."""
     for subject, session in images:
-        step = {"stage": "orient", "engine": "nibabel", "version": "5", "content": content}
-        write_sidecar(volume_path(results, subject, session), "grid", [step])
+        path = volume_path(results, subject, session)
+        orient, *others = read_sidecar(path)["steps"]
+        write_sidecar(path, "grid", [orient | {"content": content}, *others])
 
 
 def test_training_and_test_never_share_a_volume(volumes):

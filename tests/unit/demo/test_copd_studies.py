@@ -12,12 +12,14 @@ import pytest
 from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian
 
+from pipeline.cohort.copd import ingest_copd
 from pipeline.demo import copd_studies, film_writer
 from pipeline.demo.chest_disease import FIELD_STEP
 from pipeline.demo.copd_studies import FAULTS, make_demo_copd
 from pipeline.demo.film_writer import TRANSFER_SYNTAXES
 from pipeline.dicom.film import read_film
 from pipeline.stage.errors import ImageError
+from pipeline.stage.layout import true_field
 
 SETTINGS = {"seed": 4, "normal": 5, "copd": 4, "paired": 5, "faulty": 1, "height": 96}
 SUBJECTS = 5 + 4 + 5 + len(FAULTS)
@@ -211,6 +213,16 @@ def test_every_subject_has_films_and_pairs_have_a_true_field(archive, headers, t
         assert disease.get_fdata()[..., 1].max() > 0.02 * film.Rows
         change = np.abs(total.get_fdata() - disease.get_fdata()).max()
         assert 0 < change < 0.03 * film.Rows
+
+
+def test_pairs_find_their_true_fields_under_the_names_of_the_manifest(archive):
+    splits = {"seed": 0, "fractions": {"train": 0.0, "validation": 0.5, "test": 0.5}}
+    files = (archive / "films", archive / "spirometry.csv")
+    cohort = ingest_copd(*files, splits=splits, pseudonym_key=archive / "key")
+    assert cohort.pairs["subject"].nunique() == SETTINGS["paired"]
+    for pair in cohort.pairs.itertuples():
+        for kind in ("total", "disease"):
+            assert true_field(archive / "truth", pair.subject, pair.followup, kind).is_file()
 
 
 def test_table_is_plain_csv(archive):

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence
 from scipy.ndimage import gaussian_filter
 
 from pipeline.chest.prepare import prepare_film
-from pipeline.dicom.film import film_format, parse_day, read_film, read_header
+from pipeline.dicom.film import film_format, parse_day, pixel_mm, read_film, read_header
 from pipeline.stage.errors import ImageError
 
 PIXELS = ramp_film()
@@ -101,6 +101,33 @@ def test_real_header():
     assert (header.patient_id, header.modality) == ("9RG1", "CR")
     assert header.study_date == date(2004, 8, 26)
     assert (header.view, header.view_reason) == ("PA", "ViewPosition")
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({"ImagerPixelSpacing": [0.2, 0.2], "PixelSpacing": [0.1, 0.1]}, 0.2),
+        ({"PixelSpacing": [0.1, 0.1]}, 0.1),
+        ({"ImagerPixelSpacing": None, "PixelSpacing": [0.1, 0.1]}, 0.1),
+        ({}, np.nan),
+        ({"PixelSpacing": [0.1, 0.2]}, np.nan),
+        ({"PixelSpacing": 0.1}, np.nan),
+        ({"PixelSpacing": [0, 0]}, np.nan),
+    ],
+)
+def test_size_of_pixels(tmp_path, tags, expected):
+    np.testing.assert_equal(pixel_mm(make_dicom(tmp_path / "f", PIXELS, **tags)), expected)
+
+
+def test_size_of_pixels_that_is_no_number(tmp_path):
+    path = make_dicom(tmp_path / "f", PIXELS, PixelSpacing=["0.25", "0.25"])
+    path.write_bytes(path.read_bytes().replace(rb"0.25\0.25", rb"zero\zero"))
+    assert np.isnan(pixel_mm(path))
+
+
+def test_pixels_of_a_png_have_no_size(tmp_path):
+    Image.fromarray(PIXELS).save(tmp_path / "f.png")
+    assert np.isnan(pixel_mm(tmp_path / "f.png"))
 
 
 @pytest.mark.parametrize("characters", ["ISO_IR 192", "ISO_IR 100", None])

@@ -1,5 +1,7 @@
 """Figures of test pairs, from a packed data set and models to files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
 from pipeline.figures.pair_figures import draw_pair, select_pair
 from pipeline.method.explain import save_generator
 from pipeline.method.generator import Generator
@@ -52,6 +54,8 @@ def results(tmp_path):
     pair = {"row": [0], "subject": ["a"], "split": ["test"], "baseline": ["bl"]}
     pd.DataFrame({**pair, "followup": ["m12"]}).to_parquet(folder / "pairs.parquet")
     pd.DataFrame({"row": [0]}).to_parquet(folder / "train.parquet")
+    made = Geometry.of_made_images(1, shape)
+    replace(made, pixel_mm=np.array([4.8])).write(folder)
     SCORES[:1].to_parquet(tmp_path / "scores.parquet")
     torch.manual_seed(0)
     for method in ("va-gan", "defi-gan"):
@@ -66,16 +70,16 @@ def test_figures_of_a_volume(results):
         "colours": "safe",
         "details": {"ventricles": {"plane": "axial", "box": [0.25, 0.25, 0.75, 0.75]}},
         "demo": True,
-        "voxel_mm": 4.8,
     }
     generators = {name: results / f"{name}.safetensors" for name in ("va-gan", "defi-gan")}
     prefix = results / "figures" / "adni" / "best"
-    draw_pair(results, "adni", "best", generators, results / "scores.parquet", settings, prefix)
+    files = (results / "adni" / "packed", "best", generators, results / "scores.parquet")
+    draw_pair(*files, settings, prefix, dataset="adni")
     for name in layout.FIGURES:
         with Image.open(results / layout.figure("adni", "best", name, "png")) as picture:
             assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.1)
             assert np.ptp(np.asarray(picture.convert("L"))) > 200
         drawing = (results / layout.figure("adni", "best", name, "svg")).read_text()
         # The words are there, whether as text or as the comments beside their outlines.
-        for words in ("simulated", "subject a", "px (arrows x"):
+        for words in ("simulated", "subject a", "px (arrows x", "1 px = 4.8 mm"):
             assert name == "deformation" or words in drawing

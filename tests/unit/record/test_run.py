@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from rocrate_validator.utils import document_loader
 from rocrate_validator.utils.http import HttpRequester
 
 from pipeline.brain.engines_used import volume_table
+from pipeline.cohort.facts import cohort_facts
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.dataset.packed import ARRAYS
@@ -88,7 +91,13 @@ def study(tmp_path, monkeypatch):
         model / "generator.safetensors",
         model / "provenance.json",
         model_config(config, "adni", "defi-gan"),
+        results / "adni/volumes.parquet",
     )
+    facts = cohort_facts(results / "adni/ingest", [Path("demo/adni/tables")])
+    write_json(facts, results / "adni/cohort.json")
+    # The record needs neither archive nor ingest.
+    shutil.rmtree(tmp_path / "demo")
+    shutil.rmtree(results / "adni/ingest")
     record_run(
         config,
         results,
@@ -135,7 +144,7 @@ def test_run_tells_configuration_inputs_engines_and_tables(study):
     assert cohort["archive"]["images"] == 3
     assert cohort["archive"]["image_bytes"] == 15
     table = hashlib.sha256(b"RID\n1\n").hexdigest()
-    assert list(cohort["archive"]["tables_sha256"].values()) == [table]
+    assert cohort["archive"]["tables_sha256"] == {"demo/adni/tables/ADNIMERGE.csv": table}
     assert run["models"]["adni/models/defi-gan/seed-3"]["device"] == "cpu"
     table = hashlib.sha256((results / "table1.csv").read_bytes()).hexdigest()
     assert run["files_sha256"]["table1.csv"] == table

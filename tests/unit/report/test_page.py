@@ -7,7 +7,9 @@ import io
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,8 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
 from pipeline.method import Generator, explain_image
 from pipeline.method.explain import save_generator
 from pipeline.report.explorer import chosen_pairs
@@ -24,76 +25,79 @@ from pipeline.report.page import NIIVUE, make_report
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import exclusion_table
+from pipeline.stage.files import write_json
 
-DATASETS = {
-    "adni": {"data": "demo", "cohort": True, "methods": ["va-gan", "defi-gan"], "voxel_mm": 4.0},
-    "copd": {"data": "real", "cohort": False, "methods": ["va-gan", "defi-gan"], "voxel_mm": None},
-}
+DATASETS = {"adni": "demo", "copd": "real"}
+METHODS = ("va-gan", "defi-gan")
 SHAPES = {"adni": (12, 16, 8), "copd": (16, 24)}
 PAIRS = 3
 
 
-def _cohort(folder):
-    rows = {"subject": ["a", "b"], "session": "bl", "label": [0, 1], "split": "train"}
-    others = dict.fromkeys(MANIFEST_COLUMNS, 0)
-    manifest = as_manifest(pd.DataFrame(others | rows))
-    pairs = pd.DataFrame(
-        {
-            "subject": [f"s{row}" for row in range(PAIRS)],
-            "split": "test",
-            "baseline": "bl",
-            "followup": "m12",
-        }
-    )
+def _packed(folder, shape):
     folder.mkdir(parents=True)
-    manifest.to_parquet(folder / "manifest.parquet")
-    pairs.to_parquet(folder / "pairs.parquet")
-    exclusion_table([]).to_csv(folder / "exclusions.csv", index=False)
-    return Cohort(manifest=manifest, exclusions=exclusion_table([]), pairs=pairs)
-
-
-def _packed(folder, cohort, shape):
-    folder.mkdir()
     rng = np.random.default_rng(0)
     images = rng.uniform(-1, 1, (PAIRS, *shape)).astype(np.float32)
     write_array(folder / "train.npy", images, PAIRS, "float32")
     write_array(folder / "pairs_image.npy", images, PAIRS, "float32")
     write_array(folder / "pairs_difference.npy", 0.3 * images, PAIRS, "float32")
     write_array(folder / "pairs_mask.npy", images > -2, PAIRS, "bool")
-    train = cohort.manifest[["subject", "session", "label"]].rename_axis("row").reset_index()
+    train = pd.DataFrame({"row": [0, 1], "subject": ["a", "b"], "session": "bl", "label": [0, 1]})
     train.to_parquet(folder / "train.parquet")
-    cohort.pairs.rename_axis("row").reset_index().to_parquet(folder / "pairs.parquet")
+    pairs = pd.DataFrame({"row": range(PAIRS), "subject": [f"s{row}" for row in range(PAIRS)]})
+    pairs = pairs.assign(split="test", baseline="bl", followup="m12")
+    pairs.to_parquet(folder / "pairs.parquet")
+    geometry = Geometry.of_made_images(PAIRS, shape)
+    replace(geometry, pixel_mm=np.full(PAIRS, 4.0)).write(folder)
+    return pairs
+
+
+def _dataset(results, name):
+    """Write a data set with networks as they are before training; what the report is told of it."""
+    folder = results / name
+    pairs = _packed(folder / "packed", SHAPES[name])
+    exclusions = exclusion_table(
+        [{"stage": "robex", "item": "image", "subject": "c", "rule": "bad_brain"}]
+    )
+    exclusions.to_csv(folder / "exclusions.csv", index=False)
+    write_json({"images": 417, "pairs": PAIRS, "subjects": 5}, folder / "cohort.json")
+    models = []
+    for method in METHODS:
+        torch.manual_seed(1)
+        architecture = {
+            "dimensions": len(SHAPES[name]),
+            "method": method,
+            "base_filters": 4,
+            "poolings": 2,
+            "flow_scale": 2e4,  # an untrained field is tiny
+        }
+        files = {
+            what: str(results / layout.model(name, method, 0, file))
+            for what, file in (
+                ("generator", "generator.safetensors"),
+                ("scores", "scores.parquet"),
+                ("history", "history.parquet"),
+            )
+        }
+        network = Generator(**architecture).state_dict()
+        save_generator(architecture, network, Path(files["generator"]))
+        pairs.drop(columns="row").assign(ncc=[0.1, 0.5, 0.3]).to_parquet(files["scores"])
+        history = {"epoch": [1, 2], "validation_ncc": [0.1, 0.2], "critic_loss": [1.0, 0.5]}
+        pd.DataFrame(history | {"generator_loss": [2.0, 1.0]}).to_parquet(files["history"])
+        models.append({"method": method, "seed": 0, **files})
+    return {
+        "data": DATASETS[name],
+        "packed": str(folder / "packed"),
+        "cohort": str(folder / "cohort.json") if name == "adni" else None,
+        "exclusions": str(folder / "exclusions.csv"),
+        "models": models,
+    }
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
-    """Results folder with a report of two data sets; networks as they are before training."""
+    """Results folder with a report of two data sets."""
     results = tmp_path_factory.mktemp("study") / "results"
-    for name, dataset in DATASETS.items():
-        cohort = _cohort(results / name / "ingest")
-        _packed(results / name / "packed", cohort, SHAPES[name])
-        exclusions = exclusion_table(
-            [{"stage": "robex", "item": "image", "subject": "c", "rule": "bad_brain"}]
-        )
-        exclusions.to_csv(results / name / "exclusions.csv", index=False)
-        for method in dataset["methods"]:
-            torch.manual_seed(1)
-            architecture = {
-                "dimensions": len(SHAPES[name]),
-                "method": method,
-                "base_filters": 4,
-                "poolings": 2,
-                "flow_scale": 2e4,  # an untrained field is tiny
-            }
-            network = Generator(**architecture).state_dict()
-            file = results / layout.model(name, method, 0, "generator.safetensors")
-            save_generator(architecture, network, file)
-            scores = cohort.pairs.assign(ncc=[0.1, 0.5, 0.3])
-            scores.to_parquet(file.with_name("scores.parquet"))
-            history = {"epoch": [1, 2], "validation_ncc": [0.1, 0.2], "critic_loss": [1.0, 0.5]}
-            pd.DataFrame(history | {"generator_loss": [2.0, 1.0]}).to_parquet(
-                file.with_name("history.parquet")
-            )
+    datasets = {name: _dataset(results, name) for name in DATASETS}
     table = pd.DataFrame({"dataset": ["adni"], "ncc_mean": [0.123456], "paper_mean": [None]})
     table.to_csv(results / "table1.csv", index=False)
     (results / "table1.md").write_text("| Data | VA-GAN |\n|---|---|\n| ADNI (demo) | 0.5 |\n")
@@ -106,7 +110,7 @@ def report(tmp_path_factory):
         "Provenance": ["provenance.json", "adni/qc.html"],
     }
     sections = {title: [str(results / f) for f in files] for title, files in sections.items()}
-    make_report(results, results / "report/index.html", DATASETS, sections, [0])
+    make_report(results / "report/index.html", datasets, sections, 0)
     return results
 
 
@@ -142,6 +146,7 @@ def test_page_holds_all_that_it_shows(report):
     assert ">0.123<" in text and ">nan<" not in text
     assert "ADNI of this report\nis simulated" in text
     assert "not a diagnostic device" in text
+    assert ">417<" in text
     assert "What was found is no brain" in text and "a &lt; b" in text
 
 
@@ -162,6 +167,7 @@ def test_explorer_has_what_the_models_say(report):
     np.testing.assert_allclose(values, expected.displacement, atol=field["scale"])
     volume = data["datasets"][0]
     assert volume["size"] == [12, 16, 8]
+    assert (volume["voxel_mm"], film["voxel_mm"]) == (4, None)
 
 
 def test_pairs_are_chosen_by_rank():
@@ -172,7 +178,7 @@ def test_pairs_are_chosen_by_rank():
 
 def test_unknown_kind_of_file_is_named(report, tmp_path):
     with pytest.raises(InputError, match="no kind 'docx' is known"):
-        make_report(report, tmp_path / "index.html", {}, {"A": ["x.docx"]}, [0])
+        make_report(tmp_path / "index.html", {}, {"A": ["x.docx"]}, 0)
 
 
 def test_viewer_is_the_one_of_the_package():

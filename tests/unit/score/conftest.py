@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
 
 
 @pytest.fixture
@@ -18,6 +18,7 @@ def write_packed() -> Callable[..., None]:
         images: np.ndarray,
         differences: np.ndarray,
         masks: np.ndarray,
+        geometry: Geometry | None = None,
     ) -> None:
         folder.mkdir(parents=True)
         for name, arrays, dtype in (
@@ -32,5 +33,6 @@ def write_packed() -> Callable[..., None]:
         index = pd.DataFrame(pairs, columns=["subject", "split", "baseline", "followup"])
         index.insert(0, "row", range(len(index)))
         index.to_parquet(folder / "pairs.parquet")
+        (geometry or Geometry.of_made_images(len(pairs), images.shape[1:])).write(folder)
 
     return write

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.dataset.packed import write_array
+from pipeline.dataset.packed import Geometry, write_array
 from pipeline.method.training.cost import count_operations
 from pipeline.score.classifier import attribution_operations, score_attributions
 from pipeline.score.model import SCORE_COLUMNS
@@ -28,6 +28,7 @@ def test_attributions_find_a_bright_disease(tmp_path, shape):
     pd.DataFrame({"row": range(40), "label": labels}).to_parquet(tmp_path / "train.parquet")
     pair = {"row": [0], "subject": ["a"], "split": ["test"], "baseline": ["bl"]}
     pd.DataFrame({**pair, "followup": ["m12"]}).to_parquet(tmp_path / "pairs.parquet")
+    Geometry.of_made_images(1, shape).write(tmp_path)
     options = {"base_filters": 4, "batch_size": 8, "updates": 40, "device": "cpu"}
     made = {"dataset": "toy", "seed": 0, **options}
     operations = count_operations(

@@ -1,24 +1,19 @@
 """The true field arrives on the networks' grid where, and as long as, it should."""
 
-import datetime as dt
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import pydicom
 import pytest
-from PIL import Image
-from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
-from pipeline.cohort.manifest import as_manifest
-from pipeline.demo.copd_studies import FIRST_DAY
-from pipeline.score.truth import field_on_grid, film_to_raw, score_truth
+from pipeline.chest.prepare import film_to_raw
+from pipeline.dataset.packed import Geometry, PackedDataset
+from pipeline.score.truth import field_on_grid, score_truth, true_fields
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import write_parquet
-from pipeline.stage.sidecar import write_sidecar
 
 GRID_SHAPE = (16, 20, 18)
 PAIR = ("s", "test", "bl", "m12")
@@ -65,45 +60,10 @@ def test_field_of_a_volume_follows_the_geometry():
         np.testing.assert_allclose(phi[(slice(None), *voxel)][::-1], moved[:3] - voxel, atol=1e-4)
 
 
-@pytest.mark.parametrize("raw_shape", [(150, 121), (120, 161)])
-def test_film_pixels_are_found_in_the_raw_film(raw_shape):
-    resize, crop = 40, 31
-    side = min(raw_shape)
-    top, left = ((length - side) // 2 for length in raw_shape)
-    matrix = film_to_raw(raw_shape, resize, crop)
-    row, column = 20, 7
-    raw_column, raw_row, _ = matrix @ [row, column, 1]
-    # A film that shows its own coordinates, prepared the same way, shows where it came from.
-    for axis, expected in enumerate((raw_row, raw_column)):
-        ramp = np.indices(raw_shape)[axis].astype(np.float32)
-        square = Image.fromarray(ramp[top : top + side, left : left + side])
-        small = np.asarray(square.resize((resize, resize), Image.Resampling.BILINEAR))
-        start = (resize - crop) // 2
-        assert small[start + row, start + column] == pytest.approx(expected, abs=0.01)
-
-
 def expected_difference(image, shift):
     """x1(p + shift) - x1(p), 0 outside."""
     points = np.indices(image.shape) + np.reshape(shift, (-1, *[1] * image.ndim))
     return map_coordinates(image, points, order=1, cval=0.0) - image
-
-
-def write_manifest(results, dataset, path):
-    row = {
-        "subject": PAIR[0],
-        "session": PAIR[3],
-        "label": 1,
-        "diagnosis": "",
-        "score": np.nan,
-        "field_strength": np.nan,
-        "site": "",
-        "day": 400,
-        "date": "",
-        "path": str(path),
-        "split": "test",
-    }
-    manifest = as_manifest(pd.DataFrame([row]))
-    write_parquet(manifest, results / dataset / "ingest" / "manifest.parquet")
 
 
 def check(scores, dataset):
@@ -114,69 +74,61 @@ def check(scores, dataset):
     assert scores["ncc"][1] < 0.9
 
 
-def test_volumes_are_scored(tmp_path, write_packed):
-    to_raw = similarity() @ grid_affine()
-    shift = np.array([1.3, -0.6, 0.8])
-    vector = to_raw[:3, :3] @ shift
-    folder = tmp_path / "truth" / "sub-s"
-    folder.mkdir(parents=True)
-    for kind, u in (("total", vector), ("disease", -vector)):
-        field = np.broadcast_to(u.astype(np.float32), (4, 4, 4, 1, 3))
-        nib.save(
-            nib.Nifti1Image(field, np.diag([60.0, 60, 60, 1])), folder / f"ses-m12_{kind}.nii.gz"
-        )
-    image = texture(GRID_SHAPE)
-    grid = tmp_path / layout.volume("adni", "grid", "s", "m12")
-    grid.parent.mkdir(parents=True)
-    nib.save(nib.Nifti1Image(image, grid_affine()), grid)
-    steps = [{"stage": "crop"}, {"stage": "template", "matrix": similarity().tolist()}]
-    write_sidecar(grid, "grid", steps)
-    write_manifest(tmp_path, "adni", grid)
-    difference = expected_difference(image, shift)
-    mask = np.zeros(GRID_SHAPE, bool)
-    mask[3:-3, 3:-3, 3:-3] = True
-    write_packed(tmp_path / "adni" / "packed", [PAIR], image[None], difference[None], mask[None])
-    score_truth(tmp_path, "adni", tmp_path / "truth", tmp_path / "scores.parquet")
-    check(pd.read_parquet(tmp_path / "scores.parquet"), "adni")
+def write_true_fields(folder, vector, affine):
+    """The total field is constant; that of the disease is its opposite."""
+    path = layout.true_field(folder, PAIR[0], PAIR[3], "total")
+    path.parent.mkdir(parents=True)
+    for kind, sign in (("total", 1), ("disease", -1)):
+        grid = (20, 24, 1, 1) if len(vector) == 2 else (4, 4, 4, 1)
+        field = np.broadcast_to((sign * vector).astype(np.float32), (*grid, len(vector)))
+        nib.save(nib.Nifti1Image(field, affine), layout.true_field(folder, PAIR[0], PAIR[3], kind))
 
 
 @pytest.fixture
-def film(tmp_path):
-    """A raw film of 96 x 80 pixels; subject and visit have other names in the archive."""
-    film = pydicom.Dataset()
-    film.file_meta = pydicom.dataset.FileMetaDataset()
-    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    film.SOPClassUID, film.SOPInstanceUID = DigitalXRayImageStorageForPresentation, "1.2.3"
-    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID
-    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID
-    film.PatientID, film.Rows, film.Columns = "MRN1", 96, 80
-    film.StudyDate = (FIRST_DAY + dt.timedelta(days=400)).strftime("%Y%m%d")
-    film.ImagerPixelSpacing = [1.5, 1.5]
-    film.save_as(tmp_path / "film.dcm", enforce_file_format=True)
-    return tmp_path / "film.dcm"
+def write_pair(tmp_path, write_packed):
+    """Write a packed pair whose observed difference is a shift; its way back to the raw image."""
+
+    def write(shape, shift, to_raw, raw_mm):
+        image = texture(shape)
+        difference = expected_difference(image, shift)
+        mask = np.zeros(shape, bool)
+        mask[tuple(slice(3, -3) for _ in shape)] = True
+        geometry = replace(
+            Geometry.of_made_images(1, shape), to_raw=to_raw[None], raw_mm=np.array([raw_mm])
+        )
+        folder = tmp_path / "packed"
+        write_packed(folder, [PAIR], image[None], difference[None], mask[None], geometry)
+        return folder
+
+    return write
 
 
-def test_films_are_scored(tmp_path, write_packed, film):
+def test_volumes_are_scored(tmp_path, write_pair):
+    to_raw = similarity() @ grid_affine()
+    shift = np.array([1.3, -0.6, 0.8])
+    write_true_fields(tmp_path / "truth", to_raw[:3, :3] @ shift, np.diag([60.0, 60, 60, 1]))
+    packed = write_pair(GRID_SHAPE, shift, to_raw, 1.0)
+    score_truth(packed, tmp_path / "truth", tmp_path / "scores.parquet", dataset="adni")
+    check(pd.read_parquet(tmp_path / "scores.parquet"), "adni")
+
+
+def test_films_are_scored(tmp_path, write_pair):
     shift = np.array([1.5, -0.7])  # rows, columns; twice that in raw pixels
-    folder = tmp_path / "truth" / "sub-MRN1"
-    folder.mkdir(parents=True)
-    for kind, sign in (("total", 2), ("disease", -2)):
-        field = np.broadcast_to((sign * shift[::-1]).astype(np.float32), (20, 24, 1, 1, 2))
-        path = folder / f"ses-400_{kind}.nii.gz"
-        nib.save(nib.Nifti1Image(field, np.diag([4.0, 4, 1, 1])), path)
-    write_manifest(tmp_path, "copd", film)
-    image = texture((32, 32))
-    difference = expected_difference(image, shift)
-    mask = np.zeros((32, 32), bool)
-    mask[3:-3, 3:-3] = True
-    write_packed(tmp_path / "copd" / "packed", [PAIR], image[None], difference[None], mask[None])
-    score_truth(tmp_path, "copd", tmp_path / "truth", tmp_path / "scores.parquet", resize=40)
+    write_true_fields(tmp_path / "truth", 2 * shift[::-1], np.diag([4.0, 4, 1, 1]))
+    packed = write_pair((32, 32), shift, film_to_raw((96, 80), resize=40, crop=32), 1.5)
+    score_truth(packed, tmp_path / "truth", tmp_path / "scores.parquet", dataset="copd")
     check(pd.read_parquet(tmp_path / "scores.parquet"), "copd")
 
 
-def test_missing_field_is_named(tmp_path, write_packed, film):
-    write_manifest(tmp_path, "copd", film)
-    image = texture((32, 32))[None]
-    write_packed(tmp_path / "copd" / "packed", [PAIR], image, image, image > -9)
-    with pytest.raises(InputError, match=r"ses-400_total\.nii\.gz is missing"):
-        score_truth(tmp_path, "copd", tmp_path, tmp_path / "scores.parquet", resize=40)
+def test_true_field_tells_mm_of_the_raw_image(tmp_path, write_pair):
+    write_true_fields(tmp_path / "truth", np.array([1.0, 2.0]), np.diag([4.0, 4, 1, 1]))
+    packed = write_pair((32, 32), np.zeros(2), film_to_raw((96, 80), resize=40, crop=32), 1.5)
+    (true,) = true_fields(PackedDataset.open(packed), tmp_path / "truth")
+    # A pixel of the prepared film is two of the raw film, each 1.5 mm.
+    np.testing.assert_allclose(np.linalg.norm(true.to_mm @ [1.0, 0.0]), 3.0)
+
+
+def test_missing_field_is_named(tmp_path, write_pair):
+    packed = write_pair((32, 32), np.zeros(2), np.eye(3), 1.0)
+    with pytest.raises(InputError, match=r"ses-m12_total\.nii\.gz is missing"):
+        score_truth(packed, tmp_path, tmp_path / "scores.parquet", dataset="copd")
