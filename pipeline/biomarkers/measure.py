@@ -21,8 +21,8 @@ from pipeline.biomarkers.observed import deformable_field
 from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.deformation import warp
-from pipeline.method.explain import explain_images, load_generator
-from pipeline.score.truth import METHOD as TRUE_DEFORMATION
+from pipeline.method.explain import explain_prepared, load_model
+from pipeline.score.scored import TRUE_DEFORMATION
 from pipeline.score.truth import NO_SEED, true_fields
 from pipeline.score.uncertainty import mean_interval
 from pipeline.stage import layout
@@ -67,19 +67,19 @@ def measure_biomarkers(
     results, dataset
         Results folder and name of the data set.
     generators
-        Method, seed and weights of each model.
+        Method, seed and file of each model.
     destination
         Table written (Parquet): dataset, disease, method (``observed`` by deformable registration
-        of the pair, ``true deformation`` in a demonstration, ``defi-gan``, ``va-gan``), seed,
-        subject, baseline, followup, structure, measure, unit, value. VA-GAN has no field and so
-        only differences.
+        of the pair, ``true deformation`` in a demonstration, those of the models), seed, subject,
+        baseline, followup, structure, measure, unit, value. A method that does not deform has only
+        differences.
     truth
         Folder of the demonstration's true fields.
     resize
         Side of the resized film, for films.
     """
     packed = PackedDataset.open(results / dataset / "packed")
-    networks = [(method, seed, load_generator(path)) for method, seed, path in generators]
+    models = [(method, seed, load_model(path)) for method, seed, path in generators]
     true = {}
     if truth is not None:
         fields = true_fields(results, dataset, truth, resize=resize)
@@ -93,10 +93,9 @@ def measure_biomarkers(
         changes = [(OBSERVED, NO_SEED, difference, deformable_field(image + difference, image))]
         if pair.row in true:
             changes.append(_deformed(image, true[pair.row]))
-        for method, seed, network in networks:
-            xhat0, change = explain_images(network, image[None])
-            phi = change[0] if method == "defi-gan" else None
-            changes.append((method, seed, xhat0[0] - image, phi))
+        for method, seed, model in models:
+            explanation = explain_prepared(model, image)
+            changes.append((method, seed, explanation.difference, explanation.displacement))
         if image.ndim == 3 and not shares:
             grid = nib.load(results / layout.volume(dataset, "grid", pair.subject, pair.followup))
             shares = region_shares(grid.affine, image.shape)

@@ -32,7 +32,7 @@ def _score_true_deformation(args: argparse.Namespace) -> None:
 
 def _compare_with_truth(args: argparse.Namespace) -> None:
     compare = load("pipeline.score.field_error:compare_with_truth")
-    generators = dict(zip(args.seeds, args.generators, strict=True))
+    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     paths = (args.results, args.dataset, args.truth, generators, args.destination)
     compare(*paths, resize=args.resize)
 
@@ -128,6 +128,7 @@ def add_commands(commands: Commands) -> None:
     )
     _add_truth(sub)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
     sub = commands.add(
         "truth-table", _truth_table, "average the comparisons with truth", "destination"

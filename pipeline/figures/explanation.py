@@ -17,7 +17,7 @@ from pipeline.drawing.panels import (
     show_image,
 )
 from pipeline.method.explain import ImageExplanation
-from pipeline.score.table import METHODS
+from pipeline.method.registry import find_method
 from pipeline.stage.files import atomic_path
 
 
@@ -39,7 +39,7 @@ def draw_explanation(
     """
     image, modified, phi = explanation.image, explanation.modified, explanation.displacement
     planes, colours = planes_of(image), COLOURS["paper"]
-    titles = ["image", f"modified ({METHODS[method]})", "difference"]
+    titles = ["image", f"modified ({find_method(method).title})", "difference"]
     magnified = ARROWS[image.ndim]
     titles += [] if phi is None else [f"displacement field (x{magnified})"]
     figure, grid = plt.subplots(

@@ -110,7 +110,7 @@
         : `${voxels.toFixed(1)} pixels`;
       parts.push(`Largest displacement ${size}.`);
     } else {
-      parts.push("This model adds to the image: it has no displacement field.");
+      parts.push("This model has no displacement field.");
     }
     byId("summary").textContent = parts.join(" ");
     byId("share-value").textContent = share.toFixed(2);
@@ -369,7 +369,7 @@
 
   function chooseDataset() {
     const dataset = DATA.datasets[control.dataset.value];
-    fill(control.method, Object.entries(dataset.methods).reverse());
+    fill(control.method, Object.entries(dataset.methods));
     fill(control.pair, dataset.pairs.map((pair, at) => [at, pair.title]));
     control.pair.selectedIndex = 0;
     control.length.value = dataset.voxel_mm ? 5 : 1; // as in the authors' figures

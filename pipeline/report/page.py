@@ -14,6 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from pipeline.method.explain import NOT_DIAGNOSTIC
+from pipeline.method.registry import METHODS
 from pipeline.report.cohort_flow import cohort_flow, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
@@ -65,12 +66,14 @@ def make_report(
         undefined=jinja2.StrictUndefined,
     )
     folder = Path(destination).parent
+    used = {method for dataset in datasets.values() for method in dataset["methods"]}
     text = environment.get_template("page.html").render(
         simulated=[
             TITLES.get(name, name)
             for name, dataset in datasets.items()
             if dataset["data"] != "real"
         ],
+        methods=[method.title for name, method in METHODS.items() if name in used],
         notice=NOT_DIAGNOSTIC,
         sections={
             title: [_block(Path(path), folder) for path in paths]

@@ -24,12 +24,12 @@ from pipeline.dataset.packed import PackedDataset
 from pipeline.demo.copd_studies import FIRST_DAY
 from pipeline.method.deformation import warp
 from pipeline.method.ncc import masked_ncc
+from pipeline.score.scored import TRUE_DEFORMATION
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_parquet
 from pipeline.stage.sidecar import read_sidecar
 
-METHOD = "true deformation"
 NO_SEED = -1
 KINDS = ("total", "disease")
 
@@ -199,7 +199,7 @@ def score_truth(
             rows.append(
                 {
                     "dataset": dataset,
-                    "method": METHOD,
+                    "method": TRUE_DEFORMATION,
                     "seed": NO_SEED,
                     "subject": pair.subject,
                     "baseline": pair.baseline,

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import jsonschema
 import yaml
 
+from pipeline.method.registry import METHODS, find_method
 from pipeline.stage.errors import InputError
 from pipeline.stage.layout import critic_weights
 
@@ -28,8 +29,9 @@ def _dotted(path: Iterator[str | int]) -> str:
 
 def _expected(schema: dict[str, Any]) -> str:
     """What a value should be, in words, from its JSON schema."""
-    if "enum" in schema:
-        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if choices:
+        return "one of " + ", ".join(map(str, choices))
     words = schema.get("type", "a value")
     words = " or ".join(words) if isinstance(words, list) else words
     bounds = {
@@ -164,6 +166,17 @@ def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
             )
 
 
+def _schema() -> dict[str, Any]:
+    """The schema of a configuration, with the options and figures of each registered method."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    parts = schema["$defs"]
+    parts["training"]["properties"]["methods"]["properties"] = {
+        name: method.options.model_json_schema() for name, method in METHODS.items()
+    }
+    parts["published"]["properties"] = {name: {"$ref": "#/$defs/mean_sd"} for name in METHODS}
+    return schema
+
+
 def check_config(config: dict[str, Any]) -> None:
     """Check keys, values and paths of a configuration.
 
@@ -178,8 +191,7 @@ def check_config(config: dict[str, Any]) -> None:
         With one line a mistake: unknown and missing keys, values of a wrong kind, paths that do
         not exist.
     """
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = jsonschema.Draft202012Validator(_schema())
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     mistakes = [line for error in errors for line in _explain(error)]
     if not mistakes:
@@ -206,19 +218,13 @@ def check_config(config: dict[str, Any]) -> None:
 
 
 def training_settings(config: dict[str, Any], dataset: str, method: str, seed: int) -> dict:
-    """Everything that defines one training run, as `pipeline.method.training.settings` reads it."""
+    """Everything that defines one fit; see `pipeline.method.interface.Method.settings`."""
     training = config["datasets"][dataset]["training"]
     shared = {key: value for key, value in training.items() if key not in ("networks", "methods")}
     networks = training["networks"]
     if networks["critic_weights"] != "random":
         networks = networks | {"critic_weights": f"results/{critic_weights(dataset)}"}
-    return {
-        "method": method,
-        "seed": int(seed),
-        **shared,
-        **networks,
-        **training["methods"][method],
-    }
+    return find_method(method).settings(shared | networks, training["methods"][method], seed)
 
 
 def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str, Any]:
@@ -227,6 +233,13 @@ def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str,
     shown = {key: options[key] for key in options if key not in ("figures", "published")}
     methods = {method: options["training"]["methods"][method]}
     return {**shown, "training": {**options["training"], "methods": methods}}
+
+
+def starts_from_weights(dataset: dict[str, Any]) -> bool:
+    """Whether a critic of a data set's models starts from weights that must be fetched."""
+    training = dataset["training"]
+    critics = any("critic_weights" in find_method(m).shared for m in training["methods"])
+    return critics and training["networks"]["critic_weights"] != "random"
 
 
 def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:

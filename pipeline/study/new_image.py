@@ -12,7 +12,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, explain_image, load_generator
+from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, explain_image, load_model
+from pipeline.method.registry import find_method
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
@@ -65,7 +66,7 @@ def explain_file(
         If the image cannot be prepared or the model does not suit it.
     """
     organ = modality(settings)
-    model = load_generator(generator)
+    model = load_model(generator)
     if model.dimensions != {"brain": 3, "chest": 2}[organ]:
         raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
     if not Path(source).is_file():
@@ -164,7 +165,8 @@ def _explain_volume(
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")
     save_volume(explanation.difference, affine, folder / "difference.nii.gz")
     if explanation.displacement is None:
-        log.warning("a VA-GAN adds to the image: there is no field to bring to the scan's space")
+        title = find_method(model.method).title
+        log.warning("%s does not deform: there is no field to bring to the scan's space", title)
         return explanation, steps
     write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
     field = itk_field(explanation.displacement, scan_affine(affine, steps))

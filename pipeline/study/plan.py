@@ -2,9 +2,9 @@
 
 A job of a rule costs what it did in an earlier run below ``benchmarks/``, else what
 ``plan_costs.csv`` says of the demonstration; where its time grows with the size of the study, it is
-scaled in proportion. The work of networks is counted, operation by operation
-(`pipeline.method.training.cost`). No GPU has been measured for the shipped costs: where no earlier
-run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
+scaled in proportion. What networks have to do each method tells
+(`pipeline.method.interface.Method.cost`). No GPU has been measured for the shipped costs: where no
+earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 """
 
 import textwrap
@@ -21,8 +21,8 @@ import pandas as pd
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
-from pipeline.method.training.cost import explanation_operations, training_operations
-from pipeline.method.training.settings import TrainSettings
+from pipeline.method.interface import Cost
+from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
@@ -31,6 +31,7 @@ from pipeline.study.config import (
     gpus_per_training,
     image_shape,
     modality,
+    starts_from_weights,
     training_settings,
 )
 
@@ -138,12 +139,12 @@ class _Study:
         """How many there are of what a rule has one job for."""
         dataset, counts = self.config["datasets"][self.name], self.counts
         methods, seeds = dataset["training"]["methods"], len(self.config["seeds"])
-        fields, demo = "defi-gan" in methods, dataset.get("demo") is not None
+        fields, demo = first_that_deforms(methods) is not None, dataset.get("demo") is not None
         cases = dataset.get("figures", {}).get("subjects") or ("best", "median", "worst")
         return {
             "dataset": 1,
             "server": int(bool(dataset.get("archive", {}).get("orthanc"))),
-            "start": int(dataset["training"]["networks"]["critic_weights"] != "random"),
+            "start": int(starts_from_weights(dataset)),
             "demo": int(demo),
             "images": counts.images,
             "pairs": counts.pairs,
@@ -177,16 +178,15 @@ class _Study:
         if kind == "attributions":
             settings = classifier_settings(self.config, self.name)
             return attribution_operations(shape, pairs, **settings) / speed
-        methods = self.config["datasets"][self.name]["training"]["methods"]
-        trainings = [
-            TrainSettings.from_dict(training_settings(self.config, self.name, method, seed=0))
-            for method in methods
-        ]
+        costs = [self.cost(m) for m in self.config["datasets"][self.name]["training"]["methods"]]
         if kind == "explanations":
-            return pairs * mean(explanation_operations(s, shape) for s in trainings) / speed
-        updates = mean(settings.total_updates() for settings in trainings)
-        operations = mean(training_operations(settings, shape) for settings in trainings)
-        return operations / speed + updates * UPDATE_SECONDS
+            return pairs * mean(cost.explanation for cost in costs) / speed
+        return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)
+
+    def cost(self, method: str) -> Cost:
+        """What one of the methods costs."""
+        settings = training_settings(self.config, self.name, method, seed=0)
+        return find_method(method).cost(settings, image_shape(self.config, self.name))
 
 
 def _measured(benchmarks: Path, pattern: str, column: str) -> float | None:

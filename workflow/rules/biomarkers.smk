@@ -4,7 +4,7 @@
 rule measure_biomarkers:
     input:
         packed="results/{dataset}/packed",
-        generators=models_of_dataset,
+        generators=on_seeds(methods_of, model("generator.safetensors")),
         truth=truth_folder,
     output:
         "results/{dataset}/biomarkers.parquet",
@@ -23,8 +23,8 @@ rule measure_biomarkers:
         version=1,
         resize=resize_option,
         truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
-        methods=lambda wildcards: [m for m in methods_of(wildcards) for _ in SEEDS],
-        seeds=lambda wildcards: [s for _ in methods_of(wildcards) for s in SEEDS],
+        methods=on_seeds(methods_of, "{method}"),
+        seeds=on_seeds(methods_of, "{seed}"),
     shell:
         "python -m pipeline biomarkers results {wildcards.dataset} {output:q}"
         " --generators {input.generators:q} --methods {params.methods} --seeds {params.seeds}"

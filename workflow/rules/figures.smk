@@ -33,7 +33,7 @@ rule draw_figures:
         packed="results/{dataset}/packed",
         manifest="results/{dataset}/ingest/manifest.parquet",
         generators=shown_models,
-        scores=f"results/{{dataset}}/models/defi-gan/seed-{SEEDS[0]}/scores.parquet",
+        scores=drawn_scores,
     output:
         report(
             [figure(name, "png") for name in layout.FIGURES],

@@ -56,7 +56,7 @@ rule compare_with_truth:
         packed="results/{dataset}/packed",
         manifest="results/{dataset}/ingest/manifest.parquet",
         truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
-        generators=fields_of_seeds,
+        generators=on_seeds(deforming_methods_of, model("generator.safetensors")),
     output:
         "results/{dataset}/true_deformation/fields.parquet",
     log:
@@ -73,11 +73,12 @@ rule compare_with_truth:
     params:
         version=1,
         resize=resize_option,
-        seeds=SEEDS,
+        methods=on_seeds(deforming_methods_of, "{method}"),
+        seeds=on_seeds(deforming_methods_of, "{seed}"),
     shell:
         "python -m pipeline compare-with-truth results {wildcards.dataset} {input.truth:q}"
-        " {output:q} --generators {input.generators:q} --seeds {params.seeds} {params.resize}"
-        " --log {log:q}"
+        " {output:q} --generators {input.generators:q} --methods {params.methods}"
+        " --seeds {params.seeds} {params.resize} --log {log:q}"
 
 
 rule make_truth_table:

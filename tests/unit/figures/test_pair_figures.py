@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from pipeline.dataset.packed import write_array
 from pipeline.figures.pair_figures import draw_pair, select_pair
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
@@ -57,7 +57,7 @@ def results(tmp_path):
     for method in ("va-gan", "defi-gan"):
         architecture = {"dimensions": 3, "base_filters": 2, "poolings": 2, "method": method}
         weights = Generator(**architecture).state_dict()
-        save_generator(architecture, weights, tmp_path / f"{method}.safetensors")
+        save_model(architecture, weights, tmp_path / f"{method}.safetensors")
     return tmp_path
 
 

@@ -17,8 +17,8 @@ from PIL import Image
 
 from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest
 from pipeline.dataset.packed import write_array
-from pipeline.method import Generator, explain_image
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import explain_image, save_model
+from pipeline.method.generator import Generator
 from pipeline.report.explorer import chosen_pairs
 from pipeline.report.page import NIIVUE, make_report
 from pipeline.stage import layout
@@ -87,7 +87,7 @@ def report(tmp_path_factory):
             }
             network = Generator(**architecture).state_dict()
             file = results / layout.model(name, method, 0, "generator.safetensors")
-            save_generator(architecture, network, file)
+            save_model(architecture, network, file)
             scores = cohort.pairs.assign(ncc=[0.1, 0.5, 0.3])
             scores.to_parquet(file.with_name("scores.parquet"))
             history = {"epoch": [1, 2], "validation_ncc": [0.1, 0.2], "critic_loss": [1.0, 0.5]}

@@ -15,8 +15,8 @@ from pipeline.brain.orient import orient_volume
 from pipeline.chest.prepare import centre_crop, prepare_film
 from pipeline.cli import main
 from pipeline.dicom.film import read_film
-from pipeline.method import Generator, explain_image
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import explain_image, save_model
+from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
 from pipeline.study import new_image
 
@@ -27,7 +27,7 @@ BRAINS = {"source": "adni", "brain": {}}
 def save_untrained(path, **architecture):
     torch.manual_seed(0)
     architecture = {"base_filters": 4, "poolings": 2, **architecture}
-    save_generator(architecture, Generator(**architecture).state_dict(), path)
+    save_model(architecture, Generator(**architecture).state_dict(), path)
     return path
 
 

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pandas as pd
 
+from pipeline.method.fit import fit_model
 from pipeline.method.training.sweep import summarise_sweep
-from pipeline.method.training.train import train_model
 
 
 def sweep(packed, make_settings, folder):
     trainings = []
     for value in (0.5, 2):
         settings = make_settings(epochs=2, **{"lambda": value})
-        train_model(packed, folder / str(value), settings, device="cpu", threads=1)
+        fit_model(packed, folder / str(value), settings.to_dict(), device="cpu", threads=1)
         trainings.append(folder / str(value) / "training.json")
     summarise_sweep(["toy", "toy"], trainings, folder / "sweep.csv", folder / "sweep.png")
     return (folder / "sweep.csv").read_bytes()

@@ -10,7 +10,7 @@ import torch
 
 from pipeline.method.training.settings import TrainSettings
 
-GOLDEN = Path(__file__).parents[2] / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def wave(shape, a, first=1.0, second=0.5):
@@ -114,6 +114,6 @@ def make_settings():
             "critic_weights": "random",
             "critic_base_filters": 4,
         }
-        return TrainSettings.from_dict(tiny | options)
+        return TrainSettings.read(tiny | options)
 
     return make
