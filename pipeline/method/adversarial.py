@@ -63,10 +63,10 @@ class Adversarial(Method):
         return train_generator(packed, TrainSettings.read(settings), place)
 
     def build(self, **architecture: Any) -> Generator:
-        """An untrained generator of the arguments of `pipeline.method.generator.Generator`."""
+        """An untrained `pipeline.method.generator.Generator` of these arguments."""
         from pipeline.method.generator import Generator
 
-        return Generator(**architecture)
+        return Generator(method=self.name, **architecture)
 
     def cost(self, settings: Mapping[str, Any], shape: tuple[int, ...]) -> Cost:
         """Work of a training: counted, see `pipeline.method.training.cost`."""

@@ -56,7 +56,8 @@ def assemble_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor
     InputError
         If the method is not registered, or its model has other weights.
     """
-    model = find_method(architecture["method"]).build(**architecture)
+    arguments = {name: value for name, value in architecture.items() if name != "method"}
+    model = find_method(architecture["method"]).build(**arguments)
     load_reference_weights(model, weights)
     return model.eval()
 
