@@ -33,22 +33,25 @@ log = logging.getLogger(__name__)
 
 OBSERVED = "observed"
 DECIMALS = 6
-# What the paper names as signs of the disease (section 3.4): larger (+) or smaller (-) in it.
+# What the paper names as signs of its diseases (section 3.4).
 PAPER = {
-    "ventricles": "larger",
-    "hippocampi": "smaller",
-    "temporal lobes": "smaller",
-    "precuneus": "smaller",
-    "cerebellum": "smaller",
-    "brainstem": "smaller",
-    "diaphragm height": "smaller",
-    "diaphragm curvature": "smaller",
-    "heart width": "smaller",
-    "tracheal width": "smaller",
-    "soft-tissue thickness": "smaller",
+    "Alzheimer's disease": {
+        "ventricles": "larger",
+        "hippocampi": "smaller",
+        "temporal lobes": "smaller",
+        "precuneus": "smaller",
+        "cerebellum": "smaller",
+        "brainstem": "smaller",
+    },
+    "COPD": {
+        "diaphragm height": "smaller",
+        "diaphragm curvature": "smaller",
+        "heart width": "smaller",
+        "tracheal width": "smaller",
+        "soft-tissue thickness": "smaller",
+    },
 }
 CHANGES = ("volume change", "change")  # measures of which larger and smaller can be said
-DISEASE = {3: "AD", 2: "COPD"}
 
 
 def measure_biomarkers(
@@ -57,6 +60,7 @@ def measure_biomarkers(
     generators: Iterable[tuple[str, int, Path]],
     destination: Path,
     *,
+    modality: str,
     truth: Path | None = None,
     resize: int | None = None,
 ) -> None:
@@ -69,10 +73,12 @@ def measure_biomarkers(
     generators
         Method, seed and file of each model.
     destination
-        Table written (Parquet): dataset, disease, method (``observed`` by deformable registration
+        Table written (Parquet): dataset, method (``observed`` by deformable registration
         of the pair, ``true deformation`` in a demonstration, those of the models), seed, subject,
         baseline, followup, structure, measure, unit, value. A method that does not deform has only
         differences.
+    modality
+        ``brain`` or ``chest``: what is measured.
     truth
         Folder of the demonstration's true fields.
     resize
@@ -96,15 +102,15 @@ def measure_biomarkers(
         for method, seed, model in models:
             explanation = explain_prepared(model, image)
             changes.append((method, seed, explanation.difference, explanation.displacement))
-        if image.ndim == 3 and not shares:
+        if modality == "brain" and not shares:
             grid = nib.load(results / layout.volume(dataset, "grid", pair.subject, pair.followup))
             shares = region_shares(grid.affine, image.shape)
             voxel_mm = float(nib.affines.voxel_sizes(grid.affine)[0])
-        if image.ndim == 2 and reference is None:
+        if modality == "chest" and reference is None:
             reference = reference_landmarks(resize, image.shape[0])
-        names = {"dataset": dataset, "disease": DISEASE[image.ndim]}
+        names = {"dataset": dataset}
         names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
-        if image.ndim == 3:
+        if modality == "brain":
             found = _brain_rows(image, mask, changes, shares, voxel_mm)
         else:
             found = _film_rows(image, changes, *reference)
@@ -158,44 +164,47 @@ def _film_rows(
                 }
 
 
-def make_biomarker_table(tables: Iterable[Path], demos: list[str], destination: Path) -> None:
+def make_biomarker_table(
+    tables: Iterable[Path], datasets: dict[str, dict[str, Any]], destination: Path
+) -> None:
     """Average `measure_biomarkers` over pairs, seeds and subjects.
 
     Parameters
     ----------
     tables
         Tables of `measure_biomarkers`.
-    demos
-        Data sets that are simulated.
+    datasets
+        By name: ``disease`` and ``data`` (``demo`` or ``real``).
     destination
-        CSV written: a row a data set, structure, measure and method: subjects, mean, low and high
-        (95 % bootstrap interval over subjects), ``finding`` in words of the disease where the
-        interval leaves 0 out, and ``paper``, what the paper found.
+        CSV written: a row a data set, structure, measure and method: disease, subjects, mean, low
+        and high (95 % bootstrap interval over subjects), ``finding`` in words of the diseased group
+        where the interval leaves 0 out, and ``paper``, what the paper found.
     """
     frame = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    keys = ["dataset", "disease", "structure", "measure", "unit", "method"]
+    keys = ["dataset", "structure", "measure", "unit", "method"]
     by_subject = frame.groupby([*keys, "subject"], sort=False)["value"].mean()
     rows = []
     for names, values in by_subject.groupby(keys, sort=False):
         row = dict(zip(keys, names, strict=True))
         low, high = mean_interval(values)
         row |= {"subjects": len(values), "mean": values.mean(), "low": low, "high": high}
-        row["finding"], row["paper"] = _words(row)
+        row["finding"], row["paper"] = _words(row, datasets[row["dataset"]]["disease"])
         rows.append(row)
     table = pd.DataFrame(rows)
-    table.insert(1, "data", np.where(table["dataset"].isin(demos), "demo", "real"))
+    table.insert(1, "data", [datasets[name]["data"] for name in table["dataset"]])
+    table.insert(2, "disease", [datasets[name]["disease"]["name"] for name in table["dataset"]])
     first = {name: place for place, name in enumerate(GROUPS)}
     order = table["structure"].map(lambda name: first.get(name, len(first)))
     table = table.iloc[np.lexsort((np.arange(len(table)), order, table["dataset"]))]
     write_csv(table.round(DECIMALS), destination)
 
 
-def _words(row: dict[str, Any]) -> tuple[str, str]:
+def _words(row: dict[str, Any], disease: dict[str, str]) -> tuple[str, str]:
     if row["measure"] not in CHANGES:
         return "", ""
-    expected = PAPER.get(row["structure"], "")
-    paper = f"{expected} in {row['disease']}" if expected else ""
+    expected = PAPER.get(disease["name"], {}).get(row["structure"], "")
+    paper = f"{expected} in {disease['diseased']}" if expected else ""
     if row["low"] > 0 or row["high"] < 0:
         size = "larger" if row["low"] > 0 else "smaller"
-        return f"{row['structure']} {size} in {row['disease']}", paper
+        return f"{row['structure']} {size} in {disease['diseased']}", paper
     return "no clear change", paper

@@ -49,7 +49,7 @@ def _make_toy(args: argparse.Namespace) -> None:
 def _describe_cohort(args: argparse.Namespace) -> None:
     write_cohort_page = load("pipeline.cohort.flow_page:write_cohort_page")
     paths = (args.ingest, args.exclusions, args.page)
-    write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
+    write_cohort_page(*paths, source=args.source, about=args.about)
 
 
 def add_commands(commands: Commands) -> None:
@@ -85,5 +85,4 @@ def add_commands(commands: Commands) -> None:
         "draw who was studied, who was not, and by which rule",
         *("ingest", "exclusions", "page"),
     )
-    sub.add_argument("--dataset", required=True)
     add_source(sub)

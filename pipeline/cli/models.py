@@ -39,7 +39,7 @@ def _train(args: argparse.Namespace) -> None:
 
 def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep = load("pipeline.method.training.sweep:summarise_sweep")
-    summarise_sweep(args.names, args.trainings, args.csv, args.png)
+    summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
 def _benchmark(args: argparse.Namespace) -> None:
@@ -109,6 +109,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    add_settings(sub, "--titles")
     sub = commands.add("benchmark", _benchmark, "measure the speed of a configuration")
     sub.add_argument("what", choices=["train"])
     add_configuration(sub)

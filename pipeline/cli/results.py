@@ -34,7 +34,7 @@ def _compare_with_truth(args: argparse.Namespace) -> None:
     compare = load("pipeline.score.field_error:compare_with_truth")
     generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     paths = (args.results, args.dataset, args.truth, generators, args.destination)
-    compare(*paths, resize=args.resize)
+    compare(*paths, modality=args.modality, resize=args.resize)
 
 
 def _truth_table(args: argparse.Namespace) -> None:
@@ -46,12 +46,13 @@ def _biomarkers(args: argparse.Namespace) -> None:
     measure = load("pipeline.biomarkers.measure:measure_biomarkers")
     generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     paths = (args.results, args.dataset, generators, args.destination)
-    measure(*paths, truth=args.truth, resize=args.resize)
+    options = {"truth": args.truth, "resize": args.resize}
+    measure(*paths, modality=args.modality, **options)
 
 
 def _biomarker_table(args: argparse.Namespace) -> None:
     make_table = load("pipeline.biomarkers.measure:make_biomarker_table")
-    make_table(args.tables, args.demos, args.destination)
+    make_table(args.tables, args.datasets, args.destination)
 
 
 def _table(args: argparse.Namespace) -> None:
@@ -70,7 +71,7 @@ def _overview(args: argparse.Namespace) -> None:
     draw_overview = load("pipeline.figures.overview:draw_overview")
     files = iter(args.files)
     models = {name: (next(files), next(files), next(files)) for name in args.names}
-    draw_overview(models, args.demos, args.destination)
+    draw_overview(models, args.datasets, args.destination)
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -130,6 +131,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain or chest")
     sub = commands.add(
         "truth-table", _truth_table, "average the comparisons with truth", "destination"
     )
@@ -140,11 +142,12 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain or chest")
     sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
     sub.add_argument("--resize", type=int, help="side of the square films were resized to")
     sub = commands.add("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
     sub.add_argument("tables", type=Path, nargs="+")
-    sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
+    add_settings(sub, "--datasets")
     sub = commands.add("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     add_settings(sub, "--datasets")
@@ -161,7 +164,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
-    sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
+    add_settings(sub, "--datasets")
     sub = commands.add("report", _report, "write the report", "results", "destination")
     add_settings(sub, "--datasets")
     add_settings(sub, "--sections")

@@ -4,6 +4,7 @@ Shown is, for each data set, the test pair of median score, so that nothing is p
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,16 +28,18 @@ from pipeline.stage.files import atomic_path
 
 
 def draw_overview(
-    datasets: dict[str, tuple[Path, Path, Path]], demos: list[str], destination: Path
+    models: dict[str, tuple[Path, Path, Path]],
+    datasets: dict[str, dict[str, Any]],
+    destination: Path,
 ) -> None:
     """Draw a row a data set with the explanation of a model that deforms.
 
     Parameters
     ----------
+    models
+        By name of the data set: packed data set, and file and scores (Parquet) of one model.
     datasets
-        By name: packed data set, and file and scores (Parquet) of one model.
-    demos
-        Names of those that are simulated, which the picture says.
+        By name: ``title``, ``disease`` and ``data``; the picture says which are simulated.
     destination
         PNG file written.
     """
@@ -48,9 +51,9 @@ def draw_overview(
         "observed change",
     ]
     figure, grid = plt.subplots(
-        len(datasets), len(titles), figsize=(11, 2.4 * len(datasets)), squeeze=False
+        len(models), len(titles), figsize=(11, 2.4 * len(models)), squeeze=False
     )
-    for row, (name, (packed, generator, scores)) in zip(grid, datasets.items(), strict=True):
+    for row, (name, (packed, generator, scores)) in zip(grid, models.items(), strict=True):
         data = PackedDataset.open(packed)
         pair, _ = select_pair(pd.read_parquet(scores), "median")
         index = data.pairs_index.set_index(["subject", "followup", "baseline"])
@@ -68,7 +71,9 @@ def draw_overview(
         predicted = np.where(mask, shown.difference, 0)
         for axes, difference in zip(row[3:], (predicted, data.pairs_difference[at]), strict=True):
             show_difference(axes, picture, cut(difference, plane), colours)
-        title = f"{name} (simulated)" if name in demos else name
+        about = datasets[name]
+        title = about["title"] + (" (simulated)" if about["data"] == "demo" else "")
+        title += f"\n{about['disease']['name']}"
         row[0].set_ylabel(f"{title}\n{find_method(model.method).title}, NCC {pair['ncc']:.2f}")
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)

@@ -37,7 +37,6 @@ from pipeline.drawing.panels import (
 )
 from pipeline.method.explain import ImageExplanation, explain_prepared, load_model
 from pipeline.method.registry import find_method, shown_first
-from pipeline.score.table import TITLES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
 
@@ -53,10 +52,12 @@ SMALLEST_LOG_VOLUME = 0.1  # end of the colours of a field that hardly changes a
 class Case:
     """A test pair and its explanations; images (*spatial), pixel size in mm or None.
 
+    `diseased` is the name of the diseased group.
     The first explanation has a field; differences are those inside the mask of the pair.
     """
 
     title: str
+    diseased: str
     image: np.ndarray
     observed: np.ndarray
     explanations: dict[str, ImageExplanation]
@@ -132,8 +133,9 @@ def draw_pair(
     scores
         Scores of the first that deforms, by which pairs are ranked (Parquet).
     settings
-        ``colours`` (of `COLOURS`), ``details`` (boxes by name), ``demo`` (bool), and ``voxel_mm``
-        for volumes or ``resize`` for films.
+        ``title``, ``modality``, ``disease`` and ``data`` (of
+        `pipeline.study.config.describe_dataset`), ``colours`` (of `COLOURS`), ``details`` (boxes by
+        name), and ``voxel_mm`` for volumes or ``resize`` for films.
     prefix
         Written are ``{prefix}_explanation.png``, ``.svg`` and so on.
 
@@ -176,16 +178,19 @@ def _load_pair(
         for method in shown_first(generators)
     }
     first = find_method(next(iter(explanations))).title
-    if image.ndim == 3:
+    if settings["modality"] == "brain":
         size = settings["voxel_mm"]
     else:
         manifest = read_manifest(results / dataset / "ingest" / "manifest.parquet")
         path = manifest.set_index(["subject", "session"]).loc[tuple(pair[keys[:2]]), "path"]
         size = pixel_mm(Path(path), settings["resize"])
-    title = TITLES.get(dataset, dataset) + (" (demo: simulated)" if settings["demo"] else "")
+    title = settings["title"] + (" (demo: simulated)" if settings["data"] == "demo" else "")
+    disease = settings["disease"]
     return Case(
-        f"{title}: subject {pair['subject']}, visit {pair['followup']} against {pair['baseline']}; "
+        f"{title}, {disease['name']}: subject {pair['subject']}, visit {pair['followup']} "
+        f"({disease['diseased']}) against {pair['baseline']} ({disease['healthy']});\n"
         f"{words} ({first}'s NCC {pair['ncc']:.2f})",
+        disease["diseased"],
         image,
         np.array(packed.pairs_difference[row]),
         explanations,
@@ -290,7 +295,7 @@ def _draw_deformation(shown: Case, colours: Colours) -> plt.Figure:
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(f"{find_method(shown.drawn).title}: {title}", fontsize=9)
     _bar(figure, field, bars[0], _length_words(shown, scale))
-    _bar(figure, shades, bars[2], "log Jacobian (above 0: larger in the disease)")
+    _bar(figure, shades, bars[2], f"log Jacobian (above 0: larger in {shown.diseased})")
     return figure
 
 

@@ -4,7 +4,6 @@ from typing import Any
 
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
-from pipeline.score.table import TITLES
 from pipeline.study.config import training_settings
 
 STAGES = {
@@ -69,14 +68,17 @@ def _number(count: int, singular: str) -> str:
 
 
 def _dataset(name: str, dataset: dict[str, Any], config: dict[str, Any]) -> str:
-    title = TITLES.get(name, name) + (" (simulated)" if dataset["simulated"] else "")
+    title = dataset["title"] + (" (simulated)" if dataset["simulated"] else "")
+    disease = dataset["disease"]
     train = dataset["training_images"]
     pairs = " and ".join(
         f"{_number(count, 'pair')} for {split}" for split, count in sorted(dataset["pairs"].items())
     )
     used = (
-        f"Training used {_number(train['healthy'], 'image')} without and {train['diseased']} with "
-        f"the disease, evaluation {pairs} of a healthy and a diseased image of the same subject."
+        f"The disease is {disease['name']}. Training used {_number(train['healthy'], 'image')} "
+        f"without it ({disease['healthy']}) and {train['diseased']} with it "
+        f"({disease['diseased']}), evaluation {pairs} of a healthy and a diseased image of one "
+        "subject."
     )
     if dataset["cohort"] is None:
         return f"**{title}.** Images were made by the pipeline. {used}"
@@ -135,7 +137,7 @@ def _training(run: dict[str, Any]) -> str:
             how, detail = found.words(settings)
             fits.setdefault(how, []).append(f"{found.title} {detail}".rstrip())
         told = (f"{how} ({', '.join(who)})" for how, who in fits.items())
-        sentences.append(f"on {TITLES.get(name, name)} {' and '.join(told)}")
+        sentences.append(f"on {dataset['title']} {' and '.join(told)}")
     devices = sorted({model["device"] for model in run["models"].values()})
     return (
         f"**Training.** Every method was trained with {_number(len(run['seeds']), 'seed')} "

@@ -19,7 +19,7 @@ from pipeline.brain.engines_used import engines_used
 from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import ARRAYS
 from pipeline.stage.files import read_json, write_json
-from pipeline.study.config import modality
+from pipeline.study.config import describe_dataset
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[2]
@@ -137,10 +137,12 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = pd.read_csv(folder / "exclusions.csv", dtype=str)
-    made = modality(dataset) == "toy"
+    about = describe_dataset(dataset)
     return {
         "source": dataset["source"],
-        "simulated": made or dataset.get("demo") is not None,
+        "title": about["title"],
+        "disease": about["disease"],
+        "simulated": about["data"] != "real",
         "training_images": {
             "healthy": int((train["label"] == 0).sum()),
             "diseased": int((train["label"] == 1).sum()),
@@ -148,7 +150,7 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
         "pairs": _counts(pairs, "split"),
         "excluded": _counts(excluded, "stage"),
         "exclusions_sha256": sha256(folder / "exclusions.csv"),
-        "cohort": None if made else _describe_cohort(results, name, dataset),
+        "cohort": None if about["data"] == "toy" else _describe_cohort(results, name, dataset),
     }
 
 

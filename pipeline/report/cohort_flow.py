@@ -8,11 +8,11 @@ from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import PackedDataset
 from pipeline.stage.exclusions import count_reasons
 
-LABELS = {0: "healthy", 1: "diseased"}
 
-
-def cohort_flow(results: Path, name: str) -> pd.DataFrame:
+def cohort_flow(results: Path, name: str, disease: dict[str, str]) -> pd.DataFrame:
     """Number of images, pairs and subjects after each step.
+
+    `disease` holds the names of the ``healthy`` and the ``diseased`` group.
 
     Returns
     -------
@@ -22,9 +22,9 @@ def cohort_flow(results: Path, name: str) -> pd.DataFrame:
     cohort = read_cohort(results / name / "ingest")
     packed = PackedDataset.open(results / name / "packed")
     rows = [("chosen from the archive", cohort.manifest, cohort.pairs)]
-    for label, title in LABELS.items():
+    for label, group in enumerate(("healthy", "diseased")):
         train = packed.train_index[packed.train_index["label"] == label]
-        rows.append((f"training, {title}", train, None))
+        rows.append((f"training, {disease[group]}", train, None))
     for split in ("validation", "test"):
         rows.append((split, None, packed.pairs_index[packed.pairs_index["split"] == split]))
     return pd.DataFrame(

@@ -87,12 +87,13 @@
   function describe() {
     const { dataset, pair, field, predicted, image } = shown;
     const share = Number(control.share.value);
+    const { disease } = dataset;
     const method = control.method.value;
     let total = 0;
     for (const value of predicted) total += Math.abs(value);
     const parts = [
       `${dataset.title}, ${dataset.methods[method]}, subject ${pair.title}.`,
-      `${Math.round(100 * share)} % of the change.`,
+      `${Math.round(100 * share)} % of the change from ${disease.diseased} to ${disease.healthy}.`,
       `NCC of the whole change with the observed one: ${pair.ncc[method].toFixed(3)}.`,
       `Mean absolute difference ${(total / predicted.length).toFixed(4)} (grey values run from -1 to 1).`,
     ];

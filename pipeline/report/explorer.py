@@ -18,7 +18,6 @@ from pipeline.drawing.panels import DIFFERENCE_RANGE
 from pipeline.method.explain import explain_prepared, load_model
 from pipeline.method.interface import Explainer
 from pipeline.method.registry import find_method, shown_first
-from pipeline.score.table import TITLES
 from pipeline.stage import layout
 
 LARGEST = 32767
@@ -86,7 +85,8 @@ def explorer_data(results: Path, datasets: dict[str, dict[str, Any]], seed: int)
     results
         Results folder, with the packed data sets, and trained models with their scores.
     datasets
-        By name: ``data`` (``real``, ``demo``, ``toy``), ``methods``, ``voxel_mm`` (None for films).
+        By name: ``title``, ``disease`` and ``data`` (``real``, ``demo``, ``toy``), ``methods``,
+        ``voxel_mm`` (None for films).
     seed
         Whose models are shown.
     """
@@ -119,7 +119,8 @@ def explorer_data(results: Path, datasets: dict[str, dict[str, Any]], seed: int)
         entries.append(
             {
                 "name": name,
-                "title": TITLES.get(name, name)
+                "disease": dataset["disease"],
+                "title": dataset["title"]
                 + ("" if dataset["data"] == "real" else f" ({dataset['data']})"),
                 "size": list(shape[::-1] if len(shape) == 2 else shape),
                 "voxel_mm": dataset["voxel_mm"],

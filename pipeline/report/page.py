@@ -18,7 +18,6 @@ from pipeline.method.registry import METHODS
 from pipeline.report.cohort_flow import cohort_flow, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
-from pipeline.score.table import TITLES
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
@@ -45,8 +44,8 @@ def make_report(
         HTML file written: styles, scripts, pictures and numbers are all inside; only pages of their
         own (HTML) and long tables are linked, by relative paths.
     datasets
-        By name: ``data`` (``real`` or how it was made), ``cohort`` (whether it comes from an
-        archive), ``methods``, ``voxel_mm`` (None for films).
+        By name: ``title``, ``disease`` and ``data`` (``real`` or how it was made), ``cohort``
+        (whether it comes from an archive), ``methods``, ``voxel_mm`` (None for films).
     sections
         By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
         pictures, JSON folded up, HTML as links.
@@ -68,11 +67,8 @@ def make_report(
     folder = Path(destination).parent
     used = {method for dataset in datasets.values() for method in dataset["methods"]}
     text = environment.get_template("page.html").render(
-        simulated=[
-            TITLES.get(name, name)
-            for name, dataset in datasets.items()
-            if dataset["data"] != "real"
-        ],
+        simulated=[about["title"] for about in datasets.values() if about["data"] != "real"],
+        studies=[(_title(about), about["disease"]) for about in datasets.values()],
         methods=[method.title for name, method in METHODS.items() if name in used],
         notice=NOT_DIAGNOSTIC,
         sections={
@@ -81,8 +77,8 @@ def make_report(
         },
         cohorts=[
             {
-                "title": _title(name, dataset),
-                "flow": _rows(cohort_flow(results, name)),
+                "title": _title(dataset),
+                "flow": _rows(cohort_flow(results, name, dataset["disease"])),
                 "left_out": _rows(left_out(results, name)),
             }
             for name, dataset in datasets.items()
@@ -90,7 +86,7 @@ def make_report(
         ],
         curves=[
             {
-                "title": _title(name, dataset),
+                "title": _title(dataset),
                 "picture": _data_url(
                     draw_curves(
                         {
@@ -117,9 +113,9 @@ def make_report(
         temporary.write_text(text, encoding="utf-8")
 
 
-def _title(name: str, dataset: dict[str, Any]) -> str:
+def _title(dataset: dict[str, Any]) -> str:
     kind = "" if dataset["data"] == "real" else f" ({dataset['data']}, simulated)"
-    return TITLES.get(name, name) + kind
+    return dataset["title"] + kind
 
 
 def _asset(name: str) -> Markup:

@@ -84,6 +84,7 @@ def compare_with_truth(
     generators: Iterable[tuple[str, int, Path]],
     destination: Path,
     *,
+    modality: str,
     resize: int | None = None,
 ) -> None:
     """Compare the fields of models with the true ones on the test pairs.
@@ -94,6 +95,8 @@ def compare_with_truth(
         As of `pipeline.score.truth.true_fields`, which also tells the errors.
     generators
         Method, seed and file of each model; all of them of methods that deform.
+    modality
+        ``brain`` has the regions of the atlas, too.
     destination
         Table written (Parquet): dataset, method, seed, subject, baseline, followup, region and the
         columns of `compare_fields`. Regions are ``everywhere`` (the pair's mask), ``diseased``
@@ -108,7 +111,7 @@ def compare_with_truth(
     for true in true_fields(results, dataset, truth, resize=resize):
         pair, phi = true.pair, true.fields["disease"]
         image, mask = packed.pairs_image[pair.row], np.array(packed.pairs_mask[pair.row])
-        if image.ndim == 3 and not shares:
+        if modality == "brain" and not shares:
             grid = results / layout.volume(dataset, "grid", pair.subject, pair.followup)
             found = region_shares(nib.load(grid).affine, image.shape)
             shares = {name: found[name] for name in GROUPS}

@@ -18,7 +18,6 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_csv
 
 DECIMALS = 6  # the same to the last digit on every run
-TITLES = {"adni": "ADNI", "copd": "COPD", "toy": "toy squares"}
 
 
 def make_table(
@@ -43,9 +42,9 @@ def make_table(
     destination_md
         Data sets as rows, methods as columns.
     datasets
-        By name and in the wanted order: ``data`` (``demo``, ``toy`` or ``real``) and ``published``,
-        the authors' mean and standard deviation (None for a single model) by method or None;
-        never shown beside a demonstration.
+        By name and in the wanted order: ``title``, ``data`` (``demo``, ``toy`` or ``real``) and
+        ``published``, the authors' mean and standard deviation (None for a single model) by method
+        or None; never shown beside a demonstration.
 
     Raises
     ------
@@ -75,7 +74,7 @@ def make_table(
     table["gain_p"] = table["gain_p"].map(lambda p: float(f"{p:.3g}"))
     write_csv(table.round(dict.fromkeys(table.columns.drop("gain_p"), DECIMALS)), destination_csv)
     with atomic_path(destination_md) as temporary:
-        temporary.write_text(_markdown(table), encoding="utf-8")
+        temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
 
 
 def _summary(
@@ -122,23 +121,26 @@ def _cell(row: pd.Series) -> str:
     return text
 
 
-def _title(dataset: str, data: str) -> str:
-    return TITLES.get(dataset, dataset) + (" (demo)" if data == "demo" else "")
+def _titles(datasets: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {
+        name: dataset["title"] + (" (demo)" if dataset["data"] == "demo" else "")
+        for name, dataset in datasets.items()
+    }
 
 
-def _comparison(row: pd.Series) -> str:
+def _comparison(row: pd.Series, title: str) -> str:
     """The paper's method against another on one data set, as a sentence; empty without both."""
     if pd.isna(row["gain"]):
         return ""
     methods = f"{reference_method().title} minus {METHODS[row['method']].title}"
-    text = f"{_title(row['dataset'], row['data'])}: {methods} {row['gain']:+.3f}"
+    text = f"{title}: {methods} {row['gain']:+.3f}"
     if pd.notna(row["gain_low"]):
         text += f" (95 % interval over subjects {row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
         text += f", Wilcoxon p = {row['gain_p']:.2g})"
     return f"{text}, {row['subjects']} subjects."
 
 
-def _markdown(table: pd.DataFrame) -> str:
+def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
     titles = scored_titles()
     methods = [method for method in titles if method in set(table["method"])]
     lines = [
@@ -147,13 +149,15 @@ def _markdown(table: pd.DataFrame) -> str:
     ]
     for name, rows in table.groupby("dataset", sort=False):
         cells = {row["method"]: _cell(row) for _, row in rows.iterrows()}
-        title = _title(name, rows["data"].iloc[0])
-        lines.append(f"| {title} | " + " | ".join(cells.get(m, "") for m in methods) + " |")
+        lines.append(
+            f"| {of_datasets[name]} | " + " | ".join(cells.get(m, "") for m in methods) + " |"
+        )
     notes = [
         "Normalised cross-correlation of observed and predicted differences on the test pairs: "
         "mean ± standard deviation over the seeds of training."
     ]
-    notes += [_comparison(row) for _, row in table[table["method"].isin(METHODS)].iterrows()]
+    compared = table[table["method"].isin(METHODS)]
+    notes += [_comparison(row, of_datasets[row["dataset"]]) for _, row in compared.iterrows()]
     if (table["data"] == "demo").any():
         notes.append(
             "Rows marked demo are simulated studies, not patients, and cannot be compared with the "

@@ -18,9 +18,18 @@ SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yam
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def modality(dataset: dict[str, Any]) -> str:
-    """``brain``, ``chest`` or ``toy``: what the images of a data set's configuration show."""
-    return next((organ for organ in ("brain", "chest") if organ in dataset), "toy")
+def describe_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What tables, pictures and pages tell of a data set.
+
+    Returns
+    -------
+    dict
+        ``title``, ``modality`` and ``disease`` (name, healthy, diseased) as configured, and
+        ``data``: ``toy``, ``demo`` (simulated) or ``real``.
+    """
+    demo = dataset.get("demo") is not None
+    kind = "toy" if dataset["source"] == "toy" else "demo" if demo else "real"
+    return {key: dataset[key] for key in ("title", "modality", "disease")} | {"data": kind}
 
 
 def _dotted(path: Iterator[str | int]) -> str:
@@ -155,13 +164,13 @@ def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
 
 def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
     """Images that the generators cannot halve as often as they are to."""
-    keys = {"brain": "brain.shape", "chest": "chest.crop", "toy": "squares.size"}
+    keys = {"brain": "brain.shape", "chest": "chest.crop", "image": "squares.size"}
     for name, dataset in config["datasets"].items():
         shape, poolings = image_shape(config, name), dataset["training"]["networks"]["poolings"]
         if any(size % 2**poolings for size in shape):
             sizes = " x ".join(map(str, shape))
             yield (
-                f"datasets.{name}.{keys[modality(dataset)]}: {sizes} cannot be halved {poolings} "
+                f"datasets.{name}.{keys[dataset['modality']]}: {sizes} cannot be halved {poolings} "
                 f"times (training.networks.poolings); expected multiples of {2**poolings}"
             )
 
@@ -230,7 +239,8 @@ def training_settings(config: dict[str, Any], dataset: str, method: str, seed: i
 def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str, Any]:
     """The part of a configuration that a model depends on; its seed is not in it."""
     options = config["datasets"][dataset]
-    shown = {key: options[key] for key in options if key not in ("figures", "published")}
+    words = ("title", "disease", "figures", "published")
+    shown = {key: options[key] for key in options if key not in words}
     methods = {method: options["training"]["methods"][method]}
     return {**shown, "training": {**options["training"], "methods": methods}}
 
@@ -258,7 +268,7 @@ def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:
 def image_shape(config: dict[str, Any], dataset: str) -> tuple[int, ...]:
     """Shape of the images that the networks of a data set see."""
     options = config["datasets"][dataset]
-    match modality(options):
+    match options["modality"]:
         case "brain":
             return tuple(options["brain"]["shape"])
         case "chest":

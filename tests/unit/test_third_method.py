@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers.constant_field import ConstantField
+from helpers.studies import ADNI, TOY
 from helpers.workflow import ROOT
 from matplotlib.text import Text
 
@@ -100,7 +101,7 @@ def test_it_is_in_both_tables(results, tmp_path):
     attributions = tmp_path / "attributions.parquet"
     options = {"base_filters": 2, "batch_size": 2, "updates": 1, "device": "cpu"}
     score_attributions(results / "toy/packed", attributions, dataset="toy", seed=0, **options)
-    datasets = {"toy": {"data": "toy", "published": None}}
+    datasets = {"toy": {**TOY, "data": "toy", "published": None}}
     for name, files in (("table1", scores), ("table1_extended", [*scores, attributions])):
         csv, text = tmp_path / f"{name}.csv", tmp_path / f"{name}.md"
         make_table(files, csv, text, datasets)
@@ -116,7 +117,7 @@ def test_score_of_a_method_that_nobody_registered_is_an_error(results, tmp_path,
     scores = [
         model_file(results, method, "scores.parquet") for method in (*METHODS, "constant-field")
     ]
-    datasets = {"toy": {"data": "toy", "published": None}}
+    datasets = {"toy": {**TOY, "data": "toy", "published": None}}
     with pytest.raises(InputError, match="constant-field, which nobody registered; known: true"):
         make_table(scores, tmp_path / "t.csv", tmp_path / "t.md", datasets)
 
@@ -126,7 +127,7 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     generators = {m: model_file(results, m, "generator.safetensors") for m in methods}
     scores = model_file(results, "defi-gan", "scores.parquet")
     details = {"edge": {"plane": "axial", "box": [0, 0, 0.5, 0.5]}}
-    settings = {"colours": "paper", "details": details, "demo": True, "voxel_mm": 4.0}
+    settings = {"colours": "paper", "details": details, "data": "demo", "voxel_mm": 4.0, **ADNI}
     prefix = results / "figures/toy/best"
     draw_pair(results, "toy", "best", generators, scores, settings, prefix)
     drawing = (results / layout.figure("toy", "best", "explanation", "svg")).read_text()
@@ -138,13 +139,14 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     only = {"toy": (results / "toy/packed", generators["constant-field"], scores)}
     kept = []
     monkeypatch.setattr("pipeline.figures.overview.plt.close", kept.append)
-    draw_overview(only, [], results / "overview.png")
+    draw_overview(only, {"toy": {**TOY, "data": "toy"}}, results / "overview.png")
     assert any("Constant field, NCC" in text.get_text() for text in kept[0].findobj(Text))
 
 
 def test_it_is_in_explorer_and_report(config, results):
     methods = list(config["datasets"]["toy"]["training"]["methods"])
-    datasets = {"toy": {"data": "toy", "cohort": False, "methods": methods, "voxel_mm": 4.0}}
+    about = {**TOY, "data": "toy", "cohort": False, "methods": methods, "voxel_mm": 4.0}
+    datasets = {"toy": about}
     (entry,) = explorer_data(results, datasets, 0)["datasets"]
     assert entry["methods"]["constant-field"] == "Constant field"
     assert set(entry["pairs"][0]["changes"]["constant-field"]) == {"field"}

@@ -21,6 +21,7 @@ rule measure_biomarkers:
         runtime=600,
     params:
         version=1,
+        modality=modality_of,
         resize=resize_option,
         truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
         methods=on_seeds(methods_of, "{method}"),
@@ -28,7 +29,7 @@ rule measure_biomarkers:
     shell:
         "python -m pipeline biomarkers results {wildcards.dataset} {output:q}"
         " --generators {input.generators:q} --methods {params.methods} --seeds {params.seeds}"
-        " {params.truth:q} {params.resize} --log {log:q}"
+        " --modality {params.modality} {params.truth:q} {params.resize} --log {log:q}"
 
 
 rule make_biomarker_table:
@@ -51,7 +52,7 @@ rule make_biomarker_table:
         runtime=10,
     params:
         version=1,
-        demos=DEMOS,
+        datasets=described(DRAWN),
     shell:
-        "python -m pipeline biomarker-table {output:q} {input:q} --demos {params.demos}"
-        " --log {log:q}"
+        "python -m pipeline biomarker-table {output:q} {input:q}"
+        " --datasets {params.datasets:q} --log {log:q}"

@@ -16,7 +16,7 @@ from pipeline.study.config import (
     check_config,
     classifier_settings,
     gpus_per_training,
-    modality,
+    describe_dataset,
     training_settings,
 )
 from pipeline.study.doctor import quick_checks, wrong
@@ -50,7 +50,7 @@ if workflow.is_main_process:
 
 
 def of_modality(organ):
-    return [name for name, d in DATASETS.items() if modality(d) == organ]
+    return [name for name, d in DATASETS.items() if d["modality"] == organ]
 
 
 def resolved_engines(name):
@@ -89,7 +89,7 @@ BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
-TOY = one_of(of_modality("toy"))
+TOY = one_of(of_modality("image"))
 
 
 wildcard_constraints:
@@ -225,15 +225,15 @@ def review_settings(wildcards):
     lists = [
         part for key in ("keep", "drop") if qc[key] for part in (f"--{key}", qc[key])
     ]
-    demo = ["--demo"] if wildcards.dataset in DEMOS else []
-    return ["--source", dataset["source"], "--exclude", *qc["exclude"], *lists, *demo]
+    page = page_settings(wildcards)
+    return [*page, "--exclude", *qc["exclude"], *lists]
 
 
-def cohort_settings(wildcards):
-    """Options of the page of a cohort."""
-    demo = ["--demo"] if wildcards.dataset in DEMOS else []
-    source = DATASETS[wildcards.dataset]["source"]
-    return ["--dataset", wildcards.dataset, "--source", source, *demo]
+def page_settings(wildcards):
+    """Options of a page of a data set."""
+    dataset = DATASETS[wildcards.dataset]
+    about = as_json(describe_dataset(dataset))
+    return ["--source", dataset["source"], "--about", about]
 
 
 def train_settings(wildcards):
@@ -248,16 +248,19 @@ def resize_option(wildcards):
     return f"--resize {chest['resize']}" if chest else ""
 
 
-def kind_of_data(name):
-    if DATASETS[name]["source"] == "toy":
-        return "toy"
-    return "demo" if name in DEMOS else "real"
+def modality_of(wildcards):
+    return DATASETS[wildcards.dataset]["modality"]
+
+
+def described(names):
+    """What tables and pictures tell of data sets."""
+    return as_json({name: describe_dataset(DATASETS[name]) for name in names})
 
 
 def table_settings():
     return as_json(
         {
-            name: {"data": kind_of_data(name), "published": d["published"]}
+            name: {**describe_dataset(d), "published": d["published"]}
             for name, d in DATASETS.items()
         }
     )
@@ -274,7 +277,7 @@ def figure_settings(wildcards):
         kept["voxel_mm"] = dataset["brain"]["voxel_mm"]
     else:
         kept["resize"] = dataset["chest"]["resize"]
-    return as_json({**kept, "demo": wildcards.dataset in DEMOS})
+    return as_json({**kept, **describe_dataset(dataset)})
 
 
 # ---- paths, with the wildcards of the rules ----

@@ -99,7 +99,7 @@ rule describe_cohort:
     params:
         version=1,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
-        settings=cohort_settings,
+        settings=page_settings,
     shell:
         "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q} {output:q}"
         " {params.settings:q} --log {log:q}"

@@ -22,10 +22,10 @@ rule draw_overview:
     params:
         version=1,
         names=WITH_FIELDS,
-        demos=DEMOS,
+        datasets=described(WITH_FIELDS),
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"
-        " --demos {params.demos} --log {log:q}"
+        " --datasets {params.datasets:q} --log {log:q}"
 
 
 rule draw_figures:

@@ -220,10 +220,10 @@ def report_datasets():
     """What the report has to know of each data set."""
     return {
         name: {
-            "data": kind_of_data(name),
+            **describe_dataset(d),
             "cohort": name in COHORTS,
             "methods": list(d["training"]["methods"]),
-            "voxel_mm": d["brain"]["voxel_mm"] if "brain" in d else None,
+            "voxel_mm": d["brain"]["voxel_mm"] if d["modality"] == "brain" else None,
         }
         for name, d in DATASETS.items()
     }

@@ -72,13 +72,14 @@ rule compare_with_truth:
         runtime=60,
     params:
         version=1,
+        modality=modality_of,
         resize=resize_option,
         methods=on_seeds(deforming_methods_of, "{method}"),
         seeds=on_seeds(deforming_methods_of, "{seed}"),
     shell:
         "python -m pipeline compare-with-truth results {wildcards.dataset} {input.truth:q}"
         " {output:q} --generators {input.generators:q} --methods {params.methods}"
-        " --seeds {params.seeds} {params.resize} --log {log:q}"
+        " --seeds {params.seeds} --modality {params.modality} {params.resize} --log {log:q}"
 
 
 rule make_truth_table:

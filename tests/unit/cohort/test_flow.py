@@ -3,6 +3,7 @@ import pytest
 from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
+from helpers.studies import COPD
 
 from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
@@ -160,10 +161,10 @@ def test_every_rule_but_the_first_names_reasons_of_the_ingest(tmp_path):
 def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):
     cohort = archives(tmp_path)["copd"]
     write_cohort(cohort, tmp_path / "ingest")
-    names = {"dataset": "<films>", "source": "copd"}
+    about = COPD | {"title": "<films>"}
     files = (tmp_path / "ingest", tmp_path / "ingest" / "exclusions.csv")
-    write_cohort_page(*files, tmp_path / "demo.html", demo=True, **names)
-    write_cohort_page(*files, tmp_path / "real.html", demo=False, **names)
+    write_cohort_page(*files, tmp_path / "demo.html", source="copd", about=about | {"data": "demo"})
+    write_cohort_page(*files, tmp_path / "real.html", source="copd", about=about | {"data": "real"})
     page = (tmp_path / "demo.html").read_text()
     assert "simulated" in page
     assert "simulated" not in (tmp_path / "real.html").read_text()

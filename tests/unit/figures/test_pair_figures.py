@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.studies import ADNI
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -65,7 +66,8 @@ def test_figures_of_a_volume(results):
     settings = {
         "colours": "safe",
         "details": {"ventricles": {"plane": "axial", "box": [0.25, 0.25, 0.75, 0.75]}},
-        "demo": True,
+        "data": "demo",
+        **ADNI,
         "voxel_mm": 4.8,
     }
     generators = {name: results / f"{name}.safetensors" for name in ("va-gan", "defi-gan")}

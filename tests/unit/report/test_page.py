@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.studies import ADNI, COPD
 from PIL import Image
 
 from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest
@@ -25,9 +26,10 @@ from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import exclusion_table
 
+METHODS = ["va-gan", "defi-gan"]
 DATASETS = {
-    "adni": {"data": "demo", "cohort": True, "methods": ["va-gan", "defi-gan"], "voxel_mm": 4.0},
-    "copd": {"data": "real", "cohort": False, "methods": ["va-gan", "defi-gan"], "voxel_mm": None},
+    "adni": {**ADNI, "data": "demo", "cohort": True, "methods": METHODS, "voxel_mm": 4.0},
+    "copd": {**COPD, "data": "real", "cohort": False, "methods": METHODS, "voxel_mm": None},
 }
 SHAPES = {"adni": (12, 16, 8), "copd": (16, 24)}
 PAIRS = 3

@@ -55,6 +55,7 @@ def test_other_sources(config, source, tmp_path):
     check_config(config | {"datasets": {"mine": dataset}})
     films = config["datasets"]["copd"] | {"source": source, "archive": archive, "demo": None}
     films |= {"labels": labels, "columns": None}
+    films["disease"] = {"name": "pneumonia", "healthy": "clear", "diseased": "pneumonia"}
     if source == "manifest":
         check_config(config | {"datasets": {"mine": films}})
     else:

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from helpers.film_files import make_dicom, ramp_film
+from helpers.studies import ADNI, COPD
 from scipy.ndimage import gaussian_filter
 
 from pipeline.brain.grid import resample_to_grid
@@ -20,8 +21,8 @@ from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
 from pipeline.study import new_image
 
-FILMS = {"source": "copd", "chest": {"resize": 36, "crop": 32}}
-BRAINS = {"source": "adni", "brain": {}}
+FILMS = {**COPD, "source": "copd", "chest": {"resize": 36, "crop": 32}}
+BRAINS = {**ADNI, "source": "adni", "brain": {}}
 
 
 def save_untrained(path, **architecture):
