@@ -97,10 +97,10 @@ def _cohort(dataset: dict[str, Any]) -> str:
 
 
 def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
-    engines = dataset["cohort"]["engines"]
-    if engines:
+    if settings["modality"] == "brain":
         *steps, last = (
-            f"{STAGES[stage]} ({'; '.join(sorted(used))})" for stage, used in engines.items()
+            f"{STAGES[stage]} ({'; '.join(sorted(used))})"
+            for stage, used in dataset["cohort"]["engines"].items()
         )
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (

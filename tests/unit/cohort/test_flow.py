@@ -93,7 +93,7 @@ def test_splits_are_described(manifest, exclusions):
     assert rows["pairs"] == {"train": "", "validation": "0", "test": "1"}
     assert rows["age, years"]["test"] == "60.0 (60 to 60)"  # at the first image
     assert rows["sex"] == {"train": "unknown: 1 (100 %)", "validation": "", "test": "F: 1 (100 %)"}
-    assert rows["GOLD grade of the COPD images"]["test"] == "2: 1 (100 %)"
+    assert rows["GOLD grade of the diseased images"]["test"] == "2: 1 (100 %)"
     assert "field strength, tesla" not in rows
     why = "the registration failed (pair with ses-d0000)"
     lost = exclusion_table([left_out("pairs", "pair", "a", "d0090", why)])

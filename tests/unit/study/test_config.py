@@ -145,6 +145,23 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
             [0.5, 0, 0.5, 1],
             "datasets.copd.figures.details.trachea.box: expected left, top, right, bottom",
         ),
+        (
+            "datasets.adni.disease.healty",
+            "MCI",
+            "datasets.adni.disease: unknown key 'healty'; did you mean 'healthy'?",
+        ),
+        ("datasets.copd.title", "", "datasets.copd.title: expected string"),
+        ("datasets.copd.disease", None, "datasets.copd: missing key 'disease': expected object"),
+        (
+            "datasets.adni.modality",
+            "image",
+            "datasets.adni.modality: expected one of brain, found 'image'",
+        ),
+        (
+            "datasets.adni.modality",
+            "mri",
+            "datasets.adni.modality: expected one of brain, chest, image, found 'mri'",
+        ),
         ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
         ("seeds", [1, 1], "seeds: expected array"),
         (
