@@ -20,8 +20,8 @@ from pipeline.biomarkers.observed import deformable_field
 from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.deformation import warp
-from pipeline.method.explain import explain_images, load_generator
-from pipeline.score.truth import METHOD as TRUE_DEFORMATION
+from pipeline.method.explain import explain_prepared, load_model
+from pipeline.score.scored import TRUE_DEFORMATION
 from pipeline.score.truth import NO_SEED, true_fields
 from pipeline.score.uncertainty import mean_interval
 from pipeline.stage.errors import ImageError
@@ -31,22 +31,25 @@ log = logging.getLogger(__name__)
 
 OBSERVED = "observed"
 DECIMALS = 6
-# What the paper names as signs of the disease (section 3.4): larger (+) or smaller (-) in it.
+# What the paper names as signs of its diseases (section 3.4).
 PAPER = {
-    "ventricles": "larger",
-    "hippocampi": "smaller",
-    "temporal lobes": "smaller",
-    "precuneus": "smaller",
-    "cerebellum": "smaller",
-    "brainstem": "smaller",
-    "diaphragm height": "smaller",
-    "diaphragm curvature": "smaller",
-    "heart width": "smaller",
-    "tracheal width": "smaller",
-    "soft-tissue thickness": "smaller",
+    "Alzheimer's disease": {
+        "ventricles": "larger",
+        "hippocampi": "smaller",
+        "temporal lobes": "smaller",
+        "precuneus": "smaller",
+        "cerebellum": "smaller",
+        "brainstem": "smaller",
+    },
+    "COPD": {
+        "diaphragm height": "smaller",
+        "diaphragm curvature": "smaller",
+        "heart width": "smaller",
+        "tracheal width": "smaller",
+        "soft-tissue thickness": "smaller",
+    },
 }
 CHANGES = ("volume change", "change")  # measures of which larger and smaller can be said
-DISEASE = {3: "AD", 2: "COPD"}
 
 
 def measure_biomarkers(
@@ -55,6 +58,7 @@ def measure_biomarkers(
     destination: Path,
     *,
     dataset: str,
+    modality: str,
     truth: Path | None = None,
 ) -> None:
     """Measure the biomarkers of the test pairs.
@@ -64,19 +68,21 @@ def measure_biomarkers(
     packed
         Packed data set.
     generators
-        Method, seed and weights of each model.
+        Method, seed and file of each model.
     destination
-        Table written (Parquet): dataset, disease, method (``observed`` by deformable registration
-        of the pair, ``true deformation`` in a demonstration, ``defi-gan``, ``va-gan``), seed,
-        subject, baseline, followup, structure, measure, unit, value. VA-GAN has no field and so
-        only differences.
+        Table written (Parquet): dataset, method (``observed`` by deformable registration
+        of the pair, ``true deformation`` in a demonstration, those of the models), seed, subject,
+        baseline, followup, structure, measure, unit, value. A method that does not deform has only
+        differences.
     dataset
         What the rows are to say.
+    modality
+        ``brain`` or ``chest``: what is measured.
     truth
         Folder of the demonstration's true fields.
     """
     data = PackedDataset.open(packed)
-    networks = [(method, seed, load_generator(path)) for method, seed, path in generators]
+    models = [(method, seed, load_model(path)) for method, seed, path in generators]
     true = {}
     if truth is not None:
         true = {field.pair.row: field.fields["disease"] for field in true_fields(data, truth)}
@@ -89,17 +95,16 @@ def measure_biomarkers(
         changes = [(OBSERVED, NO_SEED, difference, deformable_field(image + difference, image))]
         if pair.row in true:
             changes.append(_deformed(image, true[pair.row]))
-        for method, seed, network in networks:
-            xhat0, change = explain_images(network, image[None])
-            phi = change[0] if method == "defi-gan" else None
-            changes.append((method, seed, xhat0[0] - image, phi))
-        if image.ndim == 3 and not shares:
+        for method, seed, model in models:
+            explanation = explain_prepared(model, image)
+            changes.append((method, seed, explanation.difference, explanation.displacement))
+        if modality == "brain" and not shares:
             shares = region_shares(where.affine, image.shape)
-        if image.ndim == 2 and reference is None:
+        if modality == "chest" and reference is None:
             reference = reference_landmarks(data.train.shape[-1], image.shape[0])
-        names = {"dataset": dataset, "disease": DISEASE[image.ndim]}
+        names = {"dataset": dataset}
         names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
-        if image.ndim == 3:
+        if modality == "brain":
             found = _brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
         else:
             found = _film_rows(image, changes, *reference)
@@ -153,44 +158,47 @@ def _film_rows(
                 }
 
 
-def make_biomarker_table(tables: Iterable[Path], demos: list[str], destination: Path) -> None:
+def make_biomarker_table(
+    tables: Iterable[Path], datasets: dict[str, dict[str, Any]], destination: Path
+) -> None:
     """Average `measure_biomarkers` over pairs, seeds and subjects.
 
     Parameters
     ----------
     tables
         Tables of `measure_biomarkers`.
-    demos
-        Data sets that are simulated.
+    datasets
+        By name: ``disease`` and ``data`` (``demo`` or ``real``).
     destination
-        CSV written: a row a data set, structure, measure and method: subjects, mean, low and high
-        (95 % bootstrap interval over subjects), ``finding`` in words of the disease where the
-        interval leaves 0 out, and ``paper``, what the paper found.
+        CSV written: a row a data set, structure, measure and method: disease, subjects, mean, low
+        and high (95 % bootstrap interval over subjects), ``finding`` in words of the diseased group
+        where the interval leaves 0 out, and ``paper``, what the paper found.
     """
     frame = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
-    keys = ["dataset", "disease", "structure", "measure", "unit", "method"]
+    keys = ["dataset", "structure", "measure", "unit", "method"]
     by_subject = frame.groupby([*keys, "subject"], sort=False)["value"].mean()
     rows = []
     for names, values in by_subject.groupby(keys, sort=False):
         row = dict(zip(keys, names, strict=True))
         low, high = mean_interval(values)
         row |= {"subjects": len(values), "mean": values.mean(), "low": low, "high": high}
-        row["finding"], row["paper"] = _words(row)
+        row["finding"], row["paper"] = _words(row, datasets[row["dataset"]]["disease"])
         rows.append(row)
     table = pd.DataFrame(rows)
-    table.insert(1, "data", np.where(table["dataset"].isin(demos), "demo", "real"))
+    table.insert(1, "data", [datasets[name]["data"] for name in table["dataset"]])
+    table.insert(2, "disease", [datasets[name]["disease"]["name"] for name in table["dataset"]])
     first = {name: place for place, name in enumerate(GROUPS)}
     order = table["structure"].map(lambda name: first.get(name, len(first)))
     table = table.iloc[np.lexsort((np.arange(len(table)), order, table["dataset"]))]
     write_csv(table.round(DECIMALS), destination)
 
 
-def _words(row: dict[str, Any]) -> tuple[str, str]:
+def _words(row: dict[str, Any], disease: dict[str, str]) -> tuple[str, str]:
     if row["measure"] not in CHANGES:
         return "", ""
-    expected = PAPER.get(row["structure"], "")
-    paper = f"{expected} in {row['disease']}" if expected else ""
+    expected = PAPER.get(disease["name"], {}).get(row["structure"], "")
+    paper = f"{expected} in {disease['diseased']}" if expected else ""
     if row["low"] > 0 or row["high"] < 0:
         size = "larger" if row["low"] > 0 else "smaller"
-        return f"{row['structure']} {size} in {row['disease']}", paper
+        return f"{row['structure']} {size} in {disease['diseased']}", paper
     return "no clear change", paper

@@ -53,7 +53,7 @@ def _describe_cohort(args: argparse.Namespace) -> None:
 
     write_json(cohort_facts(args.ingest, args.tables), args.facts)
     paths = (args.ingest, args.exclusions, args.page)
-    write_cohort_page(*paths, dataset=args.dataset, source=args.source, demo=args.demo)
+    write_cohort_page(*paths, source=args.source, about=args.about)
 
 
 def add_commands(commands: Commands) -> None:
@@ -90,5 +90,4 @@ def add_commands(commands: Commands) -> None:
         *("ingest", "exclusions", "page", "facts"),
     )
     sub.add_argument("--tables", type=Path, nargs="*", default=[], help="of the archive")
-    sub.add_argument("--dataset", required=True)
     add_source(sub)

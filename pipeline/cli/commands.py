@@ -61,9 +61,9 @@ def add_device(sub: argparse.ArgumentParser) -> None:
 
 
 def add_source(sub: argparse.ArgumentParser) -> None:
-    """Add the options of a page that says where its data come from."""
+    """Add the options of a page that says what its data are and where they come from."""
     sub.add_argument("--source", required=True, help="kind of archive")
-    sub.add_argument("--demo", action="store_true", help="the data are simulated")
+    add_settings(sub, "--about")
 
 
 def add_shard(sub: argparse.ArgumentParser) -> None:

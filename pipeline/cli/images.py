@@ -49,10 +49,10 @@ def _review(args: argparse.Namespace) -> None:
         args.table,
         args.page,
         source=args.source,
+        about=args.about,
         exclude=args.exclude,
         keep=args.keep,
         drop=args.drop,
-        demo=args.demo,
     )
 
 

@@ -11,6 +11,7 @@ from pipeline.cli.commands import (
     load,
     load_yaml,
 )
+from pipeline.stage.errors import InputError
 
 
 def _fetch_critic_weights(args: argparse.Namespace) -> None:
@@ -24,13 +25,11 @@ def _import_weights(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    from pipeline.method.training.settings import TrainSettings
-    from pipeline.method.training.train import train_model
-
-    train_model(
+    fit_model = load("pipeline.method.fit:fit_model")
+    fit_model(
         args.packed,
         args.generator.parent,
-        TrainSettings.from_dict(args.settings),
+        args.settings,
         device=args.device,
         jobs_per_gpu=args.jobs_per_gpu,
         threads=args.threads,
@@ -40,21 +39,25 @@ def _train(args: argparse.Namespace) -> None:
 
 def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep = load("pipeline.method.training.sweep:summarise_sweep")
-    summarise_sweep(args.names, args.trainings, args.csv, args.png)
+    summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
 def _benchmark(args: argparse.Namespace) -> None:
     from pipeline.measure.training_speed import benchmark_training
+    from pipeline.method.adversarial import Adversarial
+    from pipeline.method.registry import find_method
     from pipeline.method.training.settings import TrainSettings
     from pipeline.study.config import image_shape, training_settings
 
+    if not isinstance(find_method(args.method), Adversarial):
+        raise InputError(f"{args.method} has no generator whose updates could be measured")
     config = load_yaml(args.config)
     settings = training_settings(config, args.dataset, args.method, seed=0)
     settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
     if args.batch_size:
         settings |= {"batch_size": args.batch_size}
     table = benchmark_training(
-        TrainSettings.from_dict(settings),
+        TrainSettings.read(settings),
         image_shape(config, args.dataset),
         repeats=args.repeats,
         device=args.device,
@@ -94,7 +97,7 @@ def add_commands(commands: Commands) -> None:
         default=1,
         help="voxels per unit of the field: 1 for the paper's models, 10 for the toy data's",
     )
-    sub = commands.add("train", _train, "train a model", "packed", "generator")
+    sub = commands.add("train", _train, "fit a model", "packed", "generator")
     add_settings(sub)
     add_device(sub)
     sub.add_argument("--jobs-per-gpu", type=int, default=1, help="trainings that may share a GPU")
@@ -106,11 +109,12 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
+    add_settings(sub, "--titles")
     sub = commands.add("benchmark", _benchmark, "measure the speed of a configuration")
     sub.add_argument("what", choices=["train"])
     add_configuration(sub)
     sub.add_argument("--dataset", required=True)
-    sub.add_argument("--method", choices=("va-gan", "defi-gan"), required=True)
+    sub.add_argument("--method", required=True, help="one whose generator a critic trains")
     sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
     sub.add_argument("--repeats", type=int, default=5, help="updates timed")
     add_device(sub)

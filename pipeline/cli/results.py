@@ -32,8 +32,9 @@ def _score_true_deformation(args: argparse.Namespace) -> None:
 
 def _compare_with_truth(args: argparse.Namespace) -> None:
     compare = load("pipeline.score.field_error:compare_with_truth")
-    generators = dict(zip(args.seeds, args.generators, strict=True))
-    compare(args.packed, args.truth, generators, args.destination, dataset=args.dataset)
+    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
+    names = {"dataset": args.dataset, "modality": args.modality}
+    compare(args.packed, args.truth, generators, args.destination, **names)
 
 
 def _truth_table(args: argparse.Namespace) -> None:
@@ -44,13 +45,13 @@ def _truth_table(args: argparse.Namespace) -> None:
 def _biomarkers(args: argparse.Namespace) -> None:
     measure = load("pipeline.biomarkers.measure:measure_biomarkers")
     generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
-    paths = (args.packed, generators, args.destination)
-    measure(*paths, dataset=args.dataset, truth=args.truth)
+    names = {"dataset": args.dataset, "modality": args.modality}
+    measure(args.packed, generators, args.destination, truth=args.truth, **names)
 
 
 def _biomarker_table(args: argparse.Namespace) -> None:
     make_table = load("pipeline.biomarkers.measure:make_biomarker_table")
-    make_table(args.tables, args.demos, args.destination)
+    make_table(args.tables, args.datasets, args.destination)
 
 
 def _table(args: argparse.Namespace) -> None:
@@ -69,7 +70,7 @@ def _overview(args: argparse.Namespace) -> None:
     draw_overview = load("pipeline.figures.overview:draw_overview")
     files = iter(args.files)
     models = {name: (next(files), next(files), next(files)) for name in args.names}
-    draw_overview(models, args.demos, args.destination)
+    draw_overview(models, args.datasets, args.destination)
 
 
 def _report(args: argparse.Namespace) -> None:
@@ -121,7 +122,9 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain or chest")
     sub = commands.add(
         "truth-table", _truth_table, "average the comparisons with truth", "destination"
     )
@@ -133,10 +136,11 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--generators", type=Path, nargs="+", required=True)
     sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
     sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain or chest")
     sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
     sub = commands.add("biomarker-table", _biomarker_table, "average the biomarkers", "destination")
     sub.add_argument("tables", type=Path, nargs="+")
-    sub.add_argument("--demos", nargs="*", default=[], help="data sets that are simulated")
+    add_settings(sub, "--datasets")
     sub = commands.add("table", _table, "make Table 1", "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
     add_settings(sub, "--datasets")
@@ -153,7 +157,7 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("files", type=Path, nargs="+", help="array folder, generator, scores of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
-    sub.add_argument("--demos", nargs="*", default=[], help="those of them that are simulated")
+    add_settings(sub, "--datasets")
     sub = commands.add("report", _report, "write the report", "destination")
     add_settings(sub, "--datasets")
     add_settings(sub, "--sections")

@@ -180,14 +180,14 @@ def describe_splits(
             "age, years": _ages(people["age"]),
             "sex": _shares(people["sex"].replace("", "unknown")),
             "field strength, tesla": _shares(of_split["field_strength"].dropna()),
-            "GOLD grade of the COPD images": _shares(
+            "GOLD grade of the diseased images": _shares(
                 of_split.loc[of_split["label"] == 1, "grade"].replace("", "unknown")
             ),
         }
         for name, text in facts.items():
             rows.setdefault(name, {})[split] = text
     if not (images["grade"] != "").any():
-        del rows["GOLD grade of the COPD images"]
+        del rows["GOLD grade of the diseased images"]
     return {name: texts for name, texts in rows.items() if any(texts.values())}
 
 

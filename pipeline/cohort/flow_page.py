@@ -1,6 +1,7 @@
 """The page of a cohort: who was studied, who was not, and by which rule."""
 
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
@@ -12,7 +13,7 @@ from pipeline.stage.files import atomic_path
 
 
 def write_cohort_page(
-    ingest: Path, exclusions: Path, page: Path, *, dataset: str, source: str, demo: bool
+    ingest: Path, exclusions: Path, page: Path, *, source: str, about: dict[str, Any]
 ) -> None:
     """Write one HTML file in the style of a CONSORT diagram; it needs nothing beside it.
 
@@ -24,10 +25,10 @@ def write_cohort_page(
         Table of everything left out, by the ingest and by the stages after it.
     page
         HTML file written.
-    dataset, source
-        Name of the data set and kind of its archive.
-    demo
-        The data are simulated, and the page says so.
+    source
+        Kind of the archive.
+    about
+        ``title``, ``disease`` and ``data`` of the data set; the page says whether it is simulated.
     """
     cohort = read_cohort(ingest)
     excluded = read_exclusions(exclusions)
@@ -36,14 +37,13 @@ def write_cohort_page(
         loader=PackageLoader("pipeline.cohort", "."), autoescape=True, trim_blocks=True
     ).get_template("page.html")
     text = template.render(
-        dataset=dataset,
+        about=about,
         unit=UNITS[source],
         images=images,
         subjects=subjects,
         removals=removals,
         splits=SPLITS,
         rows=describe_splits(cohort.manifest, cohort.pairs, excluded),
-        demo=demo,
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -1,6 +1,7 @@
 """The figure of one explained image: as it is, without the disease, and what changes."""
 
 from pathlib import Path
+from typing import Any
 
 from pipeline.drawing.panels import (
     ARROWS,
@@ -17,12 +18,16 @@ from pipeline.drawing.panels import (
     show_image,
 )
 from pipeline.method.explain import ImageExplanation
-from pipeline.score.table import METHODS
+from pipeline.method.registry import find_method
 from pipeline.stage.files import atomic_path
 
 
 def draw_explanation(
-    explanation: ImageExplanation, method: str, notice: str, destination: Path
+    explanation: ImageExplanation,
+    method: str,
+    about: dict[str, Any],
+    notice: str,
+    destination: Path,
 ) -> None:
     """Draw an explanation: image, modified image, difference, and the field if there is one.
 
@@ -32,6 +37,8 @@ def draw_explanation(
         Of a film, or of a volume (RAS), which is shown in three planes.
     method
         Named in the figure.
+    about
+        ``title``, ``modality`` and ``disease`` of the data set that the model was trained with.
     notice
         What the reader has to know; printed below.
     destination
@@ -39,7 +46,7 @@ def draw_explanation(
     """
     image, modified, phi = explanation.image, explanation.modified, explanation.displacement
     planes, colours = planes_of(image), COLOURS["paper"]
-    titles = ["image", f"modified ({METHODS[method]})", "difference"]
+    titles = ["image", f"modified ({find_method(method).title})", "difference"]
     magnified = ARROWS[image.ndim]
     titles += [] if phi is None else [f"displacement field (x{magnified})"]
     figure, grid = plt.subplots(
@@ -56,12 +63,14 @@ def draw_explanation(
         show_difference(axes[2], picture, cut(modified - image, plane), colours)
         if phi is not None:
             show_field(axes[3], picture, *arrows_in(phi, plane), colours, scale=magnified)
-        label_sides(axes[0], plane)
+        if about["modality"] != "image":
+            label_sides(axes[0], plane)
         axes[0].set_ylabel("" if plane == FILM else plane)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
+    figure.suptitle(f"{about['title']}: {about['disease']['name']}", fontsize=10)
     figure.supxlabel(
         "difference: pink brighter, green darker. Arrows: from where the intensity is to where it "
         f"goes, {magnified} times their length.\n{notice}",

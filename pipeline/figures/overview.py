@@ -4,6 +4,7 @@ Shown is, for each data set, the test pair of median score, so that nothing is p
 """
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,21 +22,24 @@ from pipeline.drawing.panels import (
     show_image,
 )
 from pipeline.figures.pair_figures import select_pair
-from pipeline.method.explain import explain_images, load_generator
+from pipeline.method.explain import explain_prepared, load_model
+from pipeline.method.registry import find_method
 from pipeline.stage.files import atomic_path
 
 
 def draw_overview(
-    datasets: dict[str, tuple[Path, Path, Path]], demos: list[str], destination: Path
+    models: dict[str, tuple[Path, Path, Path]],
+    datasets: dict[str, dict[str, Any]],
+    destination: Path,
 ) -> None:
-    """Draw a row a data set with the explanation of DeFI-GAN.
+    """Draw a row a data set with the explanation of a model that deforms.
 
     Parameters
     ----------
+    models
+        By name of the data set: packed data set, and file and scores (Parquet) of one model.
     datasets
-        By name: packed data set, generator (safetensors) and scores (Parquet) of one model.
-    demos
-        Names of those that are simulated, which the picture says.
+        By name: ``title``, ``disease`` and ``data``; the picture says which are simulated.
     destination
         PNG file written.
     """
@@ -47,27 +51,30 @@ def draw_overview(
         "observed change",
     ]
     figure, grid = plt.subplots(
-        len(datasets), len(titles), figsize=(11, 2.4 * len(datasets)), squeeze=False
+        len(models), len(titles), figsize=(11, 2.4 * len(models)), squeeze=False
     )
-    for row, (name, (packed, generator, scores)) in zip(grid, datasets.items(), strict=True):
+    for row, (name, (packed, generator, scores)) in zip(grid, models.items(), strict=True):
         data = PackedDataset.open(packed)
         pair, _ = select_pair(pd.read_parquet(scores), "median")
         index = data.pairs_index.set_index(["subject", "followup", "baseline"])
         at = int(index.loc[tuple(pair[index.index.names]), "row"])
         image, mask = np.array(data.pairs_image[at]), data.pairs_mask[at]
-        xhat0, change = explain_images(load_generator(generator), image[None])
+        model = load_model(generator)
+        shown = explain_prepared(model, image)
         plane = FILM if image.ndim == 2 else "axial"
         picture, colours = cut(image, plane), COLOURS["paper"]
         show_image(row[0], picture)
-        show_image(row[1], cut(xhat0[0], plane))
+        show_image(row[1], cut(shown.modified, plane))
         length = ARROWS[image.ndim]
-        show_field(row[2], picture, *arrows_in(change[0], plane), colours, scale=length)
+        show_field(row[2], picture, *arrows_in(shown.displacement, plane), colours, scale=length)
         row[2].set_xlabel(f"arrows x{length}", fontsize=8)
-        predicted = np.where(mask, xhat0[0] - image, 0)
+        predicted = np.where(mask, shown.difference, 0)
         for axes, difference in zip(row[3:], (predicted, data.pairs_difference[at]), strict=True):
             show_difference(axes, picture, cut(difference, plane), colours)
-        title = f"{name} (simulated)" if name in demos else name
-        row[0].set_ylabel(f"{title}\nNCC {pair['ncc']:.2f}")
+        about = datasets[name]
+        title = about["title"] + (" (simulated)" if about["data"] == "demo" else "")
+        title += f"\n{about['disease']['name']}"
+        row[0].set_ylabel(f"{title}\n{find_method(model.method).title}, NCC {pair['ncc']:.2f}")
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)
     for axes in grid.flat:

@@ -33,12 +33,13 @@ from pipeline.drawing.panels import (
     show_image,
     show_log_jacobian,
 )
-from pipeline.method.explain import explain_images, load_generator
-from pipeline.score.table import METHODS, TITLES
+from pipeline.method.explain import ImageExplanation, explain_prepared, load_model
+from pipeline.method.registry import find_method, shown_first
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
 
 FORMATS = ("png", "svg")
+FIELD = "displacement field"
 DETAIL_ARROWS = 2
 DETAIL_STEP = 2  # voxels from arrow to arrow in a detail
 PANEL_INCHES, LARGE_INCHES, BAR_INCHES = 2.2, 4.2, 0.08
@@ -47,15 +48,29 @@ SMALLEST_LOG_VOLUME = 0.1  # end of the colours of a field that hardly changes a
 
 @dataclass(frozen=True)
 class Case:
-    """A test pair and its explanations; images (*spatial), pixel size in mm or None."""
+    """A test pair and its explanations; images (*spatial), pixel size in mm or None.
+
+    `diseased` is the name of the diseased group.
+    The first explanation has a field; differences are those inside the mask of the pair.
+    """
 
     title: str
+    diseased: str
     image: np.ndarray
     observed: np.ndarray
-    modified: dict[str, np.ndarray]
+    explanations: dict[str, ImageExplanation]
     differences: dict[str, np.ndarray]
-    phi: np.ndarray
     pixel_mm: float | None
+
+    @property
+    def drawn(self) -> str:
+        """The method whose field is drawn large."""
+        return next(iter(self.explanations))
+
+    @property
+    def phi(self) -> np.ndarray:
+        """Its field."""
+        return self.explanations[self.drawn].displacement
 
 
 def select_pair(scores: pd.DataFrame, case: str) -> tuple[pd.Series, str]:
@@ -111,11 +126,13 @@ def draw_pair(
     case
         As of `select_pair`.
     generators
-        Weights by method; DeFI-GAN is one of them.
+        Models by method; one at least deforms.
     scores
-        Scores of the DeFI-GAN by which pairs are ranked (Parquet).
+        Scores of the first that deforms, by which pairs are ranked (Parquet).
     settings
-        ``colours`` (of `COLOURS`), ``details`` (boxes by name) and ``demo`` (bool).
+        ``title``, ``modality``, ``disease`` and ``data`` (of
+        `pipeline.study.config.describe_dataset`), ``colours`` (of `COLOURS`) and ``details`` (boxes
+        by name).
     prefix
         Written are ``{prefix}_explanation.png``, ``.svg`` and so on.
     dataset
@@ -155,20 +172,23 @@ def _load_pair(
     index = packed.pairs_index.set_index(keys)
     row = int(index.loc[tuple(pair[keys]), "row"])
     image, mask = np.array(packed.pairs_image[row]), packed.pairs_mask[row]
-    modified, changes = {}, {}
-    for method, path in generators.items():
-        xhat0, change = explain_images(load_generator(path), image[None])
-        modified[method], changes[method] = xhat0[0], change[0]
+    explanations = {
+        method: explain_prepared(load_model(generators[method]), image)
+        for method in shown_first(generators)
+    }
+    first = find_method(next(iter(explanations))).title
     size = float(packed.geometry.pixel_mm[row])
-    title = TITLES.get(dataset, dataset) + (" (demo: simulated)" if settings["demo"] else "")
+    title = settings["title"] + (" (demo: simulated)" if settings["data"] == "demo" else "")
+    disease = settings["disease"]
     return Case(
-        f"{title}: subject {pair['subject']}, visit {pair['followup']} against {pair['baseline']}; "
-        f"{words} (DeFI-GAN's NCC {pair['ncc']:.2f})",
+        f"{title}, {disease['name']}: subject {pair['subject']}, visit {pair['followup']} "
+        f"({disease['diseased']}) against {pair['baseline']} ({disease['healthy']});\n"
+        f"{words} ({first}'s NCC {pair['ncc']:.2f})",
+        disease["diseased"],
         image,
         np.array(packed.pairs_difference[row]),
-        modified,
-        {method: np.where(mask, xhat0 - image, 0) for method, xhat0 in modified.items()},
-        changes["defi-gan"],
+        explanations,
+        {method: np.where(mask, e.difference, 0) for method, e in explanations.items()},
         None if np.isnan(size) else size,
     )
 
@@ -212,17 +232,17 @@ def _length_words(shown: Case, scale: int) -> str:
 
 def _longest(shown: Case) -> float:
     """End of the colours of arrows, the same in all panels of a pair."""
-    return max(float(np.linalg.norm(shown.phi, axis=0).max()), 1e-6)
+    fields = [e.displacement for e in shown.explanations.values() if e.displacement is not None]
+    return max(1e-6, *(float(np.linalg.norm(phi, axis=0).max()) for phi in fields))
 
 
 def _draw_explanation(shown: Case, colours: Colours) -> plt.Figure:
     planes = planes_of(shown.image)
-    methods = [method for method in reversed(METHODS) if method in shown.modified]
     titles = ["image", "observed difference"]
-    for method in methods:
-        name = METHODS[method]
+    for method, explanation in shown.explanations.items():
+        name = find_method(method).title
         titles += [f"{name}:\nmodified image", f"{name}:\ndifference"]
-        titles += ["DeFI-GAN:\ndisplacement field"] if method == "defi-gan" else []
+        titles += [] if explanation.displacement is None else [f"{name}:\n{FIELD}"]
     figure, grid, bars = _panels(len(planes), len(titles), PANEL_INCHES, shown.title)
     scale = ARROWS[shown.image.ndim]
     for plane, row in zip(planes, grid, strict=True):
@@ -234,18 +254,19 @@ def _draw_explanation(shown: Case, colours: Colours) -> plt.Figure:
         label_sides(axes, plane)
         axes.set_ylabel("" if plane == FILM else plane, fontsize=8)
         difference = show_difference(next(panels), picture, cut(shown.observed, plane), colours)
-        for method in methods:
-            show_image(next(panels), cut(shown.modified[method], plane))
+        for method, explanation in shown.explanations.items():
+            show_image(next(panels), cut(explanation.modified, plane))
             show_difference(next(panels), picture, cut(shown.differences[method], plane), colours)
-            if method == "defi-gan":
-                where = arrows_in(shown.phi, plane)
+            if explanation.displacement is not None:
+                where = arrows_in(explanation.displacement, plane)
                 options = {"scale": scale, "longest": _longest(shown)}
                 field = show_field(next(panels), picture, *where, colours, **options)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=8)
     place = dict(zip(titles, bars, strict=True))
     _bar(figure, difference, place["observed difference"], _difference_words(colours))
-    _bar(figure, field, place["DeFI-GAN:\ndisplacement field"], _length_words(shown, scale))
+    drawn = find_method(shown.drawn).title
+    _bar(figure, field, place[f"{drawn}:\n{FIELD}"], _length_words(shown, scale))
     return figure
 
 
@@ -264,19 +285,19 @@ def _draw_deformation(shown: Case, colours: Colours) -> plt.Figure:
         scale_bar(row[0], picture.shape[1], shown.pixel_mm)
         label_sides(row[0], plane)
         row[0].set_ylabel("" if plane == FILM else plane, fontsize=8)
-    titles = ("displacement field", "deformed grid (1:1)", "change of volume by the disease")
+    titles = (FIELD, "deformed grid (1:1)", "change of volume by the disease")
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(f"DeFI-GAN: {title}", fontsize=9)
+        axes.set_title(f"{find_method(shown.drawn).title}: {title}", fontsize=9)
     _bar(figure, field, bars[0], _length_words(shown, scale))
-    _bar(figure, shades, bars[2], "log Jacobian (above 0: larger in the disease)")
+    _bar(figure, shades, bars[2], f"log Jacobian (above 0: larger in {shown.diseased})")
     return figure
 
 
 def _draw_details(shown: Case, colours: Colours, details: dict[str, dict[str, Any]]) -> plt.Figure:
-    methods = [method for method in reversed(METHODS) if method in shown.modified]
-    titles = ["place", "DeFI-GAN:\ndisplacement field"]
-    for method in methods:
-        titles += [f"{METHODS[method]}:\nmodified image", f"{METHODS[method]}:\ndifference"]
+    titles = ["place", f"{find_method(shown.drawn).title}:\n{FIELD}"]
+    for method in shown.explanations:
+        name = find_method(method).title
+        titles += [f"{name}:\nmodified image", f"{name}:\ndifference"]
     figure, grid, bars = _panels(len(details), len(titles), PANEL_INCHES, shown.title)
     for (name, detail), row in zip(details.items(), grid, strict=True):
         plane = detail.get("plane", FILM)
@@ -293,8 +314,8 @@ def _draw_details(shown: Case, colours: Colours, details: dict[str, dict[str, An
         options = {"scale": DETAIL_ARROWS, "step": DETAIL_STEP, "longest": _longest(shown)}
         field = show_field(row[1], picture, *arrows_in(shown.phi, plane), colours, **options)
         panels = iter(row[2:])
-        for method in methods:
-            show_image(next(panels), cut(shown.modified[method], plane))
+        for method, explanation in shown.explanations.items():
+            show_image(next(panels), cut(explanation.modified, plane))
             change = cut(shown.differences[method], plane)
             difference = show_difference(next(panels), picture, change, colours)
         for axes in row[1:]:

@@ -19,7 +19,6 @@ import torch
 
 from pipeline.dataset.packed import Geometry, PackedDataset
 from pipeline.method.critic import build_critic
-from pipeline.method.losses import field_penalty
 from pipeline.method.training.device import choose_device, set_precision, use_huge_pages
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.train import build_trainer
@@ -166,11 +165,11 @@ class PlainUpdates:
         losses = []
         for _ in range(self.settings.accumulated_batches):
             x1, x0 = self.x1.draw(), self.x0.draw()
-            xhat0 = self.generator(x1).xhat0
-            mean_real, mean_fake = self.critic(x0).mean(), self.critic(xhat0).mean()
+            fake = self.generator(x1).modified
+            mean_real, mean_fake = self.critic(x0).mean(), self.critic(fake).mean()
             alpha = torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
             alpha = alpha.view(-1, *[1] * (x0.dim() - 1))
-            mixed = alpha * x0 + (1 - alpha) * xhat0
+            mixed = alpha * x0 + (1 - alpha) * fake
             scores = self.critic(mixed)
             (gradient,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
             penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
@@ -186,10 +185,8 @@ class PlainUpdates:
         self.critic_adam.zero_grad()
         losses = []
         for _ in range(self.settings.accumulated_batches):
-            xhat0, change = self.generator(self.x1.draw())
-            adversarial = self.critic(xhat0).mean()
-            field = self.settings.method == "defi-gan"
-            penalty = field_penalty(change) if field else change.abs().mean()
+            explanation, penalty = self.generator.penalised(self.x1.draw())
+            adversarial = self.critic(explanation.modified).mean()
             total = adversarial + self.settings.lambda_ * penalty
             (total / self.settings.accumulated_batches).backward()
             losses.append(torch.stack([total, adversarial, penalty]).detach())

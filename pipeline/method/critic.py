@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
-from pipeline.method.generator import load_reference_weights
+from pipeline.method.unet import load_reference_weights
 from pipeline.method.weights import read_weights
 from pipeline.stage.errors import InputError
 

@@ -1,9 +1,11 @@
-"""Trained generators: saving, loading, and explaining images with them."""
+"""Fitted models: saving, loading, and explaining images with them."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,8 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.generator import Generator, load_reference_weights
+from pipeline.method.interface import Explainer
 from pipeline.method.ncc import masked_ncc
+from pipeline.method.registry import find_method
+from pipeline.method.unet import load_reference_weights
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
 
@@ -27,61 +31,87 @@ NOT_DIAGNOSTIC = (
 )
 
 
-def save_generator(architecture: dict, weights: dict[str, Tensor], path: Path) -> None:
-    """Write weights as safetensors, with the arguments of `Generator` as metadata."""
+def save_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> None:
+    """Write a fitted model as safetensors.
+
+    Parameters
+    ----------
+    architecture
+        ``method``, by which its weights are understood, and what else the method's `build` needs.
+    weights
+        Tensors by name.
+    path
+        File written.
+    """
     with atomic_path(path) as temporary:
-        metadata = {ARCHITECTURE: json.dumps(architecture)}
+        metadata = {ARCHITECTURE: json.dumps(dict(architecture))}
         save_file({name: w.contiguous() for name, w in weights.items()}, temporary, metadata)
 
 
-def load_generator(path: Path, device: str | torch.device = "cpu") -> Generator:
-    """Read a generator that `save_generator` wrote, in evaluation mode.
+def assemble_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Explainer:
+    """A fitted model in evaluation mode; arguments as of `save_model`.
 
     Raises
     ------
     InputError
-        If the file is not one.
+        If the method is not registered, or its model has other weights.
+    """
+    arguments = {name: value for name, value in architecture.items() if name != "method"}
+    model = find_method(architecture["method"]).build(**arguments)
+    load_reference_weights(model, weights)
+    return model.eval()
+
+
+def load_model(path: Path, device: str | torch.device = "cpu") -> Explainer:
+    """Read a model that `save_model` wrote, in evaluation mode.
+
+    Raises
+    ------
+    InputError
+        If the file is not one, or its method is not registered.
     """
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        generator = Generator(**json.loads(metadata[ARCHITECTURE]))
+        architecture = json.loads(metadata[ARCHITECTURE])
     except (OSError, SafetensorError, KeyError) as error:
-        raise InputError(f"{path} is not a generator that this pipeline trained") from error
-    load_reference_weights(generator, weights)
-    return generator.to(device).eval()
+        raise InputError(f"{path} is not a model that this pipeline trained") from error
+    return assemble_model(architecture, weights).to(device)
 
 
 @torch.no_grad()
 def explain_images(
-    generator: Generator, images: np.ndarray, batch_size: int = 8
-) -> tuple[np.ndarray, np.ndarray]:
+    model: Explainer, images: np.ndarray, batch_size: int = 8
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Explain diseased images, in evaluation mode.
 
     Parameters
     ----------
-    generator : Generator
+    model
+        Fitted model.
     images : array, shape (N, *spatial)
-        Diseased images x1, scaled to [-1, 1].
+        Diseased images x1, prepared as for its training.
 
     Returns
     -------
-    xhat0 : array, shape (N, *spatial)
-        The images without the disease.
-    change : array
-        DeFI-GAN: the displacement fields, (N, d, *spatial), in voxels, channel 0 along the last
-        array axis. VA-GAN: the difference maps, (N, *spatial).
+    modified : array, shape (N, *spatial)
+        The images without the disease, xhat0.
+    displacement : array, shape (N, d, *spatial), or None
+        The fields phi of Eq. 1 in voxels, channel 0 along the last array axis; None of a method
+        that does not deform.
     """
-    generator.eval()
-    device = next(generator.parameters()).device
-    modified, changes = [], []
+    model.eval()
+    weights = chain(model.parameters(), model.buffers())
+    device = next((weight.device for weight in weights), torch.device("cpu"))
+    modified, fields = [], []
     for start in range(0, len(images), batch_size):
         batch = np.array(images[start : start + batch_size], dtype=np.float32)
-        xhat0, change = generator(torch.from_numpy(batch).unsqueeze(1).to(device))
-        modified.append(xhat0.squeeze(1).cpu().numpy())
-        changes.append((change if generator.method == "defi-gan" else change.squeeze(1)).cpu())
-    return np.concatenate(modified), np.concatenate(changes)
+        explanation = model(torch.from_numpy(batch).unsqueeze(1).to(device))
+        modified.append(explanation.modified.squeeze(1).cpu().numpy())
+        if explanation.displacement is not None:
+            fields.append(explanation.displacement.cpu().numpy())
+    return np.concatenate(modified), np.concatenate(fields) if fields else None
 
 
 @dataclass(frozen=True)
@@ -95,8 +125,8 @@ class ImageExplanation:
     modified : array, shape (*spatial)
         The image without the disease, xhat0.
     displacement : array, shape (d, *spatial), or None
-        DeFI-GAN: the field phi of Eq. 1 in voxels, channel 0 along the last array axis. VA-GAN has
-        none.
+        The field phi of Eq. 1 in voxels, channel 0 along the last array axis; None of a method that
+        does not deform.
     """
 
     image: np.ndarray
@@ -109,29 +139,39 @@ class ImageExplanation:
         return self.modified - self.image
 
 
-def explain_image(model: Generator | str | Path, image: np.ndarray) -> ImageExplanation:
+def explain_prepared(model: Explainer, image: np.ndarray) -> ImageExplanation:
+    """Explain one image (*spatial) as it is, such as one of a packed data set."""
+    modified, displacement = explain_images(model, image[None])
+    field = None if displacement is None else displacement[0]
+    return ImageExplanation(np.asarray(image), modified[0], field)
+
+
+def explain_image(model: Explainer | str | Path, image: np.ndarray) -> ImageExplanation:
     """Explain one prepared image.
 
     Parameters
     ----------
     model
-        Trained generator, or its file (``generator.safetensors``).
+        Fitted model, or its file (``generator.safetensors``).
     image : array, shape (*spatial)
         A film or volume as the stages prepare it: on the grid of the training, in [-1, 1].
 
     Raises
     ------
     InputError
-        If the file is no generator, or the image does not suit it.
+        If the file is no model, or the image does not suit it.
 
     Examples
     --------
     A generator as it is before its training (in earnest, give the file of a trained one):
 
     >>> import numpy as np, torch
-    >>> from pipeline.method import Generator, explain_image
+    >>> from pipeline.method.explain import explain_image
+    >>> from pipeline.method.generator import Generator
+    >>> from pipeline.method.registry import reference_method
     >>> _ = torch.manual_seed(0)
-    >>> model = Generator(dimensions=2, method="defi-gan", base_filters=4, poolings=2)
+    >>> name = reference_method().name
+    >>> model = Generator(dimensions=2, method=name, base_filters=4, poolings=2)
     >>> rows, columns = np.mgrid[-1:1:32j, -1:1:32j]
     >>> film = np.where(rows**2 + columns**2 < 0.5, 1, -1)
     >>> explanation = explain_image(model, film)
@@ -142,21 +182,19 @@ def explain_image(model: Generator | str | Path, image: np.ndarray) -> ImageExpl
     >>> bool(np.abs(explanation.difference).max() < 2)
     True
     """
-    generator = model if isinstance(model, Generator) else load_generator(Path(model))
+    explainer = load_model(Path(model)) if isinstance(model, str | Path) else model
     image = np.asarray(image, dtype=np.float32)
-    if image.ndim != generator.dimensions:
+    if image.ndim != explainer.dimensions:
         raise InputError(
-            f"the image has {image.ndim} dimensions, the model explains {generator.dimensions}"
+            f"the image has {image.ndim} dimensions, the model explains {explainer.dimensions}"
         )
     if not np.isfinite(image).all() or np.abs(image).max() > 1:
         raise InputError("the image is not scaled to [-1, 1]; prepare it as for the training")
-    xhat0, change = explain_images(generator, image[None])
-    displacement = change[0] if generator.method == "defi-gan" else None
-    return ImageExplanation(image, xhat0[0], displacement)
+    return explain_prepared(explainer, image)
 
 
 def score_pairs(
-    generator: Generator,
+    model: Explainer,
     packed: PackedDataset,
     split: str,
     after_each: Callable[[], None] = lambda: None,
@@ -176,9 +214,9 @@ def score_pairs(
     scores = []
     for row in pairs["row"]:
         image = packed.pairs_image[row]
-        xhat0, _ = explain_images(generator, image[None])
+        explanation = explain_prepared(model, image)
         scores.append(
-            masked_ncc(packed.pairs_difference[row], xhat0[0] - image, packed.pairs_mask[row])
+            masked_ncc(packed.pairs_difference[row], explanation.difference, packed.pairs_mask[row])
         )
         after_each()
     return pairs.assign(ncc=np.array(scores, dtype=float))

@@ -1,188 +1,76 @@
-"""The generator: a U-Net that turns a diseased image into its healthy counterpart.
+"""The generator of an adversarial method: a U-Net, and what the method makes of its output."""
 
-Module names are those of the authors' published implementation, so that its weights load as
-they are.
-"""
+from torch import Tensor
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
-
-import torch
-from torch import Tensor, nn
-
-from pipeline.method.deformation import warp
+from pipeline.method.adversarial import Adversarial
+from pipeline.method.interface import Explanation
+from pipeline.method.registry import find_method
+from pipeline.method.unet import UNet
 from pipeline.stage.errors import InputError
 
-Method = Literal["defi-gan", "va-gan"]
-Variant = Literal["plain", "original"]
 
-DESIRED_CLASS = 0
-GIVEN_CLASS = 1
-
-
-class Explanation(NamedTuple):
-    """What a generator makes of diseased images.
-
-    Attributes
-    ----------
-    xhat0 : Tensor, shape (N, 1, *spatial)
-        The modified images, in which the disease should be absent.
-    change : Tensor
-        DeFI-GAN: the displacement field phi (N, d, *spatial) in voxels (see
-        `pipeline.method.deformation.warp`). VA-GAN: the difference map (N, 1, *spatial).
-    """
-
-    xhat0: Tensor
-    change: Tensor
-
-
-class Generator(nn.Module):
-    """U-Net of DeFI-GAN (a displacement field) or VA-GAN (a difference map).
+class Generator(UNet):
+    """Explains diseased images as its method says.
 
     Parameters
     ----------
     dimensions : {2, 3}
         Of the images.
-    method : {"defi-gan", "va-gan"}
-        Whether the network deforms the image or adds to it.
-    base_filters : int
-        Channels at full resolution (paper: 64 for films, 16 for volumes).
-    poolings : int
-        Halvings of the resolution (paper: 4 for films, 3 for volumes).
+    method : str
+        An adversarial method (`pipeline.method.registry`).
+    base_filters, poolings : int
+        As of `UNet`.
     flow_scale : float
-        Factor on the network's output that gives voxels (DeFI-GAN only).
+        Factor on the network's output that gives voxels, of a method that deforms.
     variant : {"plain", "original"}
         ``original`` is VA-GAN as its own authors ran it on ADNI: `base_filters` channels after
-        every upsampling, and ``xhat0 = tanh(x1 + output)``.
+        every upsampling, and a bounded modified image.
 
     Raises
     ------
     InputError
-        If DeFI-GAN is to be ``original``.
+        If the method has no such variant, or no generator.
     """
 
     def __init__(
         self,
         *,
         dimensions: int,
-        method: Method,
+        method: str,
         base_filters: int,
         poolings: int,
         flow_scale: float = 1.0,
-        variant: Variant = "plain",
+        variant: str = "plain",
     ) -> None:
-        if variant == "original" and method != "va-gan":
-            raise InputError("variant: original is VA-GAN's; DeFI-GAN has only plain")
-        super().__init__()
-        self.dimensions, self.method, self.poolings = dimensions, method, poolings
-        self.flow_scale, self.variant = flow_scale, variant
-        widths = [base_filters * 2**level for level in range(poolings + 1)]
-        # The first output channel of DeFI-GAN is unused, as in the published weights.
-        outputs = 1 if method == "va-gan" else 1 + dimensions
-
-        pool = _layer("MaxPool", dimensions)
-        self.down0 = nn.Sequential(*_double(dimensions, 1, widths[0], widths[0]))
-        for level in range(1, poolings):
-            blocks = _double(dimensions, widths[level - 1], widths[level], widths[level])
-            self.add_module(f"down{level}", nn.Sequential(pool(2), *blocks))
-        self.pool = pool(2)
-        # Three constant channels tell the desired class, the given class and their difference.
-        blocks = _double(dimensions, widths[-2] + 3, widths[-1], widths[-1])
-        self.bottleneck = nn.Sequential(*blocks)
-        for level in range(poolings, 0, -1):
-            narrow, wide = widths[level - 1], widths[level]
-            last = level == 1
-            upsampled = base_filters if variant == "original" else narrow
-            self.add_module(f"up{level}", _upsampling(dimensions, wide, upsampled))
-            merged, made = upsampled + narrow, outputs if last else narrow
-            blocks = _double(dimensions, merged, narrow, made, relu=not last)
-            self.add_module(f"conv{8 - level}", nn.Sequential(*blocks))
-        self.apply(_initialise)
+        found = find_method(method)
+        if not isinstance(found, Adversarial):
+            raise InputError(f"{found.title} has no generator")
+        if variant not in found.variants:
+            known = ", ".join(found.variants)
+            raise InputError(f"variant: {found.title} has only {known}, not {variant!r}")
+        super().__init__(
+            dimensions=dimensions,
+            outputs=found.outputs(dimensions),
+            base_filters=base_filters,
+            poolings=poolings,
+            narrow=variant == "original",
+        )
+        self.method, self.flow_scale, self.variant = method, flow_scale, variant
+        self._meaning = found
 
     def forward(self, x1: Tensor) -> Explanation:
         """Explain diseased images `x1` of shape (N, 1, *spatial)."""
-        output = self._unet(x1).float()  # what follows is not for 16 bits
-        if self.variant == "original":
-            xhat0 = torch.tanh(x1 + output)
-            return Explanation(xhat0, xhat0 - x1)
-        if self.method == "va-gan":
-            return Explanation(x1 + output, output)
-        phi = output[:, 1:] * self.flow_scale
-        return Explanation(warp(x1, phi), phi)
+        return self._explain(x1, self._output(x1))
 
-    def _unet(self, x1: Tensor) -> Tensor:
-        if any(size % 2**self.poolings for size in x1.shape[2:]):
-            raise InputError(
-                f"images of {tuple(x1.shape[2:])} cannot be halved {self.poolings} times: choose "
-                f"a grid whose sizes are multiples of {2**self.poolings}, or fewer `poolings`"
-            )
-        features, skips = x1, []
-        for level in range(self.poolings):
-            features = self.get_submodule(f"down{level}")(features)
-            skips.append(features)
-        features = self.pool(features)
-        classes = features.new_tensor([DESIRED_CLASS, GIVEN_CLASS, GIVEN_CLASS - DESIRED_CLASS])
-        spatial = features.shape[2:]
-        constant = classes.view(1, 3, *[1] * len(spatial)).expand(len(features), 3, *spatial)
-        features = self.bottleneck(torch.cat([features, constant], dim=1))
-        for level in range(self.poolings, 0, -1):
-            upsampled = self.get_submodule(f"up{level}")(features)
-            merged = torch.cat([upsampled, skips[level - 1]], dim=1)
-            features = self.get_submodule(f"conv{8 - level}")(merged)
-        return features
+    def penalised(self, x1: Tensor) -> tuple[Explanation, Tensor]:
+        """Explain diseased images; with the penalty of the explanation, a scalar (Eq. 4)."""
+        output = self._output(x1)
+        explanation = self._explain(x1, output)
+        return explanation, self._meaning.penalty(x1, output, explanation, variant=self.variant)
 
+    def _output(self, x1: Tensor) -> Tensor:
+        return super().forward(x1).float()  # what follows is not for 16 bits
 
-def _layer(kind: str, dimensions: int) -> type[nn.Module]:
-    return getattr(nn, f"{kind}{dimensions}d")
-
-
-def _convolution(dimensions: int, inputs: int, outputs: int) -> nn.Module:
-    return _layer("Conv", dimensions)(inputs, outputs, kernel_size=3, padding=1)
-
-
-def _norm(dimensions: int, channels: int) -> nn.Module:
-    return _layer("BatchNorm", dimensions)(channels, eps=1e-3, momentum=0.01)
-
-
-def _double(
-    dimensions: int, inputs: int, middle: int, outputs: int, relu: bool = True
-) -> list[nn.Module]:
-    """Twice convolution, batch norm, ReLU; the second ReLU only if `relu`."""
-    first = [_convolution(dimensions, inputs, middle), _norm(dimensions, middle), nn.ReLU()]
-    second = [_convolution(dimensions, middle, outputs), _norm(dimensions, outputs)]
-    if relu:
-        second.append(nn.ReLU())
-    return [nn.Sequential(*first), nn.Sequential(*second)]
-
-
-def _upsampling(dimensions: int, inputs: int, outputs: int) -> nn.Module:
-    mode = {2: "bilinear", 3: "trilinear"}[dimensions]
-    upsample = nn.Upsample(scale_factor=2, mode=mode, align_corners=True)
-    convolution = nn.Sequential(upsample, _convolution(dimensions, inputs, outputs))
-    return nn.Sequential(convolution, _norm(dimensions, outputs), nn.ReLU())
-
-
-def _initialise(module: nn.Module) -> None:
-    # Small batch-norm weights make a new generator start near the identity, which training needs.
-    if isinstance(module, nn.Conv2d | nn.Conv3d):
-        nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
-        nn.init.normal_(module.weight, mean=0.1, std=0.01)
-        nn.init.zeros_(module.bias)
-
-
-def load_reference_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Load weights that carry the state-dict names of the authors' implementation.
-
-    Works for `Generator` and for `pipeline.method.critic.VolumeCritic`.
-
-    Raises
-    ------
-    InputError
-        If names or shapes are not those of `module`.
-    """
-    try:
-        module.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        raise InputError(f"the weights do not fit the network: {error}") from error
+    def _explain(self, x1: Tensor, output: Tensor) -> Explanation:
+        options = {"flow_scale": self.flow_scale, "variant": self.variant}
+        return self._meaning.explain(x1, output, **options)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.method.generator import Explanation, Method
+from pipeline.method.interface import Explanation
 
 Critic = Callable[[Tensor], Tensor]
 
@@ -82,13 +82,8 @@ def critic_loss(
 
 
 def generator_loss(
-    critic: Critic, explanation: Explanation, method: Method, weight: float
+    critic: Critic, explanation: Explanation, penalty: Tensor, weight: float
 ) -> GeneratorLoss:
-    """Loss of the generator, Eq. 4 to 6; `weight` is lambda.
-
-    The penalty is `field_penalty` for DeFI-GAN and the mean absolute difference for VA-GAN.
-    """
-    adversarial = critic(explanation.xhat0).float().mean()
-    change = explanation.change
-    penalty = field_penalty(change) if method == "defi-gan" else change.abs().mean()
+    """Loss of the generator, Eq. 4 to 6; `penalty` is its method's, `weight` is lambda."""
+    adversarial = critic(explanation.modified).float().mean()
     return GeneratorLoss(adversarial + weight * penalty, adversarial, penalty)

@@ -16,8 +16,11 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
-from pipeline.method.explain import save_generator
-from pipeline.method.generator import Generator, load_reference_weights
+from pipeline.method.adversarial import Adversarial
+from pipeline.method.explain import save_model
+from pipeline.method.generator import Generator
+from pipeline.method.registry import METHODS
+from pipeline.method.unet import load_reference_weights
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
 
@@ -101,7 +104,8 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     destination : Path
         File written, as a training writes ``generator.safetensors``.
     flow_scale : float
-        Voxels per unit of the output (DeFI-GAN): 1 for the paper's models, 10 for the toy data's.
+        Voxels per unit of the output, where it is a field: 1 for the paper's models, 10 for the
+        toy data's.
 
     Returns
     -------
@@ -122,7 +126,7 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     dimensions = first.dim() - 2
     architecture = {
         "dimensions": dimensions,
-        "method": "va-gan" if last.shape[0] == 1 else "defi-gan",
+        "method": _method_of(last.shape[0], dimensions, source),
         "base_filters": first.shape[0],
         "poolings": sum(bool(re.fullmatch(r"up\d\.0\.1\.weight", name)) for name in weights),
         "flow_scale": flow_scale,
@@ -130,5 +134,13 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     }
     generator = Generator(**architecture)
     load_reference_weights(generator, weights)
-    save_generator(architecture, generator.state_dict(), destination)
+    save_model(architecture, generator.state_dict(), destination)
     return architecture
+
+
+def _method_of(outputs: int, dimensions: int, source: Path) -> str:
+    """The first method whose generator has that many channels of output."""
+    for name, method in METHODS.items():
+        if isinstance(method, Adversarial) and method.outputs(dimensions) == outputs:
+            return name
+    raise InputError(f"{source} is not a generator: no method has {outputs} channels of output")

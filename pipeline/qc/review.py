@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -137,10 +138,10 @@ def review_volumes(
     page: Path,
     *,
     source: str,
+    about: dict[str, Any],
     exclude: list[str],
     keep: Path | None,
     drop: Path | None,
-    demo: bool,
 ) -> None:
     """Judge the volumes of a data set; write the table and the page.
 
@@ -156,12 +157,12 @@ def review_volumes(
         HTML page written; the pictures stay in their files.
     source
         Kind of archive, which tells how subjects are named.
+    about
+        ``title``, ``disease`` and ``data`` of the data set, which the page tells.
     exclude
         Checks (`CHECKS`) whose suspects are left out.
     keep, drop
         Tables of the user, see `read_overrides`.
-    demo
-        The data are simulated, and the page says so.
 
     Raises
     ------
@@ -191,7 +192,7 @@ def review_volumes(
     volumes["suspect"] = [" ".join(checks) for checks in volumes["suspect"]]
     volumes = volumes[COLUMNS].round({"litres_z": 2, "correlation_z": 2, "likeness": 2})
     write_csv(volumes, table)
-    write_page(volumes, dataset, page, demo=demo)
+    write_page(volumes, dataset, page, about)
 
 
 def compare_sides(results: Path, dataset: str, manifest: pd.DataFrame) -> pd.DataFrame:

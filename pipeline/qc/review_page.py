@@ -1,6 +1,7 @@
 """The page of quality control: one file, sortable and filterable, pictures in files beside it."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader
@@ -17,7 +18,7 @@ DECISIONS = {
 }
 
 
-def write_page(volumes: pd.DataFrame, dataset: str, page: Path, *, demo: bool) -> None:
+def write_page(volumes: pd.DataFrame, dataset: str, page: Path, about: dict[str, Any]) -> None:
     """Write the page.
 
     Parameters
@@ -28,8 +29,8 @@ def write_page(volumes: pd.DataFrame, dataset: str, page: Path, *, demo: bool) -
         Name of the data set.
     page
         HTML file in the folder of the data set. Pictures load as they scroll into view.
-    demo
-        The data are simulated, and the page says so.
+    about
+        ``title``, ``disease`` and ``data`` of the data set; the page says whether it is simulated.
     """
     template = Environment(
         loader=PackageLoader("pipeline.qc", "."), autoescape=True, trim_blocks=True
@@ -43,5 +44,5 @@ def write_page(volumes: pd.DataFrame, dataset: str, page: Path, *, demo: bool) -
     states = [(name, counts.get(name, 0), text) for name, text in DECISIONS.items()]
     with atomic_path(page) as temporary:
         temporary.write_text(
-            template.render(dataset=dataset, rows=rows, states=states, demo=demo), encoding="utf-8"
+            template.render(about=about, rows=rows, states=states), encoding="utf-8"
         )

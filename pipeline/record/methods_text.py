@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from pipeline.score.table import METHODS, TITLES
+from pipeline.method.interface import Method
+from pipeline.method.registry import METHODS, find_method
+from pipeline.study.config import training_settings
 
 STAGES = {
     "orient": "turned to the axes of the template",
@@ -21,11 +23,9 @@ PACKAGES = {
     "simpleitk": "SimpleITK",
 }
 REFERENCES = {
-    "method": "Bigolin Lanfredi R., Schroeder J.D., Vachet C., Tasdizen T.: Interpretation of"
+    "paper": "Bigolin Lanfredi R., Schroeder J.D., Vachet C., Tasdizen T.: Interpretation of"
     " Disease Evidence for Medical Images Using Adversarial Deformation Fields. MICCAI 2020."
     " doi:10.1007/978-3-030-59713-9_71",
-    "va-gan": "Baumgartner C.F., Koch L.M., Can Tezcan K., Xi Ang J., Konukoglu E.: Visual Feature"
-    " Attribution using Wasserstein GANs. CVPR 2018. doi:10.1109/CVPR.2018.00867",
     "robex": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
     " datasets and comparison with publicly available methods. IEEE Transactions on Medical Imaging"
     " 30(9), 2011. doi:10.1109/TMI.2011.2138152",
@@ -53,12 +53,13 @@ def methods_text(run: dict[str, Any]) -> str:
             "not patients."
         )
     parts += [_dataset(name, dataset, run["config"]) for name, dataset in run["datasets"].items()]
-    parts += [_training(run), _software(run), "## References"]
-    used = {"method", "snakemake"}
-    for name, dataset in run["datasets"].items():
-        used |= set(run["config"]["datasets"][name]["training"]["methods"])
+    parts += [_methods(run), _training(run), _software(run), "## References"]
+    used = {"paper", "snakemake"}
+    for dataset in run["datasets"].values():
         used |= set(dataset["cohort"]["engines"] if dataset["cohort"] else ())
-    parts.append("\n".join(f"- {text}" for key, text in REFERENCES.items() if key in used))
+    references = [text for key, text in REFERENCES.items() if key in used]
+    references[1:1] = [method.citation for method in _used(run) if method.citation]
+    parts.append("\n".join(f"- {text}" for text in references))
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,14 +68,17 @@ def _number(count: int, singular: str) -> str:
 
 
 def _dataset(name: str, dataset: dict[str, Any], config: dict[str, Any]) -> str:
-    title = TITLES.get(name, name) + (" (simulated)" if dataset["simulated"] else "")
+    title = dataset["title"] + (" (simulated)" if dataset["simulated"] else "")
+    disease = dataset["disease"]
     train = dataset["training_images"]
     pairs = " and ".join(
         f"{_number(count, 'pair')} for {split}" for split, count in sorted(dataset["pairs"].items())
     )
     used = (
-        f"Training used {_number(train['healthy'], 'image')} without and {train['diseased']} with "
-        f"the disease, evaluation {pairs} of a healthy and a diseased image of the same subject."
+        f"The disease is {disease['name']}. Training used {_number(train['healthy'], 'image')} "
+        f"without it ({disease['healthy']}) and {train['diseased']} with it "
+        f"({disease['diseased']}), evaluation {pairs} of a healthy and a diseased image of one "
+        "subject."
     )
     if dataset["cohort"] is None:
         return f"**{title}.** Images were made by the pipeline. {used}"
@@ -93,10 +97,10 @@ def _cohort(dataset: dict[str, Any]) -> str:
 
 
 def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
-    engines = dataset["cohort"]["engines"]
-    if engines:
+    if settings["modality"] == "brain":
         *steps, last = (
-            f"{STAGES[stage]} ({'; '.join(sorted(used))})" for stage, used in engines.items()
+            f"{STAGES[stage]} ({'; '.join(sorted(used))})"
+            for stage, used in dataset["cohort"]["engines"].items()
         )
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (
@@ -112,29 +116,28 @@ def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
     )
 
 
-def _schedule(settings: dict[str, Any]) -> str:
-    """Length of a training, from its options."""
-    updates = _number(settings["updates_per_epoch"], "update")
-    if settings["epoch_counts"] == "generator_updates":
-        updates += " of the generator"
-    text = (
-        f"{_number(settings['epochs'], 'epoch')} of {updates} with batches of "
-        f"{_number(settings['batch_size'], 'image')} of each class"
-    )
-    if settings["accumulated_batches"] > 1:
-        text += f" and gradients averaged over {settings['accumulated_batches']} of them"
-    return text
+def _used(run: dict[str, Any]) -> list[Method]:
+    """Methods of the run, in the order of the tables."""
+    datasets = run["config"]["datasets"].values()
+    names = {name for dataset in datasets for name in dataset["training"]["methods"]}
+    return [method for name, method in METHODS.items() if name in names]
+
+
+def _methods(run: dict[str, Any]) -> str:
+    return "**Explanations.** " + " ".join(method.summary for method in _used(run))
 
 
 def _training(run: dict[str, Any]) -> str:
     sentences = []
     for name, dataset in run["config"]["datasets"].items():
-        schedules: dict[str, list[str]] = {}
-        for method, own in dataset["training"]["methods"].items():
-            weights = schedules.setdefault(_schedule(dataset["training"] | own), [])
-            weights.append(f"{METHODS[method]} λ = {own['lambda']:g}")
-        told = (f"for {text} ({', '.join(weights)})" for text, weights in schedules.items())
-        sentences.append(f"on {TITLES.get(name, name)} {' and '.join(told)}")
+        fits: dict[str, list[str]] = {}
+        for method in dataset["training"]["methods"]:
+            settings = training_settings(run["config"], name, method, run["seeds"][0])
+            found = find_method(method)
+            how, detail = found.words(settings)
+            fits.setdefault(how, []).append(f"{found.title} {detail}".rstrip())
+        told = (f"{how} ({', '.join(who)})" for how, who in fits.items())
+        sentences.append(f"on {dataset['title']} {' and '.join(told)}")
     devices = sorted({model["device"] for model in run["models"].values()})
     return (
         f"**Training.** Every method was trained with {_number(len(run['seeds']), 'seed')} "

@@ -18,7 +18,7 @@ from pipeline.brain.engines_used import engines_used
 from pipeline.dataset.packed import ARRAYS
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import read_json, sha256, write_json
-from pipeline.study.config import modality
+from pipeline.study.config import describe_dataset
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[2]
@@ -114,10 +114,12 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = read_exclusions(folder / "exclusions.csv")
-    kind = modality(dataset)
+    about = describe_dataset(dataset)
     return {
         "source": dataset["source"],
-        "simulated": kind == "toy" or dataset.get("demo") is not None,
+        "title": about["title"],
+        "disease": about["disease"],
+        "simulated": about["data"] != "real",
         "training_images": {
             "healthy": int((train["label"] == 0).sum()),
             "diseased": int((train["label"] == 1).sum()),
@@ -125,7 +127,7 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
         "pairs": _counts(pairs, "split"),
         "excluded": _counts(excluded, "stage"),
         "exclusions_sha256": sha256(folder / "exclusions.csv"),
-        "cohort": None if kind == "toy" else _describe_cohort(folder, kind),
+        "cohort": None if about["data"] == "toy" else _describe_cohort(folder, about["modality"]),
     }
 
 

@@ -61,7 +61,7 @@ def describe_crate(run: dict[str, Any], results: Path, files: Iterable[Path]) ->
         Files of the crate, all below `results`.
     """
     described = [_file(results, path) for path in files]
-    simulated = [name for name, dataset in run["datasets"].items() if dataset["simulated"]]
+    simulated = [each["title"] for each in run["datasets"].values() if each["simulated"]]
     note = f" Simulated demonstration, not patients: {', '.join(simulated)}." if simulated else ""
     software = run["software"]
     pipeline = {

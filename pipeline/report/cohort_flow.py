@@ -8,10 +8,10 @@ import pandas as pd
 from pipeline.dataset.packed import PackedDataset
 from pipeline.stage.exclusions import count_rules, read_exclusions
 
-LABELS = {0: "healthy", 1: "diseased"}
 
-
-def cohort_flow(facts: dict[str, Any], packed: PackedDataset) -> pd.DataFrame:
+def cohort_flow(
+    facts: dict[str, Any], packed: PackedDataset, disease: dict[str, str]
+) -> pd.DataFrame:
     """Number of images, pairs and subjects after each step.
 
     Parameters
@@ -20,6 +20,8 @@ def cohort_flow(facts: dict[str, Any], packed: PackedDataset) -> pd.DataFrame:
         Of the cohort, as of `pipeline.cohort.facts.cohort_facts`.
     packed
         Data set.
+    disease
+        Names of the ``healthy`` and the ``diseased`` group.
 
     Returns
     -------
@@ -27,7 +29,10 @@ def cohort_flow(facts: dict[str, Any], packed: PackedDataset) -> pd.DataFrame:
         Columns step, images, pairs, subjects.
     """
     train, pairs = packed.train_index, packed.pairs_index
-    steps = [(f"training, {t}", "images", train[train["label"] == n]) for n, t in LABELS.items()]
+    steps = [
+        (f"training, {disease[group]}", "images", train[train["label"] == label])
+        for label, group in enumerate(("healthy", "diseased"))
+    ]
     steps += [(split, "pairs", pairs[pairs["split"] == split]) for split in ("validation", "test")]
     counts = {key: facts[key] for key in ("images", "pairs", "subjects")}
     rows = [{"step": "chosen from the archive", **counts}]

@@ -87,12 +87,13 @@
   function describe() {
     const { dataset, pair, field, predicted, image } = shown;
     const share = Number(control.share.value);
+    const { disease } = dataset;
     const method = control.method.value;
     let total = 0;
     for (const value of predicted) total += Math.abs(value);
     const parts = [
       `${dataset.title}, ${dataset.methods[method]}, subject ${pair.title}.`,
-      `${Math.round(100 * share)} % of the change.`,
+      `${Math.round(100 * share)} % of the change from ${disease.diseased} to ${disease.healthy}.`,
       `NCC of the whole change with the observed one: ${pair.ncc[method].toFixed(3)}.`,
       `Mean absolute difference ${(total / predicted.length).toFixed(4)} (grey values run from -1 to 1).`,
     ];
@@ -110,7 +111,7 @@
         : `${voxels.toFixed(1)} pixels`;
       parts.push(`Largest displacement ${size}.`);
     } else {
-      parts.push("This model adds to the image: it has no displacement field.");
+      parts.push("This model has no displacement field.");
     }
     byId("summary").textContent = parts.join(" ");
     byId("share-value").textContent = share.toFixed(2);
@@ -369,7 +370,7 @@
 
   function chooseDataset() {
     const dataset = DATA.datasets[control.dataset.value];
-    fill(control.method, Object.entries(dataset.methods).reverse());
+    fill(control.method, Object.entries(dataset.methods));
     fill(control.pair, dataset.pairs.map((pair, at) => [at, pair.title]));
     control.pair.selectedIndex = 0;
     control.length.value = dataset.voxel_mm ? 5 : 1; // as in the authors' figures

@@ -15,9 +15,9 @@ import pandas as pd
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.drawing.panels import DIFFERENCE_RANGE
-from pipeline.method.explain import explain_image, load_generator
-from pipeline.method.generator import Generator
-from pipeline.score.table import METHODS, TITLES
+from pipeline.method.explain import explain_prepared, load_model
+from pipeline.method.interface import Explainer
+from pipeline.method.registry import find_method, shown_first
 
 LARGEST = 32767
 # Pairs of a data set are shown as long as their numbers stay below; three are always.
@@ -75,43 +75,48 @@ def explorer_data(datasets: dict[str, dict[str, Any]], seed: int) -> dict[str, A
     Parameters
     ----------
     datasets
-        By name: ``data`` (``real``, ``demo``, ``toy``), ``packed`` (folder) and ``models``, of each
-        of which are needed ``method``, ``seed``, ``generator`` and ``scores`` (files).
+        By name: ``title``, ``disease``, ``data`` (``real``, ``demo``, ``toy``), ``packed``
+        (folder) and ``models``, of each of which are needed ``method``, ``seed``, ``generator`` and
+        ``scores`` (files).
     seed
         Whose models are shown.
     """
     entries = []
     for name, dataset in datasets.items():
-        shown = {model["method"]: model for model in dataset["models"] if model["seed"] == seed}
+        of_seed = {model["method"]: model for model in dataset["models"] if model["seed"] == seed}
+        # Pairs are ranked by the method that is shown first.
+        shown = {method: of_seed[method] for method in shown_first(of_seed)}
         scores = {
             method: pd.read_parquet(model["scores"]).set_index(PAIR)["ncc"]
             for method, model in shown.items()
         }
-        networks = {m: load_generator(Path(model["generator"])) for m, model in shown.items()}
+        models = {method: load_model(Path(model["generator"])) for method, model in shown.items()}
         packed = PackedDataset.open(Path(dataset["packed"]))
-        first = "defi-gan" if "defi-gan" in scores else next(iter(scores))
-        ranked = scores[first].sort_values(ascending=False).rename("score").reset_index()
+        ranked = (
+            next(iter(scores.values())).sort_values(ascending=False).rename("score").reset_index()
+        )
         ranked["rank"] = range(len(ranked))
         ranked = ranked.merge(packed.pairs_index[[*PAIR, "row"]], on=PAIR)
         shape = packed.pairs_image.shape[1:]
-        numbers = 2 + sum(len(shape) if m == "defi-gan" else 1 for m in networks)
+        numbers = 2 + sum(len(shape) if find_method(m).deforms else 1 for m in models)
         affordable = BYTES // (2 * numbers * int(np.prod(shape)))
         pairs = [
             {
                 "title": _title(pair["rank"], len(ranked) - 1, pair),
-                "ncc": {m: float(scores[m].loc[tuple(pair[PAIR])]) for m in networks},
-                **_pair(packed, int(pair["row"]), networks),
+                "ncc": {m: float(scores[m].loc[tuple(pair[PAIR])]) for m in models},
+                **_pair(packed, int(pair["row"]), models),
             }
             for _, pair in chosen_pairs(ranked, max(FEWEST_PAIRS, affordable)).iterrows()
         ]
         entries.append(
             {
                 "name": name,
-                "title": TITLES.get(name, name)
+                "disease": dataset["disease"],
+                "title": dataset["title"]
                 + ("" if dataset["data"] == "real" else f" ({dataset['data']})"),
                 "size": list(shape[::-1] if len(shape) == 2 else shape),
                 "voxel_mm": float(packed.geometry.pixel_mm[0]) if len(shape) == 3 else None,
-                "methods": {method: METHODS[method] for method in networks},
+                "methods": {method: find_method(method).title for method in models},
                 "pairs": pairs,
             }
         )
@@ -119,12 +124,12 @@ def explorer_data(datasets: dict[str, dict[str, Any]], seed: int) -> dict[str, A
     return {"datasets": entries, "colours": colours, "difference_range": DIFFERENCE_RANGE}
 
 
-def _pair(packed: PackedDataset, row: int, networks: dict[str, Generator]) -> dict[str, Any]:
+def _pair(packed: PackedDataset, row: int, models: dict[str, Explainer]) -> dict[str, Any]:
     image = np.array(packed.pairs_image[row])
     observed = np.where(packed.pairs_mask[row], packed.pairs_difference[row], 0)
     changes = {}
-    for method, network in networks.items():
-        explanation = explain_image(network, image)
+    for method, model in models.items():
+        explanation = explain_prepared(model, image)
         phi = explanation.displacement
         if phi is None:
             changes[method] = {"difference": encode(x_first(explanation.difference))}

@@ -15,10 +15,10 @@ from markupsafe import Markup
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import NOT_DIAGNOSTIC
+from pipeline.method.registry import METHODS
 from pipeline.report.cohort_flow import cohort_flow, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
-from pipeline.score.table import TITLES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, read_json
 
@@ -41,9 +41,10 @@ def make_report(
         HTML file written: styles, scripts, pictures and numbers are all inside; only pages of their
         own (HTML) and long tables are linked, by relative paths.
     datasets
-        By name: ``data`` (``real`` or how it was made), ``packed`` (folder), ``cohort`` (facts of
-        the cohort, None where there is none) and ``exclusions`` (files), and ``models``, a list of
-        records: ``method``, ``seed``, and the files ``generator``, ``scores`` and ``history``.
+        By name: ``title``, ``disease``, ``data`` (``real`` or how it was made), ``packed``
+        (folder), ``cohort`` (facts of the cohort, None where there is none) and ``exclusions``
+        (files), and ``models``, a list of records: ``method``, ``seed``, and the files
+        ``generator``, ``scores`` and ``history``.
     sections
         By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
         pictures, JSON folded up, HTML as links.
@@ -64,12 +65,11 @@ def make_report(
     )
     folder = Path(destination).parent
     explorer = explorer_data(datasets, seed)
+    used = {model["method"] for dataset in datasets.values() for model in dataset["models"]}
     text = environment.get_template("page.html").render(
-        simulated=[
-            TITLES.get(name, name)
-            for name, dataset in datasets.items()
-            if dataset["data"] != "real"
-        ],
+        simulated=[about["title"] for about in datasets.values() if about["data"] != "real"],
+        studies=[(_title(about), about["disease"]) for about in datasets.values()],
+        methods=[method.title for name, method in METHODS.items() if name in used],
         notice=NOT_DIAGNOSTIC,
         sections={
             title: [_block(Path(path), folder) for path in paths]
@@ -77,7 +77,7 @@ def make_report(
         },
         cohorts=[
             {
-                "title": _title(name, dataset),
+                "title": _title(dataset),
                 "flow": _rows(_flow(dataset)),
                 "left_out": _rows(left_out(Path(dataset["exclusions"]))),
             }
@@ -86,7 +86,7 @@ def make_report(
         ],
         curves=[
             {
-                "title": _title(name, dataset),
+                "title": _title(dataset),
                 "picture": _data_url(
                     draw_curves(
                         {
@@ -111,14 +111,14 @@ def make_report(
         temporary.write_text(text, encoding="utf-8")
 
 
-def _title(name: str, dataset: dict[str, Any]) -> str:
+def _title(dataset: dict[str, Any]) -> str:
     kind = "" if dataset["data"] == "real" else f" ({dataset['data']}, simulated)"
-    return TITLES.get(name, name) + kind
+    return dataset["title"] + kind
 
 
 def _flow(dataset: dict[str, Any]) -> pd.DataFrame:
     packed = PackedDataset.open(Path(dataset["packed"]))
-    return cohort_flow(read_json(Path(dataset["cohort"])), packed)
+    return cohort_flow(read_json(Path(dataset["cohort"])), packed, dataset["disease"])
 
 
 def _asset(name: str) -> Markup:

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.geometry.diffeomorphism import jacobian_determinant
-from pipeline.method.explain import explain_images, load_generator
+from pipeline.method.explain import explain_prepared, load_model
 from pipeline.score.truth import true_fields
 from pipeline.stage.files import write_csv, write_parquet
 
@@ -76,16 +76,24 @@ def compare_fields(
 
 
 def compare_with_truth(
-    packed: Path, truth: Path, generators: dict[int, Path], destination: Path, *, dataset: str
+    packed: Path,
+    truth: Path,
+    generators: Iterable[tuple[str, int, Path]],
+    destination: Path,
+    *,
+    dataset: str,
+    modality: str,
 ) -> None:
-    """Compare the fields of DeFI-GAN with the true ones on the test pairs.
+    """Compare the fields of models with the true ones on the test pairs.
 
     Parameters
     ----------
     packed, truth, dataset
         As of `pipeline.score.truth.score_truth`, which also tells the errors.
     generators
-        Weights of DeFI-GAN by seed.
+        Method, seed and file of each model; all of them of methods that deform.
+    modality
+        ``brain`` has the regions of the atlas, too.
     destination
         Table written (Parquet): dataset, method, seed, subject, baseline, followup, region and the
         columns of `compare_fields`. Regions are ``everywhere`` (the pair's mask), ``diseased``
@@ -94,13 +102,13 @@ def compare_with_truth(
         disease``, ``smaller in the disease``), and for volumes the groups of the atlas.
     """
     data = PackedDataset.open(packed)
-    networks = {seed: load_generator(path) for seed, path in generators.items()}
+    models = [(method, seed, load_model(path)) for method, seed, path in generators]
     shares = {}
     rows = []
     for true in true_fields(data, truth):
         pair, phi = true.pair, true.fields["disease"]
         image, mask = data.pairs_image[pair.row], np.array(data.pairs_mask[pair.row])
-        if image.ndim == 3 and not shares:
+        if modality == "brain" and not shares:
             found = region_shares(data.geometry.affine, image.shape)
             shares = {name: found[name] for name in GROUPS}
         length = np.linalg.norm(phi, axis=0)
@@ -112,14 +120,14 @@ def compare_with_truth(
             "smaller in the disease": mask & (grown < -CHANGED),
         }
         regions |= {name: mask * share for name, share in shares.items()}
-        for seed, network in networks.items():
-            _, predicted = explain_images(network, image[None])
-            names = {"dataset": dataset, "method": "defi-gan", "seed": seed}
+        for method, seed, model in models:
+            predicted = explain_prepared(model, image).displacement
+            names = {"dataset": dataset, "method": method, "seed": seed}
             names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
             rows += [
                 names
                 | {"region": region}
-                | compare_fields(predicted[0], phi, weights.astype(float), true.to_mm)
+                | compare_fields(predicted, phi, weights.astype(float), true.to_mm)
                 for region, weights in regions.items()
                 if weights.any()
             ]

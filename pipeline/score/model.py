@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.explain import load_generator, score_pairs
+from pipeline.method.explain import load_model, score_pairs
 from pipeline.method.training.device import choose_device
 from pipeline.stage.files import write_parquet
 
@@ -21,14 +21,14 @@ def score_model(
     device: str = "auto",
     split: str = "test",
 ) -> None:
-    """Score a generator's explanations against the observed differences (Eq. 7).
+    """Score a model's explanations against the observed differences (Eq. 7).
 
     Parameters
     ----------
     packed
         Packed data set.
     generator
-        Weights that the training wrote.
+        The model that the training wrote.
     destination
         Table written (Parquet): a row a pair, columns `SCORE_COLUMNS`.
     dataset, method, seed
@@ -41,9 +41,9 @@ def score_model(
     Raises
     ------
     InputError
-        If `generator` is not one, or the device is missing.
+        If `generator` is none, or the device is missing.
     """
-    network = load_generator(generator, choose_device(device))
-    scores = score_pairs(network, PackedDataset.open(packed), split)
+    model = load_model(generator, choose_device(device))
+    scores = score_pairs(model, PackedDataset.open(packed), split)
     scores = scores.assign(dataset=dataset, method=method, seed=seed)
     write_parquet(scores[SCORE_COLUMNS], destination)

@@ -11,21 +11,13 @@ from typing import Any
 import pandas as pd
 
 from pipeline.method.ncc import subject_average
+from pipeline.method.registry import METHODS, reference_method
+from pipeline.score.scored import TRUE_DEFORMATION, scored_titles
 from pipeline.score.uncertainty import mean_interval, wilcoxon_p
+from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_csv
 
-COMPARED = "defi-gan"  # the method that the others are compared with
-METHODS = {
-    "true deformation": "true deformation",
-    "integrated gradients": "integrated gradients",
-    "guided backpropagation": "guided backpropagation",
-    "grad-cam": "Grad-CAM",
-    "occlusion": "occlusion",
-    "va-gan": "VA-GAN",
-    "defi-gan": "DeFI-GAN",
-}
 DECIMALS = 6  # the same to the last digit on every run
-TITLES = {"adni": "ADNI", "copd": "COPD", "toy": "toy squares"}
 
 
 def make_table(
@@ -44,26 +36,36 @@ def make_table(
         A row a data set and method: dataset, data (``demo``, ``toy`` or ``real``), method, seeds,
         pairs, subjects, ncc_mean, ncc_sd (unbiased, over seeds, of the subject-averaged NCC; empty
         for the true deformation and for one seed), paper_mean, paper_sd; ncc_low and ncc_high, the
-        95 % bootstrap interval over subjects; and the comparison DeFI-GAN minus this method, paired
-        within subjects: gain (mean), gain_low, gain_high (95 % bootstrap interval) and gain_p
-        (Wilcoxon's signed-rank test, two-sided).
+        95 % bootstrap interval over subjects; and the comparison, the paper's method minus this
+        one, paired within subjects: gain (mean), gain_low, gain_high (95 % bootstrap interval) and
+        gain_p (Wilcoxon's signed-rank test, two-sided).
     destination_md
         Data sets as rows, methods as columns.
     datasets
-        By name and in the wanted order: ``data`` (``demo``, ``toy`` or ``real``) and ``published``,
-        the authors' mean and standard deviation (None for a single model) by method or None;
-        never shown beside a demonstration.
+        By name and in the wanted order: ``title``, ``data`` (``demo``, ``toy`` or ``real``) and
+        ``published``, the authors' mean and standard deviation (None for a single model) by method
+        or None; never shown beside a demonstration.
+
+    Raises
+    ------
+    InputError
+        If a score is of something that is neither a registered method nor otherwise known.
     """
     frame = pd.concat([pd.read_parquet(path) for path in scores], ignore_index=True)
     if "field" in frame:
         frame = frame[frame["field"].isna() | (frame["field"] == "total")]
+    known = scored_titles()
+    if unknown := sorted(set(frame["method"]) - set(known)):
+        raise InputError(
+            f"scores of {', '.join(unknown)}, which nobody registered; known: {', '.join(known)}"
+        )
     rows = []
     for name, dataset in datasets.items():
         kind = dataset["data"]
         published = {} if kind == "demo" else dataset["published"] or {}
         by_method = dict(list(frame[frame["dataset"] == name].groupby("method")))
         subjects = {method: _by_subject(scores) for method, scores in by_method.items()}
-        for method in filter(by_method.__contains__, METHODS):
+        for method in filter(by_method.__contains__, known):
             row = {"dataset": name, "data": kind}
             row |= _summary(by_method[method], method, published.get(method, (None, None)))
             row |= _uncertainty(subjects, method)
@@ -72,7 +74,7 @@ def make_table(
     table["gain_p"] = table["gain_p"].map(lambda p: float(f"{p:.3g}"))
     write_csv(table.round(dict.fromkeys(table.columns.drop("gain_p"), DECIMALS)), destination_csv)
     with atomic_path(destination_md) as temporary:
-        temporary.write_text(_markdown(table), encoding="utf-8")
+        temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
 
 
 def _summary(
@@ -81,7 +83,7 @@ def _summary(
     by_seed = pd.Series({seed: subject_average(rows) for seed, rows in scores.groupby("seed")})
     return {
         "method": method,
-        "seeds": 0 if method == "true deformation" else len(by_seed),
+        "seeds": 0 if method == TRUE_DEFORMATION else len(by_seed),
         "pairs": len(scores[["subject", "baseline", "followup"]].drop_duplicates()),
         "subjects": scores["subject"].nunique(),
         "ncc_mean": by_seed.mean(),
@@ -100,9 +102,10 @@ def _uncertainty(subjects: dict[str, pd.Series], method: str) -> dict[str, float
     low, high = mean_interval(subjects[method])
     columns = {"ncc_low": low, "ncc_high": high}
     names = ("gain", "gain_low", "gain_high", "gain_p")
-    if method == COMPARED or COMPARED not in subjects:
+    reference = reference_method().name
+    if method == reference or reference not in subjects:
         return columns | dict.fromkeys(names, float("nan"))
-    gain = (subjects[COMPARED] - subjects[method]).dropna()
+    gain = (subjects[reference] - subjects[method]).dropna()
     values = (gain.mean(), *mean_interval(gain), wilcoxon_p(gain))
     return columns | dict(zip(names, values, strict=True))
 
@@ -118,36 +121,43 @@ def _cell(row: pd.Series) -> str:
     return text
 
 
-def _title(dataset: str, data: str) -> str:
-    return TITLES.get(dataset, dataset) + (" (demo)" if data == "demo" else "")
+def _titles(datasets: dict[str, dict[str, Any]]) -> dict[str, str]:
+    return {
+        name: dataset["title"] + (" (demo)" if dataset["data"] == "demo" else "")
+        for name, dataset in datasets.items()
+    }
 
 
-def _comparison(row: pd.Series) -> str:
-    """DeFI-GAN against VA-GAN on one data set, as a sentence; empty without both methods."""
+def _comparison(row: pd.Series, title: str) -> str:
+    """The paper's method against another on one data set, as a sentence; empty without both."""
     if pd.isna(row["gain"]):
         return ""
-    text = f"{_title(row['dataset'], row['data'])}: DeFI-GAN minus VA-GAN {row['gain']:+.3f}"
+    methods = f"{reference_method().title} minus {METHODS[row['method']].title}"
+    text = f"{title}: {methods} {row['gain']:+.3f}"
     if pd.notna(row["gain_low"]):
         text += f" (95 % interval over subjects {row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
         text += f", Wilcoxon p = {row['gain_p']:.2g})"
     return f"{text}, {row['subjects']} subjects."
 
 
-def _markdown(table: pd.DataFrame) -> str:
-    methods = [method for method in METHODS if method in set(table["method"])]
+def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
+    titles = scored_titles()
+    methods = [method for method in titles if method in set(table["method"])]
     lines = [
-        "| Data | " + " | ".join(METHODS[method] for method in methods) + " |",
+        "| Data | " + " | ".join(titles[method] for method in methods) + " |",
         "|---" * (len(methods) + 1) + "|",
     ]
     for name, rows in table.groupby("dataset", sort=False):
         cells = {row["method"]: _cell(row) for _, row in rows.iterrows()}
-        title = _title(name, rows["data"].iloc[0])
-        lines.append(f"| {title} | " + " | ".join(cells.get(m, "") for m in methods) + " |")
+        lines.append(
+            f"| {of_datasets[name]} | " + " | ".join(cells.get(m, "") for m in methods) + " |"
+        )
     notes = [
         "Normalised cross-correlation of observed and predicted differences on the test pairs: "
         "mean ± standard deviation over the seeds of training."
     ]
-    notes += [_comparison(row) for _, row in table[table["method"] == "va-gan"].iterrows()]
+    compared = table[table["method"].isin(METHODS)]
+    notes += [_comparison(row, of_datasets[row["dataset"]]) for _, row in compared.iterrows()]
     if (table["data"] == "demo").any():
         notes.append(
             "Rows marked demo are simulated studies, not patients, and cannot be compared with the "

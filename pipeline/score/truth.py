@@ -20,11 +20,11 @@ from scipy.ndimage import map_coordinates
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.deformation import warp
 from pipeline.method.ncc import masked_ncc
+from pipeline.score.scored import TRUE_DEFORMATION
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_parquet
 
-METHOD = "true deformation"
 NO_SEED = -1
 KINDS = ("total", "disease")
 
@@ -157,7 +157,7 @@ def score_truth(packed: Path, truth: Path, destination: Path, *, dataset: str) -
             rows.append(
                 {
                     "dataset": dataset,
-                    "method": METHOD,
+                    "method": TRUE_DEFORMATION,
                     "seed": NO_SEED,
                     "subject": pair.subject,
                     "baseline": pair.baseline,

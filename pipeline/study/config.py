@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import jsonschema
 import yaml
 
+from pipeline.method.registry import METHODS, find_method
 from pipeline.stage.errors import InputError
 from pipeline.stage.layout import critic_weights
 
@@ -17,9 +18,18 @@ SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yam
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def modality(dataset: dict[str, Any]) -> str:
-    """``brain``, ``chest`` or ``toy``: what the images of a data set's configuration show."""
-    return next((organ for organ in ("brain", "chest") if organ in dataset), "toy")
+def describe_dataset(dataset: dict[str, Any]) -> dict[str, Any]:
+    """What tables, pictures and pages tell of a data set.
+
+    Returns
+    -------
+    dict
+        ``title``, ``modality`` and ``disease`` (name, healthy, diseased) as configured, and
+        ``data``: ``toy``, ``demo`` (simulated) or ``real``.
+    """
+    demo = dataset.get("demo") is not None
+    kind = "toy" if dataset["source"] == "toy" else "demo" if demo else "real"
+    return {key: dataset[key] for key in ("title", "modality", "disease")} | {"data": kind}
 
 
 def _dotted(path: Iterator[str | int]) -> str:
@@ -28,8 +38,9 @@ def _dotted(path: Iterator[str | int]) -> str:
 
 def _expected(schema: dict[str, Any]) -> str:
     """What a value should be, in words, from its JSON schema."""
-    if "enum" in schema:
-        return "one of " + ", ".join(str(value) for value in schema["enum"])
+    choices = schema.get("enum", [schema["const"]] if "const" in schema else [])
+    if choices:
+        return "one of " + ", ".join(map(str, choices))
     words = schema.get("type", "a value")
     words = " or ".join(words) if isinstance(words, list) else words
     bounds = {
@@ -153,15 +164,26 @@ def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
 
 def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
     """Images that the generators cannot halve as often as they are to."""
-    keys = {"brain": "brain.shape", "chest": "chest.crop", "toy": "squares.size"}
+    keys = {"brain": "brain.shape", "chest": "chest.crop", "image": "squares.size"}
     for name, dataset in config["datasets"].items():
         shape, poolings = image_shape(config, name), dataset["training"]["networks"]["poolings"]
         if any(size % 2**poolings for size in shape):
             sizes = " x ".join(map(str, shape))
             yield (
-                f"datasets.{name}.{keys[modality(dataset)]}: {sizes} cannot be halved {poolings} "
+                f"datasets.{name}.{keys[dataset['modality']]}: {sizes} cannot be halved {poolings} "
                 f"times (training.networks.poolings); expected multiples of {2**poolings}"
             )
+
+
+def _schema() -> dict[str, Any]:
+    """The schema of a configuration, with the options and figures of each registered method."""
+    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
+    parts = schema["$defs"]
+    parts["training"]["properties"]["methods"]["properties"] = {
+        name: method.options.model_json_schema() for name, method in METHODS.items()
+    }
+    parts["published"]["properties"] = {name: {"$ref": "#/$defs/mean_sd"} for name in METHODS}
+    return schema
 
 
 def check_config(config: dict[str, Any]) -> None:
@@ -178,8 +200,7 @@ def check_config(config: dict[str, Any]) -> None:
         With one line a mistake: unknown and missing keys, values of a wrong kind, paths that do
         not exist.
     """
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = jsonschema.Draft202012Validator(_schema())
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     mistakes = [line for error in errors for line in _explain(error)]
     if not mistakes:
@@ -206,27 +227,29 @@ def check_config(config: dict[str, Any]) -> None:
 
 
 def training_settings(config: dict[str, Any], dataset: str, method: str, seed: int) -> dict:
-    """Everything that defines one training run, as `pipeline.method.training.settings` reads it."""
+    """Everything that defines one fit; see `pipeline.method.interface.Method.settings`."""
     training = config["datasets"][dataset]["training"]
     shared = {key: value for key, value in training.items() if key not in ("networks", "methods")}
     networks = training["networks"]
     if networks["critic_weights"] != "random":
         networks = networks | {"critic_weights": f"results/{critic_weights(dataset)}"}
-    return {
-        "method": method,
-        "seed": int(seed),
-        **shared,
-        **networks,
-        **training["methods"][method],
-    }
+    return find_method(method).settings(shared | networks, training["methods"][method], seed)
 
 
 def model_config(config: dict[str, Any], dataset: str, method: str) -> dict[str, Any]:
     """The part of a configuration that a model depends on; its seed is not in it."""
     options = config["datasets"][dataset]
-    shown = {key: options[key] for key in options if key not in ("figures", "published")}
+    words = ("title", "disease", "figures", "published")
+    shown = {key: options[key] for key in options if key not in words}
     methods = {method: options["training"]["methods"][method]}
     return {**shown, "training": {**options["training"], "methods": methods}}
+
+
+def starts_from_weights(dataset: dict[str, Any]) -> bool:
+    """Whether a critic of a data set's models starts from weights that must be fetched."""
+    training = dataset["training"]
+    critics = any("critic_weights" in find_method(m).shared for m in training["methods"])
+    return critics and training["networks"]["critic_weights"] != "random"
 
 
 def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:
@@ -245,7 +268,7 @@ def classifier_settings(config: dict[str, Any], dataset: str) -> dict[str, int]:
 def image_shape(config: dict[str, Any], dataset: str) -> tuple[int, ...]:
     """Shape of the images that the networks of a data set see."""
     options = config["datasets"][dataset]
-    match modality(options):
+    match options["modality"]:
         case "brain":
             return tuple(options["brain"]["shape"])
         case "chest":

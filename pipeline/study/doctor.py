@@ -21,7 +21,7 @@ from packaging.requirements import Requirement
 
 from pipeline.brain.engines import resolve_engines
 from pipeline.stage.errors import InputError
-from pipeline.study.config import check_config, modality
+from pipeline.study.config import check_config
 from pipeline.study.slurm_jobs import accounting, jobs_of_folder, partitions
 
 DISTRIBUTION = "defigan-pipeline"
@@ -190,7 +190,7 @@ def _gigabytes(folder: Path) -> float:
 
 def _engines(config: dict[str, Any]) -> Iterator[Finding]:
     for name, dataset in config["datasets"].items():
-        if modality(dataset) != "brain":
+        if dataset["modality"] != "brain":
             continue
         try:
             engines = resolve_engines(dataset["brain"]["engines"])

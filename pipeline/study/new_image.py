@@ -12,12 +12,19 @@ import numpy as np
 import yaml
 from PIL import Image
 
-from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, explain_image, load_generator
+from pipeline.method.explain import (
+    NOT_DIAGNOSTIC,
+    ImageExplanation,
+    explain_image,
+    explain_prepared,
+    load_model,
+)
+from pipeline.method.interface import Explainer
+from pipeline.method.registry import find_method
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
-from pipeline.study.config import modality
 
 log = logging.getLogger(__name__)
 
@@ -47,15 +54,16 @@ def explain_file(
     Parameters
     ----------
     source
-        Raw T1 volume (NIfTI), or a raw film (DICOM or PNG).
+        Raw T1 volume (NIfTI), raw film (DICOM or PNG), or image of the grid's size (NPY, as it is;
+        or PNG, black and white of which are -1 and 1).
     generator
         ``generator.safetensors`` of a trained model.
     destination
         Folder written. Volumes: ``prepared``, ``modified`` and ``difference`` (NIfTI, in the
         template's space) and, if the model deforms, ``displacement`` (ITK field, LPS mm) and, in
         the scan's own space, ``scan_displacement`` (ITK field) and ``scan_modified`` (the raw scan
-        deformed). Films: ``explanation.npz`` with the arrays of an `ImageExplanation`, and PNGs.
-        Both: ``figure.png``, ``figure.svg`` and ``explanation.json``.
+        deformed). Films and images: ``explanation.npz`` with the arrays of an `ImageExplanation`,
+        and PNGs. All: ``figure.png``, ``figure.svg`` and ``explanation.json``.
     settings
         The data set's part of the configuration that the model was trained with.
 
@@ -64,16 +72,17 @@ def explain_file(
     InputError
         If the image cannot be prepared or the model does not suit it.
     """
-    organ = modality(settings)
-    model = load_generator(generator)
-    if model.dimensions != {"brain": 3, "chest": 2}[organ]:
+    if settings.get("modality") not in MODALITIES:
+        raise InputError(f"the data set's modality must be one of {', '.join(MODALITIES)}")
+    explain, dimensions, wanted = MODALITIES[settings["modality"]]
+    model = load_model(generator)
+    if model.dimensions != dimensions:
         raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
     if not Path(source).is_file():
-        raise InputError(f"{source} is not there; give a NIfTI volume, or a DICOM or PNG film")
+        raise InputError(f"{source} is not there; give {wanted}")
     with atomic_directory(destination) as folder:
-        explain = _explain_volume if organ == "brain" else _explain_film
         explanation, steps = explain(source, model, folder, settings)
-        _draw(explanation, model.method, folder)
+        _draw(explanation, model.method, settings, folder)
         write_json(
             {
                 "notice": NOT_DIAGNOSTIC,
@@ -152,7 +161,7 @@ def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> li
 
 
 def _explain_volume(
-    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
@@ -164,7 +173,8 @@ def _explain_volume(
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")
     save_volume(explanation.difference, affine, folder / "difference.nii.gz")
     if explanation.displacement is None:
-        log.warning("a VA-GAN adds to the image: there is no field to bring to the scan's space")
+        title = find_method(model.method).title
+        log.warning("%s does not deform: there is no field to bring to the scan's space", title)
         return explanation, steps
     write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
     field = itk_field(explanation.displacement, scan_affine(affine, steps))
@@ -177,7 +187,7 @@ def _explain_volume(
 
 
 def _explain_film(
-    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
@@ -188,6 +198,11 @@ def _explain_film(
     except ImageError as error:
         raise InputError(f"{source} cannot be used: {error}") from error
     explanation = explain_image(model, centre_crop(film, chest["crop"]))
+    _write_arrays(explanation, folder)
+    return explanation, [{"stage": "film", "resize": chest["resize"], "crop": chest["crop"]}]
+
+
+def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:
     arrays = {
         "image": explanation.image,
         "modified": explanation.modified,
@@ -199,14 +214,61 @@ def _explain_film(
     if explanation.displacement is not None:
         arrays["displacement"] = explanation.displacement
     np.savez_compressed(folder / "explanation.npz", **arrays)
-    return explanation, [{"stage": "film", "resize": chest["resize"], "crop": chest["crop"]}]
+
+
+# ---- images that need no preparation ----
+
+
+def read_image(source: Path) -> np.ndarray:
+    """An image as the networks see it: an NPY array as it is, a PNG from -1 (black) to 1.
+
+    Raises
+    ------
+    InputError
+        If the file holds no grey image.
+    """
+    try:
+        if Path(source).suffix == ".npy":
+            image = np.load(source, allow_pickle=False)
+            scale = None
+        else:
+            with Image.open(source, formats=["PNG"]) as picture:
+                scale = 65535 if picture.mode.startswith("I") else 255
+                image = np.asarray(picture if scale == 65535 else picture.convert("L"))
+        image = image.astype(np.float32)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{source} is neither an NPY array of numbers nor a PNG") from error
+    if not np.isfinite(image).all():
+        raise InputError(f"{source} holds values that are no numbers")
+    return image if scale is None else image / scale * 2 - 1
+
+
+def _explain_picture(
+    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
+) -> tuple[ImageExplanation, list[dict]]:
+    image, side = read_image(source), settings["squares"]["size"]
+    if image.shape != (side, side):
+        shape = " x ".join(map(str, image.shape))
+        raise InputError(f"{source} is of {shape}; the model explains images of {side} x {side}")
+    explanation = explain_prepared(model, image)
+    _write_arrays(explanation, folder)
+    return explanation, []
 
 
 # ---- figure ----
 
 
-def _draw(explanation: ImageExplanation, method: str, folder: Path) -> None:
+def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], folder: Path) -> None:
     from pipeline.figures.explanation import draw_explanation
 
     for suffix in ("png", "svg"):
-        draw_explanation(explanation, method, NOT_DIAGNOSTIC, folder / f"figure.{suffix}")
+        figure = folder / f"figure.{suffix}"
+        draw_explanation(explanation, method, about, NOT_DIAGNOSTIC, figure)
+
+
+# How an image is explained, of how many dimensions, and what file it comes in.
+MODALITIES = {
+    "brain": (_explain_volume, 3, "a NIfTI volume"),
+    "chest": (_explain_film, 2, "a DICOM or PNG film"),
+    "image": (_explain_picture, 2, "an NPY or PNG image"),
+}

@@ -2,13 +2,13 @@
 
 A job of a rule costs what it did in an earlier run below ``benchmarks/``, else what
 ``plan_costs.csv`` says of the demonstration; where its time grows with the size of the study, it is
-scaled in proportion. The work of networks is counted, operation by operation
-(`pipeline.method.training.cost`). No GPU has been measured for the shipped costs: where no earlier
-run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
+scaled in proportion. What networks have to do each method tells
+(`pipeline.method.interface.Method.cost`). No GPU has been measured for the shipped costs: where no
+earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from math import prod
@@ -21,8 +21,8 @@ import pandas as pd
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
-from pipeline.method.training.cost import explanation_operations, training_operations
-from pipeline.method.training.settings import TrainSettings
+from pipeline.method.interface import Cost
+from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
@@ -30,7 +30,7 @@ from pipeline.study.config import (
     classifier_settings,
     gpus_per_training,
     image_shape,
-    modality,
+    starts_from_weights,
     training_settings,
 )
 
@@ -81,7 +81,7 @@ def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Count
     InputError
         If the archive cannot be read, or is a server whose films have not been fetched.
     """
-    if modality(dataset) == "toy":
+    if dataset["modality"] == "image":
         squares = dataset["squares"]
         pairs = squares["validation"] + squares["test"]
         return Counts(squares["train"] + 2 * pairs, pairs)
@@ -113,7 +113,7 @@ def _count(cohort: Cohort, dataset: Mapping[str, Any], source: str) -> Counts:
 def _count_demo(dataset: Mapping[str, Any]) -> Counts:
     """Subjects of a demonstration times their visits on the average; every shard is used."""
     demo, source = dataset["demo"], "the demonstration's settings"
-    if modality(dataset) == "brain":
+    if dataset["modality"] == "brain":
         # Every third converter has a visit more before the disease, every fourth one after it.
         converters = demo["converters"] + demo["field_mismatch"]
         images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo["stable_mci"]
@@ -138,12 +138,12 @@ class _Study:
         """How many there are of what a rule has one job for."""
         dataset, counts = self.config["datasets"][self.name], self.counts
         methods, seeds = dataset["training"]["methods"], len(self.config["seeds"])
-        fields, demo = "defi-gan" in methods, dataset.get("demo") is not None
+        fields, demo = first_that_deforms(methods) is not None, dataset.get("demo") is not None
         cases = dataset.get("figures", {}).get("subjects") or ("best", "median", "worst")
         return {
             "dataset": 1,
             "server": int(bool(dataset.get("archive", {}).get("orthanc"))),
-            "start": int(dataset["training"]["networks"]["critic_weights"] != "random"),
+            "start": int(starts_from_weights(dataset)),
             "demo": int(demo),
             "images": counts.images,
             "pairs": counts.pairs,
@@ -177,21 +177,21 @@ class _Study:
         if kind == "attributions":
             settings = classifier_settings(self.config, self.name)
             return attribution_operations(shape, pairs, **settings) / speed
-        methods = self.config["datasets"][self.name]["training"]["methods"]
-        trainings = [
-            TrainSettings.from_dict(training_settings(self.config, self.name, method, seed=0))
-            for method in methods
-        ]
+        costs = [self.cost(m) for m in self.config["datasets"][self.name]["training"]["methods"]]
         if kind == "explanations":
-            return pairs * mean(explanation_operations(s, shape) for s in trainings) / speed
-        updates = mean(settings.total_updates() for settings in trainings)
-        operations = mean(training_operations(settings, shape) for settings in trainings)
-        return operations / speed + updates * UPDATE_SECONDS
+            return pairs * mean(cost.explanation for cost in costs) / speed
+        return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)
+
+    def cost(self, method: str) -> Cost:
+        """What one of the methods costs."""
+        settings = training_settings(self.config, self.name, method, seed=0)
+        return find_method(method).cost(settings, image_shape(self.config, self.name))
 
 
-def _measured(benchmarks: Path, pattern: str, column: str) -> float | None:
+def _measured(benchmarks: Path, patterns: Iterable[str], column: str) -> float | None:
     """Mean time of the jobs of an earlier run: ``cpu_time`` or, by the clock, ``s``; seconds."""
-    tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in benchmarks.glob(pattern)]
+    paths = [path for pattern in patterns for path in benchmarks.glob(pattern)]
+    tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in paths]
     if not tables:
         return None
     table = pd.concat(tables)
@@ -252,13 +252,15 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
         if counts.images:
             notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
         elsewhere = _trained_elsewhere(results / name, gpu)
-        for cost in costs[costs["modality"] == modality(dataset)].itertuples(index=False):
+        for cost in costs[costs["modality"] == dataset["modality"]].itertuples(index=False):
             jobs = study.jobs(cost.per)
             if not jobs:
                 continue
             network = cost.rule in ON_GPU
             column = "s" if network and gpu else "cpu_time"
-            told = _measured(benchmarks, cost.benchmark.format(dataset=name), column)
+            methods = dataset["training"]["methods"]
+            patterns = {cost.benchmark.format(dataset=name, method=m) for m in methods}
+            told = _measured(benchmarks, patterns, column)
             if network and elsewhere:
                 told = None
             if network:
@@ -267,7 +269,7 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
     planned = {row["rule"] for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
         if cost.per == "run" or cost.per in planned:
-            rows.append(_row(cost, 1, _measured(benchmarks, cost.benchmark, "cpu_time"), False))
+            rows.append(_row(cost, 1, _measured(benchmarks, [cost.benchmark], "cpu_time"), False))
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table, [*notes, *_notes(config["device"], table, with_gpu)]
 

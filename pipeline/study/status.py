@@ -41,7 +41,7 @@ def training_status(config: dict[str, Any], results: Path) -> pd.DataFrame:
 
 
 def _status(model: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    epochs = settings["epochs"]
+    epochs = settings.get("epochs", 1)
     folder = state_folder(model)
     progress = _read(folder / PROGRESS)
     if progress is not None and progress["settings"] == settings:

@@ -116,6 +116,6 @@ def make_settings():
             "critic_weights": "random",
             "critic_base_filters": 4,
         }
-        return TrainSettings.from_dict(tiny | options)
+        return TrainSettings.read(tiny | options)
 
     return make

@@ -4,7 +4,7 @@
 rule measure_biomarkers:
     input:
         packed="results/{dataset}/packed",
-        generators=models_of_dataset,
+        generators=on_seeds(methods_of, model("generator.safetensors")),
         truth=truth_folder,
     output:
         "results/{dataset}/biomarkers.parquet",
@@ -21,13 +21,15 @@ rule measure_biomarkers:
         runtime=600,
     params:
         version=1,
+        modality=modality_of,
         truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
-        methods=lambda wildcards: [m for m in methods_of(wildcards) for _ in SEEDS],
-        seeds=lambda wildcards: [s for _ in methods_of(wildcards) for s in SEEDS],
+        methods=on_seeds(methods_of, "{method}"),
+        seeds=on_seeds(methods_of, "{seed}"),
     shell:
         "python -m pipeline biomarkers {input.packed:q} {output:q}"
         " --dataset {wildcards.dataset} --generators {input.generators:q}"
-        " --methods {params.methods} --seeds {params.seeds} {params.truth:q} --log {log:q}"
+        " --methods {params.methods} --seeds {params.seeds} --modality {params.modality}"
+        " {params.truth:q} --log {log:q}"
 
 
 rule make_biomarker_table:
@@ -50,7 +52,7 @@ rule make_biomarker_table:
         runtime=10,
     params:
         version=1,
-        demos=DEMOS,
+        datasets=described(DRAWN),
     shell:
-        "python -m pipeline biomarker-table {output:q} {input:q} --demos {params.demos}"
-        " --log {log:q}"
+        "python -m pipeline biomarker-table {output:q} {input:q}"
+        " --datasets {params.datasets:q} --log {log:q}"

@@ -10,12 +10,13 @@ from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
 from pipeline.stage import layout
+from pipeline.method.registry import METHODS, find_method, first_that_deforms
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
 from pipeline.study.config import (
     check_config,
     classifier_settings,
     gpus_per_training,
-    modality,
+    describe_dataset,
     training_settings,
 )
 from pipeline.study.doctor import quick_checks, wrong
@@ -49,7 +50,7 @@ if workflow.is_main_process:
 
 
 def of_modality(organ):
-    return [name for name, d in DATASETS.items() if modality(d) == organ]
+    return [name for name, d in DATASETS.items() if d["modality"] == organ]
 
 
 def resolved_engines(name):
@@ -73,7 +74,13 @@ DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
 FROM_SERVER = [n for n, d in DATASETS.items() if d.get("archive", {}).get("orthanc")]
 MADE = [*DEMOS, *FROM_SERVER]  # archives that a job makes
 COHORTS = [*of_modality("brain"), *of_modality("chest")]
-WITH_FIELDS = [n for n, d in DATASETS.items() if "defi-gan" in d["training"]["methods"]]
+# The method whose fields are drawn large, and by whose scores pairs are chosen.
+DRAWN_METHOD = {
+    name: method
+    for name, d in DATASETS.items()
+    if (method := first_that_deforms(d["training"]["methods"]))
+}
+WITH_FIELDS = list(DRAWN_METHOD)
 DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
 KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
 TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
@@ -82,7 +89,7 @@ BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
-TOY = one_of(of_modality("toy"))
+TOY = one_of(of_modality("image"))
 
 
 wildcard_constraints:
@@ -92,7 +99,7 @@ wildcard_constraints:
     baseline="[A-Za-z0-9]+",
     followup="[A-Za-z0-9]+",
     shard=r"\d+",
-    method="va-gan|defi-gan",
+    method=one_of(METHODS),
     seed=r"\d+",
     factor=r"[\d.]+",
     case="best|median|worst|sub-[A-Za-z0-9]+",
@@ -127,7 +134,8 @@ def critic_source(wildcards):
 def critic_weights(wildcards):
     """The file that the critic of a training starts from, where it does not start at random."""
     networks = DATASETS[wildcards.dataset]["training"]["networks"]
-    if networks["critic_weights"] == "random":
+    critic = "critic_weights" in find_method(wildcards.method).shared
+    if not critic or networks["critic_weights"] == "random":
         return []
     return f"results/{layout.critic_weights(wildcards.dataset)}"
 
@@ -217,15 +225,15 @@ def review_settings(wildcards):
     lists = [
         part for key in ("keep", "drop") if qc[key] for part in (f"--{key}", qc[key])
     ]
-    demo = ["--demo"] if wildcards.dataset in DEMOS else []
-    return ["--source", dataset["source"], "--exclude", *qc["exclude"], *lists, *demo]
+    page = page_settings(wildcards)
+    return [*page, "--exclude", *qc["exclude"], *lists]
 
 
-def cohort_settings(wildcards):
-    """Options of the page of a cohort."""
-    demo = ["--demo"] if wildcards.dataset in DEMOS else []
-    source = DATASETS[wildcards.dataset]["source"]
-    return ["--dataset", wildcards.dataset, "--source", source, *demo]
+def page_settings(wildcards):
+    """Options of a page of a data set."""
+    dataset = DATASETS[wildcards.dataset]
+    about = as_json(describe_dataset(dataset))
+    return ["--source", dataset["source"], "--about", about]
 
 
 def train_settings(wildcards):
@@ -234,16 +242,19 @@ def train_settings(wildcards):
     )
 
 
-def kind_of_data(name):
-    if DATASETS[name]["source"] == "toy":
-        return "toy"
-    return "demo" if name in DEMOS else "real"
+def modality_of(wildcards):
+    return DATASETS[wildcards.dataset]["modality"]
+
+
+def described(names):
+    """What tables and pictures tell of data sets."""
+    return as_json({name: describe_dataset(DATASETS[name]) for name in names})
 
 
 def table_settings():
     return as_json(
         {
-            name: {"data": kind_of_data(name), "published": d["published"]}
+            name: {**describe_dataset(d), "published": d["published"]}
             for name, d in DATASETS.items()
         }
     )
@@ -256,7 +267,7 @@ def attribution_settings(wildcards):
 def figure_settings(wildcards):
     dataset = DATASETS[wildcards.dataset]
     kept = {key: dataset["figures"][key] for key in ("colours", "details")}
-    return as_json({**kept, "demo": wildcards.dataset in DEMOS})
+    return as_json({**kept, **describe_dataset(dataset)})
 
 
 # ---- paths, with the wildcards of the rules ----
@@ -301,11 +312,12 @@ def sweep_model(name):
 
 
 def on_sweep(pattern):
-    """`pattern` for each data set, each of its methods and each factor on its lambda."""
+    """`pattern` for each data set, each of its methods with a lambda and each factor on it."""
     return [
         pattern.format(dataset=name, method=method, factor=factor)
         for name, dataset in DATASETS.items()
-        for method in dataset["training"]["methods"]
+        for method, options in dataset["training"]["methods"].items()
+        if "lambda" in options
         for factor in config["sweep"]["factors"]
     ]
 
@@ -320,14 +332,33 @@ def on_methods(pattern):
     ]
 
 
-def fields_of_seeds(wildcards):
-    """The generators of DeFI-GAN of a data set, one a seed."""
-    pattern = model("generator.safetensors")
-    return expand(pattern, dataset=wildcards.dataset, method="defi-gan", seed=SEEDS)
-
-
 def methods_of(wildcards):
     return list(DATASETS[wildcards.dataset]["training"]["methods"])
+
+
+def deforming_methods_of(wildcards):
+    return [method for method in methods_of(wildcards) if find_method(method).deforms]
+
+
+def on_seeds(methods, pattern):
+    """`pattern`, a wildcard or a path, method by method and seed by seed."""
+
+    def found(wildcards):
+        return [
+            pattern.format(dataset=wildcards.dataset, method=method, seed=seed)
+            for method in methods(wildcards)
+            for seed in SEEDS
+        ]
+
+    return found
+
+
+def drawn_scores(wildcards):
+    """Scores of the first model of the method that is drawn."""
+    name = wildcards.dataset
+    return model("scores.parquet").format(
+        dataset=name, method=DRAWN_METHOD[name], seed=SEEDS[0]
+    )
 
 
 def figure(name, suffix):
@@ -348,16 +379,6 @@ def figures():
 def figure_cases(dataset):
     subjects = DATASETS[dataset]["figures"]["subjects"]
     return [f"sub-{s}" for s in subjects] if subjects else ["best", "median", "worst"]
-
-
-def models_of_dataset(wildcards):
-    """The generators of a data set, method by method and seed by seed."""
-    pattern = model("generator.safetensors")
-    return [
-        pattern.format(dataset=wildcards.dataset, method=method, seed=seed)
-        for method in methods_of(wildcards)
-        for seed in SEEDS
-    ]
 
 
 def volumes_table(wildcards):

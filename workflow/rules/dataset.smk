@@ -101,7 +101,7 @@ rule describe_cohort:
     params:
         version=2,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
-        settings=cohort_settings,
+        settings=page_settings,
     shell:
         "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q}"
         " {output.page:q} {output.facts:q} --tables {input.tables:q} {params.settings:q}"

@@ -22,17 +22,17 @@ rule draw_overview:
     params:
         version=1,
         names=WITH_FIELDS,
-        demos=DEMOS,
+        datasets=described(WITH_FIELDS),
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"
-        " --demos {params.demos} --log {log:q}"
+        " --datasets {params.datasets:q} --log {log:q}"
 
 
 rule draw_figures:
     input:
         packed="results/{dataset}/packed",
         generators=shown_models,
-        scores=f"results/{{dataset}}/models/defi-gan/seed-{SEEDS[0]}/scores.parquet",
+        scores=drawn_scores,
     output:
         report(
             [figure(name, "png") for name in layout.FIGURES],

@@ -170,15 +170,15 @@ def all_pairs(wildcards):
 
 
 def overview_files(wildcards):
-    """What the picture needs of each data set: arrays, and one DeFI-GAN with its scores."""
+    """What the picture needs of each data set: arrays, and one model with its scores."""
     patterns = (
         "results/{dataset}/packed",
         model("generator.safetensors"),
         model("scores.parquet"),
     )
     return [
-        pattern.format(dataset=name, method="defi-gan", seed=SEEDS[0])
-        for name in WITH_FIELDS
+        pattern.format(dataset=name, method=method, seed=SEEDS[0])
+        for name, method in DRAWN_METHOD.items()
         for pattern in patterns
     ]
 
@@ -234,7 +234,7 @@ def report_datasets():
     """What the report has to know of each data set."""
     return {
         name: {
-            "data": kind_of_data(name),
+            **describe_dataset(d),
             "packed": f"results/{name}/packed",
             "cohort": f"results/{name}/cohort.json" if name in COHORTS else None,
             "exclusions": f"results/{name}/exclusions.csv",

@@ -53,7 +53,7 @@ rule compare_with_truth:
     input:
         packed="results/{dataset}/packed",
         truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
-        generators=fields_of_seeds,
+        generators=on_seeds(deforming_methods_of, model("generator.safetensors")),
     output:
         "results/{dataset}/true_deformation/fields.parquet",
     log:
@@ -69,10 +69,13 @@ rule compare_with_truth:
         runtime=60,
     params:
         version=1,
-        seeds=SEEDS,
+        modality=modality_of,
+        methods=on_seeds(deforming_methods_of, "{method}"),
+        seeds=on_seeds(deforming_methods_of, "{seed}"),
     shell:
         "python -m pipeline compare-with-truth {input.packed:q} {input.truth:q} {output:q}"
-        " --dataset {wildcards.dataset} --generators {input.generators:q} --seeds {params.seeds}"
+        " --dataset {wildcards.dataset} --generators {input.generators:q}"
+        " --methods {params.methods} --seeds {params.seeds} --modality {params.modality}"
         " --log {log:q}"
 
 

@@ -34,6 +34,7 @@ rule choose_lambda:
     params:
         version=1,
         names=on_sweep("{dataset}"),
+        titles=as_json({name: d["title"] for name, d in DATASETS.items()}),
     shell:
         "python -m pipeline choose-lambda {output.csv:q} {output.png:q} {input:q}"
-        " --names {params.names} --log {log:q}"
+        " --names {params.names} --titles {params.titles:q} --log {log:q}"

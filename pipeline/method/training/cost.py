@@ -61,14 +61,13 @@ def update_operations(settings: TrainSettings, shape: tuple[int, ...]) -> dict[s
 
     def update_critic() -> None:
         with torch.no_grad():
-            fake = generator(images).xhat0
+            fake = generator(images).modified
         critic_loss(critic, images, fake, alpha, settings.gradient_penalty).total.backward()
 
     def update_generator() -> None:
         critic.requires_grad_(False)
-        explanation = generator(images)
-        loss = generator_loss(critic, explanation, settings.method, settings.lambda_)
-        loss.total.backward()
+        explanation, penalty = generator.penalised(images)
+        generator_loss(critic, explanation, penalty, settings.lambda_).total.backward()
 
     batches = settings.accumulated_batches
     return {

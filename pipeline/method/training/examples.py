@@ -13,7 +13,7 @@ from pipeline.drawing.panels import (
     show_field,
     show_image,
 )
-from pipeline.method.explain import explain_images
+from pipeline.method.explain import explain_prepared
 from pipeline.method.generator import Generator
 
 
@@ -26,20 +26,20 @@ def draw_examples(generator: Generator, images: np.ndarray) -> plt.Figure:
     images : array, shape (N, *spatial)
         Diseased images x1; of volumes the axial slice is shown.
     """
-    with_field = generator.method == "defi-gan"
+    explanations = [explain_prepared(generator, image) for image in images]
+    with_field = explanations[0].displacement is not None
     titles = ["image", "modified", "difference", *(["field"] if with_field else [])]
-    xhat0, changes = explain_images(generator, images)
     plane = FILM if images[0].ndim == 2 else "axial"
     size = (2.2 * len(titles), 2.2 * len(images))
     figure, grid = plt.subplots(len(images), len(titles), figsize=size, squeeze=False)
-    for row, image, modified, change in zip(grid, images, xhat0, changes, strict=True):
-        picture, colours = cut(image, plane), COLOURS["paper"]
+    for row, shown in zip(grid, explanations, strict=True):
+        picture, colours = cut(shown.image, plane), COLOURS["paper"]
         show_image(row[0], picture)
-        show_image(row[1], cut(modified, plane))
-        show_difference(row[2], picture, cut(modified - image, plane), colours)
+        show_image(row[1], cut(shown.modified, plane))
+        show_difference(row[2], picture, cut(shown.difference, plane), colours)
         if with_field:
-            arrows = arrows_in(np.asarray(change), plane)
-            show_field(row[3], picture, *arrows, colours, scale=ARROWS[image.ndim])
+            arrows = arrows_in(shown.displacement, plane)
+            show_field(row[3], picture, *arrows, colours, scale=ARROWS[shown.image.ndim])
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=9)
     for axes in grid.flat:

@@ -1,33 +1,64 @@
-"""The settings that define one training run."""
+"""The settings of adversarial training: what a configuration says, and what defines one run."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic.json_schema import SkipJsonSchema
+
+from pipeline.method.options import Count, Options
 from pipeline.method.training.schedule import total_updates
-from pipeline.stage.errors import InputError
 
-CHOICES = {
-    "method": ("defi-gan", "va-gan"),
-    "variant": ("plain", "original"),
-    "epoch_counts": ("updates", "generator_updates"),
-    "precision": ("float32", "tf32", "bf16"),
-}
+EpochCounts = Literal["updates", "generator_updates"]
+Unset = SkipJsonSchema[None]  # the data set's ``training`` says it
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """Everything that the trained weights depend on, besides data, device and threads.
+class _Adversarial(Options):
+    """What every section of an adversarial method says.
 
     Attributes
     ----------
-    method : {"defi-gan", "va-gan"}
-    seed : int
-        Of the initial weights, the batches, the crops and the gradient penalty's mixtures.
     lambda_ : float
         Weight of the generator's penalty, Eq. 6; ``lambda`` in JSON and YAML.
     learning_rate : float
         Of both Adam optimisers.
+    critic_updates : int
+        Critic updates before each generator update...
+    initial_critic_updates, initial_generator_updates : int
+        ...except before the first `initial_generator_updates` ones.
+    flow_scale : float
+        Factor on the generator's output that gives voxels, of a method that deforms.
+    variant : {"plain", "original"}
+        See `pipeline.method.generator.Generator`.
+    """
+
+    lambda_: NonNegativeFloat
+    learning_rate: PositiveFloat
+    critic_updates: Count
+    initial_critic_updates: Count
+    initial_generator_updates: NonNegativeInt
+    flow_scale: PositiveFloat
+    variant: Literal["plain", "original"]
+
+
+class AdversarialOptions(_Adversarial):
+    """A method's section of a configuration; what it leaves out, ``training`` says."""
+
+    batch_size: Count | Unset = None
+    accumulated_batches: Count | Unset = None
+    epochs: Count | Unset = None
+    updates_per_epoch: Count | Unset = None
+    epoch_counts: EpochCounts | Unset = None
+
+
+class TrainSettings(_Adversarial):
+    """Everything that the trained weights depend on, besides data, device and threads.
+
+    Attributes
+    ----------
+    method : str
+        Of `pipeline.method.registry`.
+    seed : int
+        Of the initial weights, the batches, the crops and the gradient penalty's mixtures.
     batch_size : int
         Images of each class in a batch.
     accumulated_batches : int
@@ -39,16 +70,8 @@ class TrainSettings:
     precision : {"float32", "tf32", "bf16"}
         ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
         in 16 bits, the gradient penalty excepted.
-    critic_updates : int
-        Critic updates before each generator update...
-    initial_critic_updates, initial_generator_updates : int
-        ...except before the first `initial_generator_updates` ones.
     gradient_penalty : float
         Weight of the critic's penalty, Eq. 6.
-    flow_scale : float
-        Factor on the generator's output that gives voxels (DeFI-GAN).
-    variant : {"plain", "original"}
-        See `pipeline.method.generator.Generator`.
     base_filters, poolings : int
         Width and depth of the generator.
     critic_weights : str
@@ -58,50 +81,18 @@ class TrainSettings:
     """
 
     method: str
-    seed: int
-    lambda_: float
-    learning_rate: float
-    batch_size: int
-    accumulated_batches: int
-    epochs: int
-    updates_per_epoch: int
-    epoch_counts: str
-    precision: str
-    critic_updates: int
-    initial_critic_updates: int
-    initial_generator_updates: int
-    gradient_penalty: float
-    flow_scale: float
-    variant: str
-    base_filters: int
-    poolings: int
+    seed: NonNegativeInt
+    batch_size: Count
+    accumulated_batches: Count
+    epochs: Count
+    updates_per_epoch: Count
+    epoch_counts: EpochCounts
+    precision: Literal["float32", "tf32", "bf16"]
+    gradient_penalty: PositiveFloat
+    base_filters: Count
+    poolings: Count
     critic_weights: str
-    critic_base_filters: int
-
-    @classmethod
-    def from_dict(cls, options: Mapping[str, Any]) -> "TrainSettings":
-        """Settings from the options of a configuration.
-
-        Raises
-        ------
-        InputError
-            If an option is unknown or missing, or none of its choices.
-        """
-        known = {field.name.rstrip("_") for field in fields(cls)}
-        unknown, missing = sorted(set(options) - known), sorted(known - set(options))
-        if unknown:
-            raise InputError(f"unknown training option: {', '.join(unknown)}")
-        if missing:
-            raise InputError(f"missing training option: {', '.join(missing)}")
-        for name, choices in CHOICES.items():
-            if options[name] not in choices:
-                raise InputError(f"{name}: {options[name]!r} is none of {', '.join(choices)}")
-        named = {"lambda_" if name == "lambda" else name: v for name, v in options.items()}
-        return cls(**named)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The options that `from_dict` reads."""
-        return {name.rstrip("_"): value for name, value in asdict(self).items()}
+    critic_base_filters: Count
 
     def architecture(self, dimensions: int) -> dict[str, Any]:
         """Options of the generator (see `pipeline.method.generator.Generator`)."""

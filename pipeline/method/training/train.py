@@ -2,8 +2,6 @@
 
 import logging
 import math
-import platform
-import shutil
 import signal
 import sys
 import time
@@ -11,34 +9,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
-import torchvision
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.critic import build_critic
-from pipeline.method.explain import save_generator, score_pairs
+from pipeline.method.explain import score_pairs
 from pipeline.method.generator import Generator
+from pipeline.method.interface import Fitted, Place
 from pipeline.method.ncc import subject_average
 from pipeline.method.training.batches import ClassBatches, training_images
-from pipeline.method.training.device import claimed_device, set_precision, use_huge_pages
+from pipeline.method.training.device import set_precision
 from pipeline.method.training.examples import draw_examples
 from pipeline.method.training.piecewise import without_curvature
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.state import (
     StateFile,
     Termination,
-    locked,
-    remove_state,
     run_definition,
     state_folder,
     write_progress,
 )
 from pipeline.method.training.trainer import Diverged, Trainer
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import write_json, write_parquet
 from pipeline.stage.progress import progress
 
 log = logging.getLogger(__name__)
@@ -56,16 +50,7 @@ class Streams(NamedTuple):
     alpha: np.random.Generator
 
 
-def train_model(
-    packed: Path,
-    output_dir: Path,
-    settings: TrainSettings,
-    *,
-    device: str = "auto",
-    jobs_per_gpu: int = 1,
-    threads: int,
-    state_minutes: float = 10,
-) -> None:
+def train_generator(packed: Path, settings: TrainSettings, place: Place) -> Fitted:
     """Train a generator and keep the one of the best epoch.
 
     An epoch ends with the mean normalised cross-correlation of the validation pairs; the epoch
@@ -75,69 +60,35 @@ def train_model(
 
     Parameters
     ----------
-    packed : Path
+    packed
         Packed data set (see `pipeline.dataset.packed`).
-    output_dir : Path
-        Receives ``generator.safetensors``, ``history.parquet`` (a row an epoch),
-        ``training.json`` (settings, best epoch, versions) and ``tensorboard/``, which can be
-        watched meanwhile.
-    settings : TrainSettings
-    device : {"auto", "cpu", "cuda"}
-        ``auto`` takes a GPU where there is one.
-    jobs_per_gpu : int
-        See `pipeline.method.training.device.claimed_device`.
-    threads : int
-        Processor threads.
-    state_minutes : float
-        Time between two states.
+    settings
+        Of the training.
+    place
+        Where it runs; the losses go to ``tensorboard`` in its folder, to be watched meanwhile.
 
     Raises
     ------
     InputError
-        If the data cannot train a model, or another job trains it.
+        If the data cannot train a model.
     RuntimeError
         If a loss is not finite or beyond all measure, or the validation score is not finite.
     SystemExit
         After SIGTERM, when the state is written.
     """
-    use_huge_pages()
-    torch.set_num_threads(threads)
     set_precision(settings.precision)
     data = PackedDataset.open(packed)
     shape = _check(data)
-    folder = state_folder(output_dir)
-    shutil.rmtree(output_dir / "tensorboard", ignore_errors=True)
-    with (
-        locked(folder),
-        claimed_device(device, jobs_per_gpu) as place,
-        Termination() as termination,
-        SummaryWriter(output_dir / "tensorboard") as board,
-    ):
-        trainer = build_trainer(data, shape, settings, place)
-        file = StateFile(folder, run_definition(settings, packed))
-        run = _Run(trainer, data, settings, file, termination, board, state_minutes)
+    with Termination() as termination, SummaryWriter(place.folder / "tensorboard") as board:
+        trainer = build_trainer(data, shape, settings, place.device)
+        file = StateFile(state_folder(place.folder), run_definition(settings, packed))
+        run = _Run(trainer, data, settings, file, termination, board, place.state_minutes)
         try:
             run.finish()
         except Exception as error:
             run.note(failed=str(error))
             raise
-    write_parquet(pd.DataFrame(run.history), output_dir / "history.parquet")
-    summary = {
-        "settings": settings.to_dict(),
-        "best_epoch": run.best["epoch"],
-        "validation_ncc": run.best["score"],
-        "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
-        "threads": threads,
-        "versions": {
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
-        },
-    }
-    write_json(summary, output_dir / "training.json")
-    architecture = settings.architecture(len(shape))
-    save_generator(architecture, run.best["weights"], output_dir / "generator.safetensors")
-    remove_state(folder)
+    return Fitted(settings.architecture(len(shape)), run.best["weights"], run.history)
 
 
 class _Run:

@@ -102,10 +102,10 @@ class Trainer:
             x1, x0 = self.x1.draw(), self.x0.draw()
             # The generator is not trained here, but in training mode its running statistics move.
             with torch.no_grad(), self._autocast():
-                xhat0 = self.generator(x1).xhat0
+                fake = self.generator(x1).modified
             alpha = torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
             loss = critic_loss(
-                self.critic, x0, xhat0, alpha, settings.gradient_penalty, self._autocast()
+                self.critic, x0, fake, alpha, settings.gradient_penalty, self._autocast()
             )
             (loss.total / settings.accumulated_batches).backward()
             losses.append(torch.stack(loss).detach())
@@ -119,8 +119,8 @@ class Trainer:
         self.generator_adam.zero_grad()
         for _ in range(settings.accumulated_batches):
             with self._autocast():
-                explanation = self.generator(self.x1.draw())
-                loss = generator_loss(self.critic, explanation, settings.method, settings.lambda_)
+                explanation, penalty = self.generator.penalised(self.x1.draw())
+                loss = generator_loss(self.critic, explanation, penalty, settings.lambda_)
             (loss.total / settings.accumulated_batches).backward()
             losses.append(torch.stack(loss).detach())
         self.generator_adam.step()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.studies import ADNI
 from scipy.ndimage import gaussian_filter
 
 from pipeline.biomarkers.brain_regions import measure_regions, tissue_shares
@@ -126,7 +127,7 @@ def test_lengths_and_curvature():
 def test_findings_are_in_words_of_the_disease(tmp_path):
     rows = [
         {
-            **{"dataset": "adni", "disease": "AD", "method": "defi-gan", "seed": 0},
+            **{"dataset": "adni", "method": "defi-gan", "seed": 0},
             **{"subject": subject, "baseline": "bl", "followup": "m12", "unit": "%"},
             **{"structure": structure, "measure": measure, "value": value},
         }
@@ -139,7 +140,11 @@ def test_findings_are_in_words_of_the_disease(tmp_path):
         for subject, value in zip("abc", values, strict=True)
     ]
     write_parquet(pd.DataFrame(rows), tmp_path / "biomarkers.parquet")
-    make_biomarker_table([tmp_path / "biomarkers.parquet"], ["adni"], tmp_path / "table.csv")
+    make_biomarker_table(
+        [tmp_path / "biomarkers.parquet"],
+        {"adni": {**ADNI, "data": "demo"}},
+        tmp_path / "table.csv",
+    )
     table = pd.read_csv(tmp_path / "table.csv", keep_default_na=False)
     assert table["structure"].tolist() == ["ventricles", "ventricles", "hippocampi", "left Insula"]
     assert table["finding"].tolist() == [
@@ -151,3 +156,4 @@ def test_findings_are_in_words_of_the_disease(tmp_path):
     assert table["paper"].tolist() == ["larger in AD", "", "smaller in AD", ""]
     assert table["mean"].tolist() == [25, 2, -4, pytest.approx(2 / 3)]
     assert (table["data"] == "demo").all()
+    assert (table["disease"] == "Alzheimer's disease").all()

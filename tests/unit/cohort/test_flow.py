@@ -3,6 +3,7 @@ import pytest
 from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
+from helpers.studies import COPD
 
 from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
@@ -88,7 +89,7 @@ def test_splits_are_described(manifest, exclusions):
     assert rows["pairs"] == {"train": "", "validation": "0", "test": "1"}
     assert rows["age, years"]["test"] == "60.0 (60 to 60)"  # at the first image
     assert rows["sex"] == {"train": "unknown: 1 (100 %)", "validation": "", "test": "F: 1 (100 %)"}
-    assert rows["GOLD grade of the COPD images"]["test"] == "2: 1 (100 %)"
+    assert rows["GOLD grade of the diseased images"]["test"] == "2: 1 (100 %)"
     assert "field strength, tesla" not in rows
     names = ("pairs", "pair", "a", "d0090", Rule.NOT_REGISTERED)
     for baseline, left in (("d0000", "0"), ("d0030", "1")):
@@ -153,10 +154,10 @@ def test_rules_of_the_ingest_belong_to_their_steps(tmp_path):
 def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):
     cohort = archives(tmp_path)["copd"]
     write_cohort(cohort, tmp_path / "ingest")
-    names = {"dataset": "<films>", "source": "copd"}
+    about = COPD | {"title": "<films>"}
     files = (tmp_path / "ingest", tmp_path / "ingest" / "exclusions.csv")
-    write_cohort_page(*files, tmp_path / "demo.html", demo=True, **names)
-    write_cohort_page(*files, tmp_path / "real.html", demo=False, **names)
+    write_cohort_page(*files, tmp_path / "demo.html", source="copd", about=about | {"data": "demo"})
+    write_cohort_page(*files, tmp_path / "real.html", source="copd", about=about | {"data": "real"})
     page = (tmp_path / "demo.html").read_text()
     assert "simulated" in page
     assert "simulated" not in (tmp_path / "real.html").read_text()

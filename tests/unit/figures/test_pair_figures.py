@@ -6,12 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.studies import ADNI
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pipeline.dataset.packed import Geometry, write_array
 from pipeline.figures.pair_figures import draw_pair, select_pair
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
@@ -61,7 +62,7 @@ def results(tmp_path):
     for method in ("va-gan", "defi-gan"):
         architecture = {"dimensions": 3, "base_filters": 2, "poolings": 2, "method": method}
         weights = Generator(**architecture).state_dict()
-        save_generator(architecture, weights, tmp_path / f"{method}.safetensors")
+        save_model(architecture, weights, tmp_path / f"{method}.safetensors")
     return tmp_path
 
 
@@ -69,7 +70,8 @@ def test_figures_of_a_volume(results):
     settings = {
         "colours": "safe",
         "details": {"ventricles": {"plane": "axial", "box": [0.25, 0.25, 0.75, 0.75]}},
-        "demo": True,
+        "data": "demo",
+        **ADNI,
     }
     generators = {name: results / f"{name}.safetensors" for name in ("va-gan", "defi-gan")}
     prefix = results / "figures" / "adni" / "best"

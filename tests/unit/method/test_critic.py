@@ -5,7 +5,7 @@ import torch
 from torchvision.models import resnet18
 
 from pipeline.method.critic import IMAGENET_MEAN, IMAGENET_SD, VolumeCritic, build_critic
-from pipeline.method.generator import load_reference_weights
+from pipeline.method.unet import load_reference_weights
 from pipeline.stage.errors import InputError
 
 

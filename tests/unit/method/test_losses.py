@@ -4,13 +4,15 @@ import pytest
 import torch
 
 from pipeline.method.critic import VolumeCritic
-from pipeline.method.generator import Explanation, Generator, load_reference_weights
+from pipeline.method.generator import Generator
 from pipeline.method.losses import (
     critic_loss,
     field_penalty,
     generator_loss,
     gradient_penalty,
 )
+from pipeline.method.registry import find_method
+from pipeline.method.unet import load_reference_weights
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -37,9 +39,12 @@ def test_gradient_penalty_agrees_with_the_reference(formulas, signal):
 
 def test_difference_penalty_is_the_mean_absolute_change():
     x1 = torch.zeros(2, 1, 4, 4)
-    change = torch.full_like(x1, -0.5)
-    loss = generator_loss(lambda x: x.flatten(1).mean(1), Explanation(x1, change), "va-gan", 10)
-    assert [term.item() for term in loss] == [5.0, 0.0, 0.5]
+    output = torch.full_like(x1, -0.5)
+    method = find_method("va-gan")
+    explanation = method.explain(x1, output, flow_scale=1, variant="plain")
+    penalty = method.penalty(x1, output, explanation, variant="plain")
+    loss = generator_loss(lambda x: x.flatten(1).mean(1), explanation, penalty, 10)
+    assert [term.item() for term in loss] == [4.5, -0.5, 0.5]
 
 
 def test_training_agrees_with_the_reference_step_by_step(golden, golden_training, signal):
@@ -60,13 +65,13 @@ def test_training_agrees_with_the_reference_step_by_step(golden, golden_training
         x0 = signal(run["shape"], 0.27 + 0.01 * step, 0.6, 0.4)
         if update == "critic":
             with torch.no_grad():
-                xhat0 = generator(x1).xhat0
+                fake = generator(x1).modified
             alpha = torch.tensor(run["alphas"][step])
-            loss = critic_loss(critic, x0, xhat0, alpha, run["lambda_reg_d"])
+            loss = critic_loss(critic, x0, fake, alpha, run["lambda_reg_d"])
             ours = (loss.total, loss.real, -loss.fake, loss.penalty)
             keys = ("critic_loss", "l_dx0", "l_dxhat0", "l_regd")
         else:
-            loss = generator_loss(critic, generator(x1), "va-gan", run["lambda_reg_g"])
+            loss = generator_loss(critic, *generator.penalised(x1), run["lambda_reg_g"])
             ours, keys = loss, ("gen_loss", "l_g", "l_regg")
         values = [term.item() for term in ours]
         assert values == pytest.approx([expected[key] for key in keys], rel=1e-4), f"step {step}"
@@ -77,6 +82,6 @@ def test_training_agrees_with_the_reference_step_by_step(golden, golden_training
     generator.eval()
     expected = run["after_training_eval"]
     with torch.no_grad():
-        xhat0 = generator(signal(run["shape"], 0.5, 0.6, 0.4)).xhat0.double()
-    assert xhat0.sum().item() == pytest.approx(expected["xhat0_sum"], rel=1e-4)
-    assert xhat0.abs().sum().item() == pytest.approx(expected["xhat0_abs_sum"], rel=1e-4)
+        modified = generator(signal(run["shape"], 0.5, 0.6, 0.4)).modified.double()
+    assert modified.sum().item() == pytest.approx(expected["xhat0_sum"], rel=1e-4)
+    assert modified.abs().sum().item() == pytest.approx(expected["xhat0_abs_sum"], rel=1e-4)

@@ -1,6 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.studies import ADNI
 
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import Cohort, as_manifest
@@ -77,7 +78,9 @@ def review(study, exclude=(), **lists):
         paths[name] = study / f"{name}.csv"
         paths[name].write_text("subject,session,reason\n" + rows)
     files = study / "adni/qc.csv", study / "adni/qc.html"
-    review_volumes(study, "adni", *files, source="adni", exclude=list(exclude), demo=False, **paths)
+    about = {**ADNI, "data": "real"}
+    options = {"source": "adni", "about": about, "exclude": list(exclude)}
+    review_volumes(study, "adni", *files, **options, **paths)
     table = pd.read_csv(files[0], dtype={"reason": str}, keep_default_na=False)
     return table.assign(rid=table["subject"].str[-4:].astype(int)).set_index("rid")
 

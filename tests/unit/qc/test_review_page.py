@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.studies import ADNI
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
@@ -58,7 +59,7 @@ def page(tmp_path_factory):
         copy = folder / layout.quality("adni", row.subject, row.session, "jpg")
         copy.parent.mkdir(parents=True)
         os.link(picture, copy)
-    write_page(volumes, "adni", folder / "adni/qc.html", demo=True)
+    write_page(volumes, "adni", folder / "adni/qc.html", {**ADNI, "data": "demo"})
     return folder / "adni/qc.html", volumes
 
 

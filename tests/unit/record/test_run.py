@@ -156,7 +156,8 @@ def test_methods_are_told_with_counts_versions_and_references(study):
     for part in (
         "ADNI (simulated)",
         "3 images of 3 subjects",
-        "1 image without and 1 with the disease",
+        "The disease is Alzheimer's disease.",
+        "1 image without it (MCI) and 1 with it (AD)",
         "skull-stripped (ROBEX 1.2) and resampled",
         "1 seed (3)",
         "on ADNI for 18 epochs of 100 updates",

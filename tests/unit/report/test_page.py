@@ -15,11 +15,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.studies import ADNI, COPD
 from PIL import Image
 
 from pipeline.dataset.packed import Geometry, write_array
-from pipeline.method import Generator, explain_image
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import explain_image, save_model
+from pipeline.method.generator import Generator
 from pipeline.report.explorer import chosen_pairs
 from pipeline.report.page import NIIVUE, make_report
 from pipeline.stage import layout
@@ -27,8 +28,8 @@ from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import write_json
 
-DATASETS = {"adni": "demo", "copd": "real"}
-METHODS = ("va-gan", "defi-gan")
+METHODS = ["va-gan", "defi-gan"]
+DATASETS = {"adni": {**ADNI, "data": "demo"}, "copd": {**COPD, "data": "real"}}
 SHAPES = {"adni": (12, 16, 8), "copd": (16, 24)}
 PAIRS = 3
 
@@ -79,13 +80,13 @@ def _dataset(results, name):
             )
         }
         network = Generator(**architecture).state_dict()
-        save_generator(architecture, network, Path(files["generator"]))
+        save_model(architecture, network, Path(files["generator"]))
         pairs.drop(columns="row").assign(ncc=[0.1, 0.5, 0.3]).to_parquet(files["scores"])
         history = {"epoch": [1, 2], "validation_ncc": [0.1, 0.2], "critic_loss": [1.0, 0.5]}
         pd.DataFrame(history | {"generator_loss": [2.0, 1.0]}).to_parquet(files["history"])
         models.append({"method": method, "seed": 0, **files})
     return {
-        "data": DATASETS[name],
+        **DATASETS[name],
         "packed": str(folder / "packed"),
         "cohort": str(folder / "cohort.json") if name == "adni" else None,
         "exclusions": str(folder / "exclusions.csv"),

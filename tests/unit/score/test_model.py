@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.method.ncc import masked_ncc
 from pipeline.score.model import SCORE_COLUMNS, score_model
@@ -17,7 +17,7 @@ def test_scores_the_pairs_of_the_split(tmp_path, write_packed, method):
     torch.manual_seed(0)
     architecture = {**ARCHITECTURE, "method": method}
     generator = Generator(**architecture).eval()
-    save_generator(architecture, generator.state_dict(), tmp_path / "generator.safetensors")
+    save_model(architecture, generator.state_dict(), tmp_path / "generator.safetensors")
     rng = np.random.default_rng(0)
     images = gaussian_filter(rng.standard_normal((3, 16, 16)), (0, 2, 2)).astype(np.float32)
     differences = gaussian_filter(rng.standard_normal((3, 16, 16)), (0, 2, 2)).astype(np.float32)
@@ -44,6 +44,6 @@ def test_scores_the_pairs_of_the_split(tmp_path, write_packed, method):
         ["toy", method, 3, "b", "bl", "m24"],
     ]
     with torch.no_grad():
-        xhat0 = generator(torch.from_numpy(images)[:, None]).xhat0[:, 0].numpy()
-    expected = [masked_ncc(differences[i], xhat0[i] - images[i], masks[i]) for i in (1, 2)]
+        modified = generator(torch.from_numpy(images)[:, None]).modified[:, 0].numpy()
+    expected = [masked_ncc(differences[i], modified[i] - images[i], masks[i]) for i in (1, 2)]
     np.testing.assert_allclose(scores["ncc"], expected, atol=1e-5)

@@ -36,8 +36,8 @@ def scores(tmp_path):
 
 def test_table(tmp_path, scores):
     datasets = {
-        "adni": {"data": "real", "published": PUBLISHED},
-        "copd": {"data": "demo", "published": PUBLISHED},
+        "adni": {"title": "ADNI", "data": "real", "published": PUBLISHED},
+        "copd": {"title": "COPD", "data": "demo", "published": PUBLISHED},
     }
     make_table(scores, tmp_path / "table.csv", tmp_path / "table.md", datasets)
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
@@ -69,7 +69,7 @@ def test_table(tmp_path, scores):
 
 def test_real_data_and_one_seed(tmp_path, scores):
     first = [path for path in scores if path.stem in ("adni_va-gan_0", "adni_defi-gan_0")]
-    datasets = {"adni": {"data": "real", "published": None}}
+    datasets = {"adni": {"title": "ADNI", "data": "real", "published": None}}
     make_table(first, tmp_path / "table.csv", tmp_path / "table.md", datasets)
     table = pd.read_csv(tmp_path / "table.csv")
     assert table["ncc_mean"].tolist() == [0.3, 0.55]

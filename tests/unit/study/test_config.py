@@ -55,6 +55,7 @@ def test_other_sources(config, source, tmp_path):
     check_config(config | {"datasets": {"mine": dataset}})
     films = config["datasets"]["copd"] | {"source": source, "archive": archive, "demo": None}
     films |= {"labels": labels, "columns": None}
+    films["disease"] = {"name": "pneumonia", "healthy": "clear", "diseased": "pneumonia"}
     if source == "manifest":
         check_config(config | {"datasets": {"mine": films}})
     else:
@@ -143,6 +144,23 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
             "datasets.copd.figures.details.trachea.box",
             [0.5, 0, 0.5, 1],
             "datasets.copd.figures.details.trachea.box: expected left, top, right, bottom",
+        ),
+        (
+            "datasets.adni.disease.healty",
+            "MCI",
+            "datasets.adni.disease: unknown key 'healty'; did you mean 'healthy'?",
+        ),
+        ("datasets.copd.title", "", "datasets.copd.title: expected string"),
+        ("datasets.copd.disease", None, "datasets.copd: missing key 'disease': expected object"),
+        (
+            "datasets.adni.modality",
+            "image",
+            "datasets.adni.modality: expected one of brain, found 'image'",
+        ),
+        (
+            "datasets.adni.modality",
+            "mri",
+            "datasets.adni.modality: expected one of brain, chest, image, found 'mri'",
         ),
         ("device", "gpu", "device: expected one of auto, cpu, cuda, found 'gpu'"),
         ("seeds", [1, 1], "seeds: expected array"),

@@ -8,6 +8,8 @@ import pytest
 import torch
 import yaml
 from helpers.film_files import make_dicom, ramp_film
+from helpers.studies import ADNI, COPD, TOY
+from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from pipeline.brain.grid import resample_to_grid
@@ -15,19 +17,19 @@ from pipeline.brain.orient import orient_volume
 from pipeline.chest.prepare import centre_crop, prepare_film
 from pipeline.cli import main
 from pipeline.dicom.film import read_film
-from pipeline.method import Generator, explain_image
-from pipeline.method.explain import save_generator
+from pipeline.method.explain import explain_image, explain_prepared, load_model, save_model
+from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
 from pipeline.study import new_image
 
-FILMS = {"source": "copd", "chest": {"resize": 36, "crop": 32}}
-BRAINS = {"source": "adni", "brain": {}}
+FILMS = {**COPD, "source": "copd", "chest": {"resize": 36, "crop": 32}}
+BRAINS = {**ADNI, "source": "adni", "brain": {}}
 
 
 def save_untrained(path, **architecture):
     torch.manual_seed(0)
     architecture = {"base_filters": 4, "poolings": 2, **architecture}
-    save_generator(architecture, Generator(**architecture).state_dict(), path)
+    save_model(architecture, Generator(**architecture).state_dict(), path)
     return path
 
 
@@ -113,3 +115,54 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
         new_image.read_settings(config, "adni")
     with pytest.raises(InputError, match="is not a configuration"):
         new_image.read_settings(film, "adni")
+
+
+SQUARES = {**TOY, "source": "toy", "squares": {"size": 32}}
+
+
+@pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
+def test_toy_image_from_the_command_line(tmp_path, method):
+    """An array is taken as it is, also beyond -1 and 1, where the noise of toy squares reaches."""
+    model = save_untrained(tmp_path / "g.safetensors", dimensions=2, method=method)
+    image = np.random.default_rng(0).normal(0.5, 0.5, (32, 32))
+    np.save(tmp_path / "square.npy", image)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"datasets": {"toy": SQUARES}}))
+    out = tmp_path / "out"
+    paths = map(str, (tmp_path / "square.npy", model, out))
+    main(["explain", *paths, "--dataset", "toy", "--config", str(config)])
+    arrays = np.load(out / "explanation.npz")
+    np.testing.assert_array_equal(arrays["image"], image.astype(np.float32))
+    expected = explain_prepared(load_model(model), image.astype(np.float32))
+    np.testing.assert_array_equal(arrays["modified"], expected.modified)
+    assert ("displacement" in arrays) == (method == "defi-gan")
+    drawing = (out / "figure.svg").read_text()
+    assert "<!-- Toy squares: small size -->" in drawing
+    assert "<!-- R -->" not in drawing  # it has no sides of a patient
+
+
+@pytest.mark.parametrize(("bits", "white"), [(np.uint8, 255), (np.uint16, 65535)])
+def test_toy_picture_runs_from_black_to_white(tmp_path, bits, white):
+    pixels = np.array([[0, white], [white // 2, white // 4]], dtype=bits)
+    Image.fromarray(pixels).save(tmp_path / "square.png")
+    expected = [[-1, 1], [0, -0.5]]
+    image = new_image.read_image(tmp_path / "square.png")
+    np.testing.assert_allclose(image, expected, atol=0.02)
+
+
+def test_toy_image_that_does_not_fit_is_refused(tmp_path):
+    model = save_untrained(tmp_path / "g.safetensors", dimensions=2, method="va-gan")
+    for name, image, message in (
+        ("small.npy", np.zeros((16, 32)), "small.npy is of 16 x 32; the model explains images of"),
+        ("hole.npy", np.full((32, 32), np.nan), "holds values that are no numbers"),
+        ("words.npy", np.array(["a"]), "neither an NPY array of numbers nor a PNG"),
+    ):
+        np.save(tmp_path / name, image)
+        with pytest.raises(InputError, match=message):
+            new_image.explain_file(tmp_path / name, model, tmp_path / "out", SQUARES)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    with pytest.raises(InputError, match="nor a PNG"):
+        new_image.explain_file(tmp_path / "bad.png", model, tmp_path / "out", SQUARES)
+    unknown = {key: value for key, value in SQUARES.items() if key != "modality"}
+    with pytest.raises(InputError, match="modality must be one of brain, chest, image"):
+        new_image.explain_file(tmp_path / "small.npy", model, tmp_path / "out", unknown)

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.method.training.settings import TrainSettings
+from pipeline.method.fit import fit_model
 from pipeline.method.training.state import locked, state_folder
-from pipeline.method.training.train import train_model
 from pipeline.study.config import training_settings
 from pipeline.study.status import STATUS_COLUMNS, training_status
 
@@ -30,7 +29,7 @@ def config(make_settings):
 def train(packed, config, method, seed, results, **options):
     settings = training_settings(config, "toy", method, seed)
     model = results / f"toy/models/{method}/seed-{seed}"
-    train_model(packed, model, TrainSettings.from_dict(settings), device="cpu", threads=1)
+    fit_model(packed, model, settings, device="cpu", threads=1)
     return model
 
 

@@ -10,15 +10,20 @@ def test_a_configuration_comes_back(make_settings):
     settings = make_settings(**{"lambda": 25})
     assert settings.lambda_ == 25
     assert settings.to_dict()["lambda"] == 25
-    assert TrainSettings.from_dict(settings.to_dict()) == settings
+    assert TrainSettings.read(settings.to_dict()) == settings
 
 
 def test_wrong_options_are_named(make_settings):
     options = make_settings().to_dict()
-    with pytest.raises(InputError, match="unknown training option: lamda"):
-        TrainSettings.from_dict(options | {"lamda": 1})
+    with pytest.raises(InputError, match="unknown option: lamda"):
+        TrainSettings.read(options | {"lamda": 1})
     missing = {key: value for key, value in options.items() if key != "poolings"}
-    with pytest.raises(InputError, match="missing training option: poolings"):
-        TrainSettings.from_dict(missing)
-    with pytest.raises(InputError, match="defi-gan, va-gan"):
-        TrainSettings.from_dict(options | {"method": "gan"})
+    with pytest.raises(InputError, match="missing option: poolings"):
+        TrainSettings.read(missing)
+    with pytest.raises(InputError, match="precision: expected 'float32', 'tf32' or 'bf16', found"):
+        TrainSettings.read(options | {"precision": "float16"})
+    with pytest.raises(InputError, match="lambda: expected greater than or equal to 0, found -1"):
+        TrainSettings.read(options | {"lambda": -1})
+    for wrong in ("ten", True):
+        with pytest.raises(InputError, match=rf"epochs: .* integer, found {wrong!r}"):
+            TrainSettings.read(options | {"epochs": wrong})

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 
+from pipeline.method.fit import fit_model
 from pipeline.method.training.state import (
     StateFile,
     is_locked,
@@ -21,7 +22,6 @@ from pipeline.method.training.state import (
     run_definition,
     state_folder,
 )
-from pipeline.method.training.train import train_model
 from pipeline.stage.errors import InputError
 
 
@@ -159,7 +159,7 @@ def test_state_is_not_unpickled_blindly(tmp_path):
 def test_two_jobs_do_not_train_one_model(make_packed, make_settings, tmp_path):
     packed = make_packed((32, 32))
     with locked(state_folder(tmp_path / "model")), pytest.raises(InputError, match="another job"):
-        train_model(packed, tmp_path / "model", make_settings(), device="cpu", threads=1)
+        fit_model(packed, tmp_path / "model", make_settings().to_dict(), device="cpu", threads=1)
 
 
 def test_a_diverging_critic_tells_step_and_last_state(
@@ -170,10 +170,10 @@ def test_a_diverging_critic_tells_step_and_last_state(
     settings = make_settings(learning_rate=3.0)
     message = r"critic_loss is \S+ at update (\d+); the last good state is of update (\d+) \(.*\.pt"
     with pytest.raises(RuntimeError, match=message) as error:
-        train_model(
+        fit_model(
             make_packed((32, 32)),
             tmp_path / "model",
-            settings,
+            settings.to_dict(),
             device="cpu",
             threads=1,
             state_minutes=0,

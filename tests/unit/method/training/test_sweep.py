@@ -5,17 +5,19 @@ import json
 import numpy as np
 import pandas as pd
 
+from pipeline.method.fit import fit_model
 from pipeline.method.training.sweep import summarise_sweep
-from pipeline.method.training.train import train_model
 
 
 def sweep(packed, make_settings, folder):
     trainings = []
     for value in (0.5, 2):
         settings = make_settings(epochs=2, **{"lambda": value})
-        train_model(packed, folder / str(value), settings, device="cpu", threads=1)
+        fit_model(packed, folder / str(value), settings.to_dict(), device="cpu", threads=1)
         trainings.append(folder / str(value) / "training.json")
-    summarise_sweep(["toy", "toy"], trainings, folder / "sweep.csv", folder / "sweep.png")
+    summarise_sweep(
+        ["toy", "toy"], trainings, {"toy": "Toy"}, folder / "sweep.csv", folder / "sweep.png"
+    )
     return (folder / "sweep.csv").read_bytes()
 
 
@@ -47,7 +49,9 @@ def test_best_lambda_of_each_method_is_chosen(tmp_path):
         paths.append(tmp_path / f"{method}{value}.json")
         training = {"settings": {"method": method, "lambda": value}, "validation_ncc": score}
         paths[-1].write_text(json.dumps(training | {"best_epoch": 1}), encoding="utf-8")
-    summarise_sweep(["copd"] * 5, paths, tmp_path / "sweep.csv", tmp_path / "sweep.png")
+    summarise_sweep(
+        ["copd"] * 5, paths, {"copd": "COPD"}, tmp_path / "sweep.csv", tmp_path / "sweep.png"
+    )
     table = pd.read_csv(tmp_path / "sweep.csv")
     assert table["lambda"].tolist() == [1, 2, 1, 2, 4]
     assert table["chosen"].tolist() == [True, False, False, True, False]

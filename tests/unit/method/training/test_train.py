@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.explain import explain_images, load_generator, score_pairs
+from pipeline.method.explain import explain_images, load_model, score_pairs
+from pipeline.method.fit import fit_model
 from pipeline.method.ncc import subject_average
-from pipeline.method.training.train import train_model
 from pipeline.stage.errors import InputError
 
 
@@ -20,7 +20,7 @@ from pipeline.stage.errors import InputError
 def test_the_best_epoch_is_kept(make_packed, make_settings, tmp_path, method):
     packed, out = make_packed((32, 32), margin=4), tmp_path / "model"
     settings = make_settings(method=method)
-    train_model(packed, out, settings, device="cpu", threads=1)
+    fit_model(packed, out, settings.to_dict(), device="cpu", threads=1)
 
     history = pd.read_parquet(out / "history.parquet")
     assert history["epoch"].tolist() == [1, 2, 3]
@@ -36,7 +36,7 @@ def test_the_best_epoch_is_kept(make_packed, make_settings, tmp_path, method):
     assert summary["best_epoch"] == last_best
     assert summary["settings"] == settings.to_dict()
     scores = score_pairs(
-        load_generator(out / "generator.safetensors"), PackedDataset.open(packed), "validation"
+        load_model(out / "generator.safetensors"), PackedDataset.open(packed), "validation"
     )
     assert subject_average(scores) == pytest.approx(best, abs=1e-5)
 
@@ -56,7 +56,7 @@ def test_the_same_run_gives_the_same_bits(make_packed, make_settings, tmp_path):
         torch.manual_seed(len(name))  # the global random state must not matter
         np.random.seed(len(name))  # noqa: NPY002
         settings = make_settings(seed=seed, epochs=2)
-        train_model(packed, tmp_path / name, settings, device="cpu", threads=1)
+        fit_model(packed, tmp_path / name, settings.to_dict(), device="cpu", threads=1)
     files = {
         name: tmp_path / name / "generator.safetensors" for name in ("first", "again", "other")
     }
@@ -73,18 +73,21 @@ def test_the_same_run_gives_the_same_bits(make_packed, make_settings, tmp_path):
 def test_volumes(make_packed, make_settings, tmp_path, method):
     packed, out = make_packed((16, 24, 16), images=2), tmp_path / "model"
     settings = make_settings(method=method, epochs=1, updates_per_epoch=3, critic_base_filters=2)
-    train_model(packed, out, settings, device="cpu", threads=1)
+    fit_model(packed, out, settings.to_dict(), device="cpu", threads=1)
     images = PackedDataset.open(packed).pairs_image
-    xhat0, change = explain_images(load_generator(out / "generator.safetensors"), images)
-    assert xhat0.shape == (3, 16, 24, 16)
-    assert change.shape == ((3, 3, 16, 24, 16) if method == "defi-gan" else (3, 16, 24, 16))
+    modified, displacement = explain_images(load_model(out / "generator.safetensors"), images)
+    assert modified.shape == (3, 16, 24, 16)
+    if method == "defi-gan":
+        assert displacement.shape == (3, 3, 16, 24, 16)
+    else:
+        assert displacement is None
 
 
 def test_running_statistics_move_in_critic_updates(make_packed, make_settings, tmp_path):
     """No generator update happens here, and yet its batch norms see the images."""
     packed = make_packed((32, 32))
     settings = make_settings(epochs=1, updates_per_epoch=2, critic_updates=2)
-    train_model(packed, tmp_path / "model", settings, device="cpu", threads=1)
+    fit_model(packed, tmp_path / "model", settings.to_dict(), device="cpu", threads=1)
     weights = load_file(tmp_path / "model" / "generator.safetensors")
     assert weights["down0.0.1.num_batches_tracked"].item() == 2
     history = pd.read_parquet(tmp_path / "model" / "history.parquet")
@@ -99,7 +102,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_packed, make_settings, tmp_
     with pytest.raises(
         RuntimeError, match=r"critic_loss is nan at update [1-4]; no state had been"
     ):
-        train_model(packed, tmp_path / "model", make_settings(), device="cpu", threads=1)
+        fit_model(packed, tmp_path / "model", make_settings().to_dict(), device="cpu", threads=1)
     assert not (tmp_path / "model" / "generator.safetensors").exists()
 
 
@@ -108,20 +111,19 @@ def test_data_that_cannot_train(make_packed, make_settings, tmp_path):
     index = pd.read_parquet(packed / "train.parquet")
     index.assign(label=0).to_parquet(packed / "train.parquet")
     with pytest.raises(InputError, match="no training image of label 1"):
-        train_model(packed, tmp_path / "model", make_settings(), device="cpu", threads=1)
+        fit_model(packed, tmp_path / "model", make_settings().to_dict(), device="cpu", threads=1)
     index.to_parquet(packed / "train.parquet")
     pairs = pd.read_parquet(packed / "pairs.parquet")
     pairs.assign(split="test").to_parquet(packed / "pairs.parquet")
     with pytest.raises(InputError, match="no validation pair"):
-        train_model(packed, tmp_path / "model", make_settings(), device="cpu", threads=1)
+        fit_model(packed, tmp_path / "model", make_settings().to_dict(), device="cpu", threads=1)
 
 
 def test_a_missing_gpu_is_named(make_packed, make_settings, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match="no GPU"):
-        train_model(
-            make_packed((32, 32)), tmp_path / "model", make_settings(), device="cuda", threads=1
-        )
+        settings = make_settings().to_dict()
+        fit_model(make_packed((32, 32)), tmp_path / "model", settings, device="cuda", threads=1)
 
 
 @pytest.mark.slow
@@ -136,6 +138,6 @@ def test_training_learns(make_packed, make_settings, tmp_path, method):
         method=method, epochs=4, updates_per_epoch=200, critic_updates=1, flow_scale=5
     )
     packed = make_packed((16, 16), images=12)
-    train_model(packed, tmp_path / "model", settings, device="cpu", threads=1)
+    fit_model(packed, tmp_path / "model", settings.to_dict(), device="cpu", threads=1)
     history = pd.read_parquet(tmp_path / "model" / "history.parquet")
     assert history["validation_ncc"].max() > max(0.5, history["validation_ncc"].iloc[0] + 0.2)

@@ -1,0 +1,41 @@
+"""The methods that there are."""
+
+from collections.abc import Iterable
+
+from pipeline.method.defi_gan import DefiGan
+from pipeline.method.interface import Method
+from pipeline.method.va_gan import VaGan
+from pipeline.stage.errors import InputError
+
+# By name, in the order of the tables.
+METHODS: dict[str, Method] = {method.name: method for method in (VaGan(), DefiGan())}
+
+
+def find_method(name: str) -> Method:
+    """The method of a name.
+
+    Raises
+    ------
+    InputError
+        If nobody registered it.
+    """
+    if name not in METHODS:
+        raise InputError(f"method: {name!r} is none of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def reference_method() -> Method:
+    """The method that the others are compared with."""
+    return next(method for method in METHODS.values() if method.reference)
+
+
+def first_that_deforms(names: Iterable[str]) -> str | None:
+    """The first of these methods that has displacement fields; None where none has."""
+    return next((name for name in names if find_method(name).deforms), None)
+
+
+def shown_first(names: Iterable[str]) -> list[str]:
+    """These methods as pictures show them: the first that deforms, then the others."""
+    names = list(names)
+    first = first_that_deforms(names)
+    return sorted(names, key=lambda name: name != first)

@@ -1,0 +1,18 @@
+"""What is scored: the methods of the registry, and explanations to compare them with."""
+
+from pipeline.method.registry import METHODS
+
+TRUE_DEFORMATION = "true deformation"
+# Of a classifier (`pipeline.score.classifier`).
+ATTRIBUTIONS = {
+    "integrated gradients": "integrated gradients",
+    "guided backpropagation": "guided backpropagation",
+    "grad-cam": "Grad-CAM",
+    "occlusion": "occlusion",
+}
+
+
+def scored_titles() -> dict[str, str]:
+    """Titles by name, in the order of the tables."""
+    methods = {name: method.title for name, method in METHODS.items()}
+    return {TRUE_DEFORMATION: TRUE_DEFORMATION, **ATTRIBUTIONS, **methods}

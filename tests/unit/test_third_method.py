@@ -1,0 +1,211 @@
+"""A third method costs its own module, a line of the registry and one of a configuration."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from helpers.constant_field import ConstantField
+from helpers.studies import ADNI, TOY
+from helpers.workflow import ROOT
+from matplotlib.text import Text
+
+from pipeline.figures.overview import draw_overview
+from pipeline.figures.pair_figures import draw_pair
+from pipeline.method.fit import fit_model
+from pipeline.method.registry import METHODS
+from pipeline.record.methods_text import methods_text
+from pipeline.record.provenance import describe_run, record_model
+from pipeline.report.explorer import explorer_data
+from pipeline.report.page import make_report
+from pipeline.score.classifier import score_attributions
+from pipeline.score.model import score_model
+from pipeline.score.table import make_table
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.study.config import check_config, model_config, training_settings
+from pipeline.study.plan import plan_study
+from pipeline.study.status import training_status
+
+OPTIONS = {"length": 1.5}
+
+
+@pytest.fixture
+def config():
+    """The small toy data with a third method; its networks are tiny."""
+    config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text(encoding="utf-8"))
+    config["seeds"] = [0]
+    training = config["datasets"]["toy"]["training"]
+    training["methods"]["constant-field"] = OPTIONS
+    training |= {"epochs": 2, "updates_per_epoch": 3, "batch_size": 2}
+    training["networks"] |= {"base_filters": 2, "poolings": 2, "critic_base_filters": 2}
+    return config
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setitem(METHODS, ConstantField.name, ConstantField())
+
+
+def model_file(results, method, name):
+    return results / layout.model("toy", method, 0, name)
+
+
+@pytest.fixture
+def results(config, make_packed, registered, tmp_path):
+    """Models and scores of every method on a packed data set of three pairs."""
+    results = tmp_path / "results"
+    packed = results / "toy/packed"
+    shutil.move(make_packed((16, 16, 16)), packed)
+    pairs = pd.read_parquet(packed / "pairs.parquet")
+    pairs["split"] = ["validation", "test", "test"]
+    pairs.to_parquet(packed / "pairs.parquet")
+    for name in config["datasets"]["toy"]["training"]["methods"]:
+        model = model_file(results, name, "generator.safetensors")
+        settings = training_settings(config, "toy", name, 0)
+        fit_model(packed, model.parent, settings, device="cpu", threads=1)
+        names = {"dataset": "toy", "method": name, "seed": 0}
+        score_model(packed, model, model.with_name("scores.parquet"), device="cpu", **names)
+    return results
+
+
+def test_configuration_takes_it_and_names_its_mistakes(config, registered):
+    check_config(config)
+    training = config["datasets"]["toy"]["training"]
+    training["methods"]["constant-field"] = {"lenght": 1.5}
+    with pytest.raises(InputError, match=r"unknown key 'lenght'; did you mean 'length'\?"):
+        check_config(config)
+    training["methods"]["constant-field"] = {"length": 0}
+    with pytest.raises(InputError, match=r"constant-field.length: expected number, above 0"):
+        check_config(config)
+
+
+def test_its_fit_leaves_what_every_fit_leaves(config, results):
+    folder = model_file(results, "constant-field", "generator.safetensors").parent
+    made = {path.name for path in folder.iterdir()}
+    assert {"generator.safetensors", "history.parquet", "training.json", "tensorboard"} <= made
+    training = json.loads((folder / "training.json").read_text())
+    # Neither epochs nor networks are among the settings on which it depends.
+    assert training["settings"] == {"method": "constant-field", "seed": 0, **OPTIONS}
+    status = training_status(config, results).set_index("method")
+    assert status.loc["constant-field", "status"] == "done"
+
+
+def test_it_is_in_both_tables(results, tmp_path):
+    methods = ["va-gan", "defi-gan", "constant-field"]
+    scores = [model_file(results, method, "scores.parquet") for method in methods]
+    attributions = tmp_path / "attributions.parquet"
+    options = {"base_filters": 2, "batch_size": 2, "updates": 1, "device": "cpu"}
+    score_attributions(results / "toy/packed", attributions, dataset="toy", seed=0, **options)
+    datasets = {"toy": {**TOY, "data": "toy", "published": None}}
+    for name, files in (("table1", scores), ("table1_extended", [*scores, attributions])):
+        csv, text = tmp_path / f"{name}.csv", tmp_path / f"{name}.md"
+        make_table(files, csv, text, datasets)
+        table = pd.read_csv(csv).set_index("method")
+        assert table.index[-3:].tolist() == methods
+        assert np.isfinite(table.loc["constant-field", ["ncc_mean", "gain"]].astype(float)).all()
+        assert "| Constant field |" in text.read_text(encoding="utf-8").splitlines()[0]
+        assert ": DeFI-GAN minus Constant field " in text.read_text(encoding="utf-8")
+
+
+def test_score_of_a_method_that_nobody_registered_is_an_error(results, tmp_path, monkeypatch):
+    monkeypatch.delitem(METHODS, "constant-field")
+    scores = [
+        model_file(results, method, "scores.parquet") for method in (*METHODS, "constant-field")
+    ]
+    datasets = {"toy": {**TOY, "data": "toy", "published": None}}
+    with pytest.raises(InputError, match="constant-field, which nobody registered; known: true"):
+        make_table(scores, tmp_path / "t.csv", tmp_path / "t.md", datasets)
+
+
+def test_it_is_in_the_pictures(config, results, monkeypatch):
+    methods = list(config["datasets"]["toy"]["training"]["methods"])
+    generators = {m: model_file(results, m, "generator.safetensors") for m in methods}
+    scores = model_file(results, "defi-gan", "scores.parquet")
+    details = {"edge": {"plane": "axial", "box": [0, 0, 0.5, 0.5]}}
+    settings = {"colours": "paper", "details": details, "data": "demo", "voxel_mm": 4.0, **ADNI}
+    prefix = results / "figures/toy/best"
+    draw_pair(results, "toy", "best", generators, scores, settings, prefix)
+    drawing = (results / layout.figure("toy", "best", "explanation", "svg")).read_text()
+    # Both fields; the first configured method that deforms is drawn large.
+    assert drawing.count("<!-- displacement field -->") == 2
+    assert "<!-- Constant field: -->" in drawing
+    drawing = (results / layout.figure("toy", "best", "deformation", "svg")).read_text()
+    assert "DeFI-GAN: deformed grid" in drawing
+    only = {"toy": (results / "toy/packed", generators["constant-field"], scores)}
+    kept = []
+    monkeypatch.setattr("pipeline.figures.overview.plt.close", kept.append)
+    draw_overview(only, {"toy": {**TOY, "data": "toy"}}, results / "overview.png")
+    assert any("Constant field, NCC" in text.get_text() for text in kept[0].findobj(Text))
+
+
+def test_it_is_in_explorer_and_report(config, results):
+    methods = list(config["datasets"]["toy"]["training"]["methods"])
+    about = {**TOY, "data": "toy", "cohort": False, "methods": methods, "voxel_mm": 4.0}
+    datasets = {"toy": about}
+    (entry,) = explorer_data(results, datasets, 0)["datasets"]
+    assert entry["methods"]["constant-field"] == "Constant field"
+    assert set(entry["pairs"][0]["changes"]["constant-field"]) == {"field"}
+    assert next(iter(entry["methods"])) == "defi-gan"  # shown first, its scores rank the pairs
+    make_report(results, results / "report/index.html", datasets, {}, [0])
+    page = (results / "report/index.html").read_text(encoding="utf-8")
+    assert "VA-GAN and DeFI-GAN and Constant field explain diseased images" in page
+
+
+def test_it_is_in_the_plan(config, registered, tmp_path):
+    with_it, _ = plan_study(config | {"device": "cpu"}, tmp_path)
+    del config["datasets"]["toy"]["training"]["methods"]["constant-field"]
+    without, _ = plan_study(config | {"device": "cpu"}, tmp_path)
+    jobs = [table.set_index("rule")["jobs"]["train_model"] for table in (with_it, without)]
+    assert jobs == [3, 2]
+
+
+def test_it_is_in_the_methods_text(config, results):
+    pd.DataFrame(columns=["stage", "reason"]).to_csv(results / "toy/exclusions.csv", index=False)
+    models = []
+    for method in config["datasets"]["toy"]["training"]["methods"]:
+        files = [model_file(results, method, n) for n in ("training.json", "generator.safetensors")]
+        models.append(model_file(results, method, "provenance.json"))
+        record_model(
+            results / "toy/packed", *files, models[-1], model_config(config, "toy", method)
+        )
+    text = methods_text(describe_run(config, results, models, []))
+    assert "Constant field moves the whole diseased image one way." in text
+    assert "and by two trials (Constant field of 1.5 voxels)" in text
+    assert "- Nobody: Where All Points Go. 2026." in text
+
+
+def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, tmp_path):
+    """Its module, the registry, a configuration: Snakemake plans its models as any other's."""
+    copy = tmp_path / "copy"
+    for name in ("pipeline", "workflow", "profiles"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", copy)
+    shutil.copy(ROOT / "tests/helpers/constant_field.py", copy / "pipeline/method")
+    registry = copy / "pipeline/method/registry.py"
+    text = registry.read_text(encoding="utf-8")
+    text = text.replace(
+        "from pipeline.method.defi_gan",
+        "from pipeline.method.constant_field import ConstantField\nfrom pipeline.method.defi_gan",
+    )
+    text = text.replace("(VaGan(), DefiGan())", "(VaGan(), DefiGan(), ConstantField())")
+    registry.write_text(text, encoding="utf-8")
+    (copy / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    command = ["snakemake", "--cores", "1", "--configfile", "study.yaml", "--dry-run", "all"]
+    done = subprocess.run(
+        [*command, "--printshellcmds"],
+        cwd=copy,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(copy)},
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    for part in ("generator.safetensors", "scores.parquet", "provenance.json"):
+        assert f"results/toy/models/constant-field/seed-0/{part}" in said
+    assert '"length": 1.5, "method": "constant-field"' in said
