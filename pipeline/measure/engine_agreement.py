@@ -126,7 +126,7 @@ def measure_scan(
     figures
         ``brain_kept`` (share, by the crop), ``cv_before`` and ``cv_after`` (N4) with ``cv_truth``
         (of the head without field and noise), ``correlation_before`` and ``correlation_after``,
-        ``degrees`` and ``mm`` (error of the pose), ``dice_robex`` and ``dice_bet``.
+        ``degrees`` and ``mm`` (error of the pose), ``dice_skull`` and ``dice_skull_refine``.
     costs
         Stage, processor seconds and peak memory in MB of each.
     """
@@ -140,7 +140,9 @@ def measure_scan(
         "brain_kept": _brain_kept(brain, pose, paths["crop"]),
         **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
         **_registration(pose, paths, unposed),
-        **{f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("robex", "bet")},
+        **{
+            f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("skull", "skull_refine")
+        },
     }, costs
 
 
@@ -193,7 +195,7 @@ def _run_stages(
     paths, costs, source = {}, [], raw
     for stage in stages:
         paths[stage] = folder / f"{stage}.nii.gz"
-        options = ["--fraction", str(FRACTION)] if stage == "bet" else []
+        options = ["--fraction", str(FRACTION)] if stage == "skull_refine" else []
         command = [sys.executable, "-m", "pipeline", stage, str(source), str(paths[stage])]
         command += ["--engine", engines[stage].name, *options]
         seconds, megabytes = _cost(command)
@@ -347,8 +349,8 @@ def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Engi
             "after": f"{row.correlation_after:.3f}",
             "error of the pose (degrees)": f"{row.degrees:.2f}",
             "(mm)": f"{row.mm:.2f}",
-            "Dice, ROBEX": f"{row.dice_robex:.3f}",
-            "Dice, then BET": f"{row.dice_bet:.3f}",
+            "Dice, ROBEX": f"{row.dice_skull:.3f}",
+            "Dice, then BET": f"{row.dice_skull_refine:.3f}",
         }
         for row in figures.itertuples()
     ]

@@ -9,8 +9,8 @@ STAGES = {
     "crop": "cropped to the head",
     "bias": "corrected for the bias field",
     "template": "registered to the template with 7 degrees of freedom",
-    "robex": "skull-stripped",
-    "bet": "skull-stripped again",
+    "skull": "skull-stripped",
+    "skull_refine": "skull-stripped again",
     "grid": "resampled to the grid of the networks",
 }
 PACKAGES = {
@@ -26,11 +26,11 @@ REFERENCES = {
     " doi:10.1007/978-3-030-59713-9_71",
     "va-gan": "Baumgartner C.F., Koch L.M., Can Tezcan K., Xi Ang J., Konukoglu E.: Visual Feature"
     " Attribution using Wasserstein GANs. CVPR 2018. doi:10.1109/CVPR.2018.00867",
-    "robex": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
+    "skull": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
     " datasets and comparison with publicly available methods. IEEE Transactions on Medical Imaging"
     " 30(9), 2011. doi:10.1109/TMI.2011.2138152",
-    "bet": "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3), 2002."
-    " doi:10.1002/hbm.10062",
+    "skull_refine": "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3),"
+    " 2002. doi:10.1002/hbm.10062",
     "bias": "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical"
     " Imaging 29(6), 2010. doi:10.1109/TMI.2010.2046908",
     "snakemake": "Mölder F. et al.: Sustainable data analysis with Snakemake. F1000Research 10:33,"

@@ -20,7 +20,7 @@ from pipeline.stage.sidecar import read_sidecar, sidecar_path
 
 
 def command(stage, source, destination, *options):
-    settings = {"bet": ["--fraction", "0.25"], "template": ["--template", str(source)]}
+    settings = {"skull_refine": ["--fraction", "0.25"], "template": ["--template", str(source)]}
     paths = [stage, source, destination]
     return [
         *(sys.executable, "-m", "pipeline", *map(str, paths), "--engine", TOOLS[stage]),

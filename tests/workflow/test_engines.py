@@ -21,8 +21,8 @@ RULES = {
     "crop": "crop_volume",
     "bias": "correct_bias",
     "template": "register_template",
-    "robex": "strip_skull_robex",
-    "bet": "strip_skull_bet",
+    "skull": "strip_skull",
+    "skull_refine": "refine_skull",
     "grid": "resample_grid",
 }
 
@@ -95,8 +95,8 @@ def test_tools_are_used_and_another_engine_reruns_its_stage(fakes, tmp_path):
     assert called == ["fslreorient2std", "robustfov", *programs]
     assert rules_planned(tmp_path, config) == set()
 
-    config = write_small_study(tmp_path, brain__engines__bet="embedded")
-    assert rules_planned(tmp_path, config) == {"strip_skull_bet", "resample_grid"}
+    config = write_small_study(tmp_path, brain__engines__skull_refine="embedded")
+    assert rules_planned(tmp_path, config) == {"refine_skull", "resample_grid"}
     # A new release of the tool, too.
     config = write_small_study(tmp_path)
     (fakes.fsl / "etc/fslversion").write_text("6.0.8\n")

@@ -75,7 +75,7 @@ def test_version_that_is_not_known_is_taken_only_by_name(
     [
         ("template", "set FSLDIR"),
         ("bias", "on PATH, or let conda install it"),
-        ("robex", "set ROBEX_DIR"),
+        ("skull", "set ROBEX_DIR"),
     ],
 )
 def test_named_tool_that_is_missing(no_tools: None, stage: str, told: str) -> None:
@@ -106,8 +106,8 @@ def test_fsl_installed_by_conda_tells_the_version_of_a_package(fakes: FakeTools)
 
 
 def test_conda_brings_its_own_tools(no_tools: None) -> None:
-    engines = resolve_engines({**AUTO, "bet": EMBEDDED}, conda=True)
-    wanted = {**TOOLS, "bet": EMBEDDED, "robex": EMBEDDED}
+    engines = resolve_engines({**AUTO, "skull_refine": EMBEDDED}, conda=True)
+    wanted = {**TOOLS, "skull_refine": EMBEDDED, "skull": EMBEDDED}
     assert names(engines) == wanted
     assert engines["bias"].version == "of envs/ants.yaml"
 
@@ -179,7 +179,7 @@ def test_environment_has_all_that_its_stages_import(
         if module not in own and not there & set(map(canonicalize_name, packages))
     }
     assert {"torch", "snakemake"} <= refused
-    options = {"bet": ["--fraction", "0.25"], "template": ["--template", str(small_brain)]}
+    options = {"skull_refine": ["--fraction", "0.25"], "template": ["--template", str(small_brain)]}
     # As a stage in the middle of the chain: its source has a sidecar.
     small_brain.with_name("head.json").write_text('{"status": "ok", "steps": []}')
     result = tmp_path / "result.nii.gz"

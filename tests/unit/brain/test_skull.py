@@ -29,7 +29,7 @@ def test_other_machines_are_told(
     monkeypatch.setattr(platform, "machine", lambda: machine)
     save_volume(np.arange(8).reshape(2, 2, 2), np.eye(4), tmp_path / "a.nii.gz")
     with pytest.raises(InputError, match=f"x86-64 Linux only, this is .* on {machine}"):
-        skull.strip_skull_robex(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
+        skull.strip_skull(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz")
 
 
 def test_threshold_of_the_port() -> None:
@@ -40,7 +40,7 @@ def test_threshold_of_the_port() -> None:
 @pytest.mark.parametrize("fraction", [0, 1, -0.2, 25])
 def test_impossible_fraction(tmp_path: Path, fraction: float) -> None:
     with pytest.raises(InputError, match="fraction"):
-        skull.strip_skull_bet(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", fraction=fraction)
+        skull.refine_skull(tmp_path / "a.nii.gz", tmp_path / "b.nii.gz", fraction=fraction)
 
 
 def test_padded_grid_keeps_positions() -> None:
@@ -64,7 +64,7 @@ def test_mask_that_is_no_brain(size: int, told: str) -> None:
 
 @pytest.mark.slow
 def test_bet_keeps_a_stripped_brain(tmp_path: Path, stripped: Path) -> None:
-    facts = skull.strip_skull_bet(stripped, tmp_path / "out $(x).nii.gz")
+    facts = skull.refine_skull(stripped, tmp_path / "out $(x).nii.gz")
     before, after = nib.load(stripped), nib.load(tmp_path / "out $(x).nii.gz")
     assert 0.85 < facts["share"] <= 1
     kept = after.get_fdata() != 0
@@ -78,5 +78,5 @@ def test_bet_on_what_is_no_brain(tmp_path: Path) -> None:
     data[2:5] = np.random.default_rng(2).random((3, 60, 60)) + 1
     save_volume(data, np.diag([2.0, 2, 2, 1]), tmp_path / "in.nii.gz")
     with pytest.raises(ImageError, match="BET"):
-        skull.strip_skull_bet(tmp_path / "in.nii.gz", tmp_path / "out.nii.gz")
+        skull.refine_skull(tmp_path / "in.nii.gz", tmp_path / "out.nii.gz")
     assert not (tmp_path / "out.nii.gz").exists()

@@ -13,7 +13,7 @@ from helpers.fake_tools import FakeTools
 from pipeline.brain.bias import correct_bias
 from pipeline.brain.crop import crop_field_of_view
 from pipeline.brain.orient import orient_volume
-from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+from pipeline.brain.skull import refine_skull, strip_skull
 from pipeline.brain.template import register_to_template
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
@@ -23,8 +23,8 @@ STAGES = {
     "crop": (crop_field_of_view, {"engine": "fsl"}),
     "bias": (correct_bias, {"engine": "ants"}),
     "template": (register_to_template, {"engine": "fsl"}),
-    "robex": (strip_skull_robex, {"engine": "robex"}),
-    "bet": (strip_skull_bet, {"engine": "fsl"}),
+    "skull": (strip_skull, {"engine": "robex"}),
+    "skull_refine": (refine_skull, {"engine": "fsl"}),
 }
 
 
@@ -71,11 +71,11 @@ def test_engine_and_version_are_told(fakes: FakeTools, small_brain: Path) -> Non
         "orient": "FSL fslreorient2std 6.0.7.4",
         "crop": "FSL robustfov 6.0.7.4",
         "bias": "ANTs N4BiasFieldCorrection 2.5.0",
-        "robex": "ROBEX 1.2",
-        "bet": "FSL bet 6.0.7.4",
+        "skull": "ROBEX 1.2",
+        "skull_refine": "FSL bet 6.0.7.4",
     }
-    assert facts["robex"]["litres"] == pytest.approx(4 / 3 * np.pi * 0.65**3, rel=0.02)
-    assert facts["bet"]["share"] == 1
+    assert facts["skull"]["litres"] == pytest.approx(4 / 3 * np.pi * 0.65**3, rel=0.02)
+    assert facts["skull_refine"]["share"] == 1
 
 
 def test_matrix_of_flirt_is_told_in_world_coordinates(
@@ -153,7 +153,7 @@ def test_robex_refuses_a_path_that_its_script_would_run(
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(InputError, match="set TMPDIR"):
-        run("robex", small_brain)
+        run("skull", small_brain)
 
 
 @pytest.mark.slow
@@ -165,9 +165,9 @@ def test_robex_itself_through_its_script(
     shutil.copytree(packaged, tmp_path / "ROBEX")
     monkeypatch.setenv("ROBEX_DIR", str(tmp_path / "ROBEX"))
     head = save_head(icbm_head, "head.nii.gz", 2.0)
-    facts = run("robex", head)
+    facts = run("skull", head)
     assert (facts["engine"], facts["version"]) == ("ROBEX", "1.2")
-    brain = nib.load(tmp_path / "robex.nii.gz")
+    brain = nib.load(tmp_path / "skull.nii.gz")
     mask = brain.get_fdata() != 0
     truth = resample(icbm_brain, np.eye(4), brain.shape, brain.affine) > 0.5
     assert 2 * np.sum(mask & truth) / (mask.sum() + truth.sum()) > 0.94

@@ -157,7 +157,7 @@ def test_packing_twice_gives_the_same_bytes(volumes):
 
 
 def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    exclude_image(volume_path(volumes, "t3", "bl"), "skull", "an empty brain", [])
     exclude_image(volume_path(volumes, "s1", "bl"), "crop", "no head", [])
     exclude_image(pair_path(volumes, "s1", "difference"), "pairs", "baseline excluded", [])
     table = pack(volumes)
@@ -168,14 +168,14 @@ def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
     assert table.drop(columns="source").to_numpy().tolist() == [
         ["ingest", "exam", "x1", "", "no date"],
         ["crop", "image", "s1", "bl", "no head"],
-        ["robex", "image", "t3", "bl", "an empty brain"],
+        ["skull", "image", "t3", "bl", "an empty brain"],
         ["pairs", "pair", "s1", "m12", "baseline excluded (pair with ses-bl)"],
     ]
 
 
 def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(volumes):
     # What a stage excluded keeps the stage's reason.
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", "an empty brain", [])
+    exclude_image(volume_path(volumes, "t3", "bl"), "skull", "an empty brain", [])
     table = pack(volumes, reviewed=[("t3", "bl"), ("t2", "bl"), ("s1", "bl")])
     packed = PackedDataset.open(volumes / "packed")
     assert packed.train_index["subject"].tolist() == ["t1", "t4"]
@@ -184,7 +184,7 @@ def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(vol
         ["ingest", "exam", "x1", "", "no date"],
         ["qc", "image", "s1", "bl", "on the drop list"],
         ["qc", "image", "t2", "bl", "on the drop list"],
-        ["robex", "image", "t3", "bl", "an empty brain"],
+        ["skull", "image", "t3", "bl", "an empty brain"],
         [
             *("pairs", "pair", "s1", "m12"),
             "baseline excluded (qc): on the drop list (pair with ses-bl)",
@@ -210,7 +210,7 @@ def test_films_are_packed(films):
 
 def test_nothing_left_to_train_on_is_an_error(volumes):
     for subject in ("t1", "t3"):
-        exclude_image(volume_path(volumes, subject, "bl"), "robex", "an empty brain", [])
+        exclude_image(volume_path(volumes, subject, "bl"), "skull", "an empty brain", [])
     with pytest.raises(InputError, match="class 1") as caught:
         pack(volumes)
     assert "an empty brain" in str(caught.value)

@@ -55,7 +55,7 @@ def study(tmp_path, monkeypatch):
         raw.write_bytes(b"12345")
         rows.append({"subject": subject, "session": "bl", "label": label, "path": str(raw)})
         steps = [
-            {"stage": "robex", "engine": "ROBEX", "version": "1.2"},
+            {"stage": "skull", "engine": "ROBEX", "version": "1.2"},
             {"stage": "grid", "engine": "scipy", "version": "1.15"},
         ]
         sidecars.append((subject, "bl", {"status": "ok", "steps": steps}))
@@ -111,7 +111,7 @@ def test_model_knows_its_data_and_weights(study):
     _, results = study
     record = read_json(results / "adni/models/defi-gan/seed-3/provenance.json")
     assert record["training"]["settings"]["seed"] == 3
-    assert record["engines"] == {"robex": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
+    assert record["engines"] == {"skull": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
     assert record["config"]["brain"]["voxel_mm"] == 4.8
     assert list(record["config"]["training"]["methods"]) == ["defi-gan"]
     assert "figures" not in record["config"]  # they do not change a model
@@ -128,7 +128,7 @@ def test_run_tells_configuration_inputs_engines_and_tables(study):
     assert run["seeds"] == [3]
     adni = run["datasets"]["adni"]
     cohort = adni["cohort"]
-    assert cohort["engines"] == {"robex": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
+    assert cohort["engines"] == {"skull": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
     assert adni["training_images"] == {"healthy": 1, "diseased": 1}
     assert adni["pairs"] == {"test": 1}
     assert adni["excluded"] == {"ingest": 1}

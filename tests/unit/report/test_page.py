@@ -73,7 +73,7 @@ def report(tmp_path_factory):
         cohort = _cohort(results / name / "ingest")
         _packed(results / name / "packed", cohort, SHAPES[name])
         exclusions = exclusion_table(
-            [{"stage": "robex", "item": "image", "subject": "c", "reason": "no <brain>"}]
+            [{"stage": "skull", "item": "image", "subject": "c", "reason": "no <brain>"}]
         )
         exclusions.to_csv(results / name / "exclusions.csv", index=False)
         for method in dataset["methods"]:
