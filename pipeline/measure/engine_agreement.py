@@ -24,7 +24,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from pipeline.brain.engines import TOOLS, Engine
+from pipeline.brain.engines import ENGINES, Choice
 from pipeline.brain.template import head_correlation, packaged_template
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
@@ -72,7 +72,7 @@ SCANS = (
 )
 
 
-def measure_engines(destination: Path, engines: Mapping[str, Engine], *, workers: int = 1) -> None:
+def measure_engines(destination: Path, engines: Mapping[str, Choice], *, workers: int = 1) -> None:
     """Run the brain stages on the scans and write the page.
 
     Parameters
@@ -106,7 +106,7 @@ def measure_engines(destination: Path, engines: Mapping[str, Engine], *, workers
 
 
 def measure_scan(
-    scan: Scan, folder: Path, engines: Mapping[str, Engine], unposed: np.ndarray
+    scan: Scan, folder: Path, engines: Mapping[str, Choice], unposed: np.ndarray
 ) -> tuple[dict[str, float], list[dict]]:
     """Measure the stages on one scan.
 
@@ -135,7 +135,7 @@ def measure_scan(
     pose, data, affine = _scan(head, scan)
     raw = folder / "raw.nii"
     _save_raw(data, affine, scan.axes, raw)
-    paths, costs = _run_stages(raw, folder, engines, list(TOOLS))
+    paths, costs = _run_stages(raw, folder, engines, list(ENGINES))
     return {
         "brain_kept": _brain_kept(brain, pose, paths["crop"]),
         **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
@@ -189,7 +189,7 @@ def _save_raw(data: np.ndarray, affine: np.ndarray, axes: str, path: Path) -> No
 
 
 def _run_stages(
-    raw: Path, folder: Path, engines: Mapping[str, Engine], stages: list[str]
+    raw: Path, folder: Path, engines: Mapping[str, Choice], stages: list[str]
 ) -> tuple[dict[str, Path], list[dict]]:
     """Run stages one after the other, each in a process of its own, as the workflow does."""
     paths, costs, source = {}, [], raw
@@ -279,7 +279,7 @@ def _matrix(registered: Path) -> np.ndarray:
     return np.array(read_sidecar(registered)["steps"][-1]["matrix"])
 
 
-def _unposed(head: str, folder: Path, engines: Mapping[str, Engine]) -> np.ndarray:
+def _unposed(head: str, folder: Path, engines: Mapping[str, Choice]) -> np.ndarray:
     """Where a head without pose, field and noise goes; known if it is the template."""
     if head == TEMPLATE_HEAD:
         return np.eye(4)
@@ -321,7 +321,7 @@ def _processor() -> str:
     return f"{models[0] if models else 'unknown processor'} ({platform.machine()})"
 
 
-def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Engine]) -> str:
+def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Choice]) -> str:
     used = [
         {"stage": stage, "engine": engine.name, "version": engine.version}
         for stage, engine in engines.items()

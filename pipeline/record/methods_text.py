@@ -1,7 +1,9 @@
 """``methods.md``: what was done, in words for a paper, from the provenance of the run."""
 
+from itertools import starmap
 from typing import Any
 
+from pipeline.brain.engines import NONE, citations
 from pipeline.score.table import METHODS, TITLES
 
 STAGES = {
@@ -26,13 +28,6 @@ REFERENCES = {
     " doi:10.1007/978-3-030-59713-9_71",
     "va-gan": "Baumgartner C.F., Koch L.M., Can Tezcan K., Xi Ang J., Konukoglu E.: Visual Feature"
     " Attribution using Wasserstein GANs. CVPR 2018. doi:10.1109/CVPR.2018.00867",
-    "skull": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
-    " datasets and comparison with publicly available methods. IEEE Transactions on Medical Imaging"
-    " 30(9), 2011. doi:10.1109/TMI.2011.2138152",
-    "skull_refine": "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3),"
-    " 2002. doi:10.1002/hbm.10062",
-    "bias": "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical"
-    " Imaging 29(6), 2010. doi:10.1109/TMI.2010.2046908",
     "snakemake": "Mölder F. et al.: Sustainable data analysis with Snakemake. F1000Research 10:33,"
     " 2021. doi:10.12688/f1000research.29032.2",
 }
@@ -55,10 +50,13 @@ def methods_text(run: dict[str, Any]) -> str:
     parts += [_dataset(name, dataset, run["config"]) for name, dataset in run["datasets"].items()]
     parts += [_training(run), _software(run), "## References"]
     used = {"method", "snakemake"}
+    cited: set[str] = set()
     for name, dataset in run["datasets"].items():
         used |= set(run["config"]["datasets"][name]["training"]["methods"])
-        used |= set(dataset["cohort"]["engines"] if dataset["cohort"] else ())
-    parts.append("\n".join(f"- {text}" for key, text in REFERENCES.items() if key in used))
+        if dataset["cohort"]:
+            cited = cited.union(*starmap(citations, dataset["cohort"]["engines"].items()))
+    references = [text for key, text in REFERENCES.items() if key in used]
+    parts.append("\n".join(f"- {text}" for text in [*references, *sorted(cited)]))
     return "\n\n".join(parts) + "\n"
 
 
@@ -93,11 +91,13 @@ def _cohort(dataset: dict[str, Any]) -> str:
 
 
 def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
-    engines = dataset["cohort"]["engines"]
+    engines = {
+        stage: done
+        for stage, used in dataset["cohort"]["engines"].items()
+        if (done := sorted(set(used) - {NONE}))
+    }
     if engines:
-        *steps, last = (
-            f"{STAGES[stage]} ({'; '.join(sorted(used))})" for stage, used in engines.items()
-        )
+        *steps, last = (f"{STAGES[stage]} ({'; '.join(done)})" for stage, done in engines.items())
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (
             f"Volumes were {', '.join(steps)} and {last}: {shape} voxels of "

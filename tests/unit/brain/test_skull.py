@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 
-from pipeline.brain import skull
-from pipeline.brain.bet_process import port_threshold
+from pipeline.brain import bet_port, skull
+from pipeline.brain.bet_port import port_threshold
+from pipeline.brain.engines import NONE
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import ImageError, InputError
 
@@ -46,12 +47,12 @@ def test_impossible_fraction(tmp_path: Path, fraction: float) -> None:
 def test_padded_grid_keeps_positions() -> None:
     affine = np.diag([2.0, 1.5, 1.2, 1])
     affine[:3, 3] = (-90, -120, -70)
-    shape, grid = skull._padded_grid((90, 140, 150), affine)
+    shape, grid = bet_port._padded_grid((90, 140, 150), affine)
     np.testing.assert_allclose(np.linalg.norm(grid[:3, :3], axis=0), 1)
     low = apply_affine(np.linalg.inv(grid), apply_affine(affine, [0, 0, 0]))
     high = apply_affine(np.linalg.inv(grid), apply_affine(affine, [89, 139, 149]))
-    np.testing.assert_allclose(low, skull.BET_MARGIN_MM, atol=1e-9)
-    assert (np.array(shape) - 1 - high >= skull.BET_MARGIN_MM).all()
+    np.testing.assert_allclose(low, bet_port.MARGIN_MM, atol=1e-9)
+    assert (np.array(shape) - 1 - high >= bet_port.MARGIN_MM).all()
 
 
 @pytest.mark.parametrize(("size", "told"), [(4, "0.00 l"), (80, "l, which cannot be")])
@@ -60,6 +61,14 @@ def test_mask_that_is_no_brain(size: int, told: str) -> None:
     mask[:size, :size, :size] = True
     with pytest.raises(ImageError, match=told):
         skull._check_brain("ROBEX", mask, np.diag([2.0, 2, 2, 1]))
+
+
+def test_refinement_that_is_left_out_passes_the_volume_on(tmp_path: Path, stripped: Path) -> None:
+    facts = skull.refine_skull(stripped, tmp_path / "out.nii.gz", engine=NONE)
+    assert (facts["engine"], facts["version"], facts["share"]) == ("none", "", 1)
+    before, after = nib.load(stripped), nib.load(tmp_path / "out.nii.gz")
+    np.testing.assert_array_equal(after.get_fdata(), before.get_fdata())
+    np.testing.assert_array_equal(after.affine, before.affine)
 
 
 @pytest.mark.slow

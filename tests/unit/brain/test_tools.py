@@ -15,6 +15,7 @@ from pipeline.brain.crop import crop_field_of_view
 from pipeline.brain.orient import orient_volume
 from pipeline.brain.skull import refine_skull, strip_skull
 from pipeline.brain.template import register_to_template
+from pipeline.brain.tools import find_tool
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
 
@@ -31,6 +32,28 @@ STAGES = {
 def run(stage: str, head: Path, **settings) -> dict:
     function, engine = STAGES[stage]
     return function(head, head.with_name(f"{stage}.nii.gz"), **engine, **settings)
+
+
+def test_tool_without_one_of_its_programs_is_not_found(fakes: FakeTools) -> None:
+    (fakes.fsl / "bin/robustfov").unlink()
+    assert find_tool("fsl") is None
+    (fakes.robex / "ROBEX").chmod(0o644)
+    assert find_tool("robex") is None
+
+
+def test_fsl_is_found_on_the_path(fakes: FakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FSLDIR")
+    assert find_tool("fsl") is None
+    monkeypatch.setenv("PATH", str(fakes.fsl / "bin"))
+    assert find_tool("fsl").folder == fakes.fsl / "bin"
+
+
+def test_fsl_installed_by_conda_tells_the_version_of_a_package(fakes: FakeTools) -> None:
+    (fakes.fsl / "etc/fslversion").unlink()
+    assert find_tool("fsl").version == "unknown"
+    (fakes.fsl / "conda-meta").mkdir()
+    (fakes.fsl / "conda-meta/fsl-bet2-2111.5-h1234_0.json").touch()
+    assert find_tool("fsl").version == "2111.5"
 
 
 def test_command_lines_are_those_of_the_paper(

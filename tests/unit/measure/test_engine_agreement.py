@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pipeline.brain.engines import EMBEDDED, TOOLS, resolve_engines
+from pipeline.brain.engines import EMBEDDED, ENGINES, resolve_engines
 from pipeline.brain.volume import save_volume
 from pipeline.measure import engine_agreement
 from pipeline.stage.sidecar import write_sidecar
@@ -87,7 +87,7 @@ def test_page_tells_engines_scans_figures_and_cost() -> None:
     figures = figures.assign(scan=[1, 2])
     figures.loc[1, "cv_before"] = np.nan
     costs = pd.DataFrame({"stage": ["crop", "crop"], "seconds": [2, 4], "megabytes": [100, 300]})
-    page = engine_agreement._page(figures, costs, resolve_engines(dict.fromkeys(TOOLS, EMBEDDED)))
+    page = engine_agreement._page(figures, costs, resolve_engines(dict.fromkeys(ENGINES, EMBEDDED)))
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("|")]
     assert ["crop", "3.0 (4.0)", "300"] in rows
     assert any(row[0] == "2" and "-" in row and "25.0 %" in row for row in rows)

@@ -161,6 +161,20 @@ def test_methods_are_told_with_counts_versions_and_references(study):
     assert "10.1109/CVPR.2018.00867" not in text  # VA-GAN was not trained
 
 
+def test_methods_omit_a_stage_that_was_left_out(study):
+    _, results = study
+    run = read_json(results / "provenance.json")
+    engines = run["datasets"]["adni"]["cohort"]["engines"]
+    engines |= {"skull_refine": {"FSL bet 6.0": 3}}
+    assert "skull-stripped again (FSL bet 6.0)" in methods_text(run)
+    assert "doi:10.1002/hbm.10062" in methods_text(run)
+    engines["skull_refine"] = {"none": 3}
+    text = methods_text(run)
+    assert "again" not in text
+    assert "none" not in text
+    assert "doi:10.1002/hbm.10062" not in text
+
+
 def test_methods_tell_the_schedule_that_a_method_has_of_its_own(study):
     _, results = study
     run = read_json(results / "provenance.json")

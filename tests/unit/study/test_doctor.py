@@ -89,7 +89,7 @@ def test_version_and_reason_of_every_engine_are_told(config, tmp_path, no_slurm,
     monkeypatch.delenv("FSLDIR", raising=False)
     config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "auto"
     (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
-    assert "skull_refine: embedded, brainextractor 0." in engines
+    assert "skull_refine: brainextractor, 0." in engines
     assert "(fsl is not found)" in engines
 
 
