@@ -41,6 +41,10 @@ BET = (
     "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3), 2002."
     " doi:10.1002/hbm.10062"
 )
+DEEPBET = (
+    "Fisch L. et al.: deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural"
+    " Networks. Computers in Biology and Medicine 179, 2024. doi:10.1016/j.compbiomed.2024.108845"
+)
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,12 @@ ENGINES: dict[str, dict[str, Engine]] = {
             role=EMBEDDED,
         ),
         "robex": _installed("robex", "ROBEX", "robex:find_brain", ROBEX),
+        "deepbet": _packaged(
+            "deepbet",
+            "deepbet:find_brain",
+            *("deepbet", "connected-components-3d", "fill-voids", "torch"),
+            citation=DEEPBET,
+        ),
     },
     "skull_refine": {
         "brainextractor": _packaged(

@@ -8,7 +8,7 @@ from nibabel.affines import apply_affine
 
 from pipeline.brain import bet_port, skull
 from pipeline.brain.bet_port import port_threshold
-from pipeline.brain.engines import NONE
+from pipeline.brain.engines import ENGINES, NONE
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import ImageError, InputError
 
@@ -69,6 +69,36 @@ def test_refinement_that_is_left_out_passes_the_volume_on(tmp_path: Path, stripp
     before, after = nib.load(stripped), nib.load(tmp_path / "out.nii.gz")
     np.testing.assert_array_equal(after.get_fdata(), before.get_fdata())
     np.testing.assert_array_equal(after.affine, before.affine)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("engine", [n for n, e in ENGINES["skull"].items() if not e.role])
+def test_every_other_engine_finds_the_brain_of_a_real_head(
+    tmp_path: Path, save_head, icbm_head, icbm_brain, resample, engine: str
+) -> None:
+    if ENGINES["skull"][engine].probe() is None and ENGINES["skull"][engine].environment is None:
+        pytest.skip(f"{engine} is optional, and not installed")
+    head = save_head(icbm_head, "head $(x).nii.gz", 2.0)
+    results = [tmp_path / "a.nii.gz", tmp_path / "b.nii.gz"]
+    facts = [skull.strip_skull(head, path, engine=engine) for path in results]
+    assert facts[0] == facts[1]
+    assert results[0].read_bytes() == results[1].read_bytes()
+    whole, brain = nib.load(head), nib.load(results[0])
+    np.testing.assert_array_equal(brain.affine, whole.affine)
+    mask = brain.get_fdata() != 0
+    np.testing.assert_array_equal(brain.get_fdata()[mask], whole.get_fdata()[mask])
+    truth = resample(icbm_brain, np.eye(4), brain.shape, brain.affine) > 0.5
+    assert 2 * np.sum(mask & truth) / (mask.sum() + truth.sum()) > 0.94
+
+
+def test_network_that_finds_no_brain_is_a_reason(tmp_path: Path) -> None:
+    dark = np.zeros((60, 60, 60))
+    dark[30, 30, 30] = 1
+    save_volume(dark, np.diag([3.0, 3, 3, 1]), tmp_path / "empty.nii.gz")
+    with pytest.raises(ImageError, match="deepbet"):
+        skull.strip_skull(tmp_path / "empty.nii.gz", tmp_path / "out.nii.gz", engine="deepbet")
+    assert not (tmp_path / "out.nii.gz").exists()
 
 
 @pytest.mark.slow
