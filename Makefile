@@ -18,7 +18,7 @@ install: $(VENV)/installed
 $(VENV)/installed: envs/python.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --requirement envs/python.lock
+	$(VENV)/bin/python -m pip install --quiet --no-deps --requirement envs/python.lock
 	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 

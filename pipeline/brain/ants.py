@@ -10,23 +10,18 @@ import numpy as np
 os.environ["NIPYPE_NO_ET"] = "1"  # nipype asks a server for its newest version otherwise
 from nipype.interfaces.ants import N4BiasFieldCorrection
 
-from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
-from pipeline.brain.volume import save_volume
+from pipeline.brain.tools import require_tool
+from pipeline.brain.volume import load_volume, save_volume
 
 
-def ants_version() -> str:
-    """Version of the installed ANTs."""
-    return require_tool("ants").version
-
-
-def n4(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def n4(source: Path) -> tuple[np.ndarray, np.ndarray]:
     """``N4BiasFieldCorrection`` with its defaults.
 
     Parameters
     ----------
-    data, affine
-        Array (x, y, z) and the 4x4 matrix from voxel index to RAS mm.
+    source
+        Cropped volume.
 
     Returns
     -------
@@ -43,7 +38,7 @@ def n4(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     program = require_tool("ants").folder / N4BiasFieldCorrection._cmd
     with tempfile.TemporaryDirectory(prefix="ants-") as name:
         folder = Path(name)
-        save_volume(data, affine, folder / "image.nii")
+        save_volume(*load_volume(source), folder / "image.nii")
         n4 = N4BiasFieldCorrection(
             command=shlex.quote(str(program)),
             dimension=3,

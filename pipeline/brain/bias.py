@@ -1,18 +1,18 @@
 """Intensity inhomogeneity: N4 bias field correction with the defaults of ANTs.
 
-Engines: ANTs' ``N4BiasFieldCorrection``, or ``niimath -n4``, a port of it. As the embedded engine
-the port is chosen over the package of ANTs (antspyx) because the results agree (correlation of the
-corrected heads 0.99999999) while it takes a fifth of the time (5 to 9 s against 26 to 40 s for a
-head at 1 mm on one core) and starts at once.
+ANTs' ``N4BiasFieldCorrection``, or ``niimath -n4``, a port of it. What an engine returns for a
+volume is the corrected array and its affine. As the embedded engine the port is chosen over the
+package of ANTs (antspyx) because the results agree (correlation of the corrected heads 0.99999999)
+while it takes a fifth of the time (5 to 9 s against 26 to 40 s for a head at 1 mm on one core) and
+starts at once.
 
 Tustison et al., "N4ITK: improved N3 bias correction", IEEE Trans. Med. Imaging 29(6), 2010.
 """
 
 from pathlib import Path
 
-from pipeline.brain.engines import EMBEDDED
-from pipeline.brain.external import niimath_version, run_niimath
-from pipeline.brain.volume import load_volume, save_volume
+from pipeline.brain.engines import EMBEDDED, use_engine
+from pipeline.brain.volume import save_volume
 
 
 def correct_bias(source: Path, destination: Path, *, engine: str = EMBEDDED) -> dict:
@@ -25,7 +25,7 @@ def correct_bias(source: Path, destination: Path, *, engine: str = EMBEDDED) -> 
     destination
         Corrected volume on the same grid.
     engine
-        ``embedded`` or ``ants``.
+        As `pipeline.brain.engines.ENGINES` names it.
 
     Returns
     -------
@@ -36,14 +36,10 @@ def correct_bias(source: Path, destination: Path, *, engine: str = EMBEDDED) -> 
     ------
     ImageError
         The tool failed, or its result is not finite.
+    InputError
+        The engine is unknown or not installed.
     """
-    if engine == EMBEDDED:
-        data, affine = run_niimath(source, ["-n4"])
-        used = {"engine": "niimath -n4", "version": niimath_version()}
-    else:
-        from pipeline.brain import ants
-
-        data, affine = ants.n4(*load_volume(source))
-        used = {"engine": "ANTs N4BiasFieldCorrection", "version": ants.ants_version()}
+    correct, used = use_engine("bias", engine)
+    data, affine = correct(source)
     save_volume(data, affine, destination)
     return used

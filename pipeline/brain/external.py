@@ -1,4 +1,4 @@
-"""Running the command-line tools that installed packages carry.
+"""Running command-line tools, and modules of ours that are better off in a process of their own.
 
 A tool that refuses or crashes on an image, or leaves no sound volume, is the image's fault
 (`ImageError`); a tool that is missing, that the system killed (memory) or that met a full disk is
@@ -10,18 +10,17 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
-import niimath
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from pipeline.brain.volume import load_volume
+from pipeline.brain.volume import load_volume, save_volume
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.rules import Rule
 
@@ -33,6 +32,7 @@ SINGLE_THREAD = {
 }
 
 LEAST_DISK_BYTES = 10**8
+ROOT = Path(__file__).parents[2]
 
 
 def run_tool(
@@ -137,41 +137,39 @@ def _check_disk(name: str, folder: Path) -> None:
         raise OSError(errno.ENOSPC, f"{name} failed where little disk is left", str(folder))
 
 
-def run_niimath(source: Path, operation: Sequence[str | Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Apply one niimath operation to a volume.
+def mask_of_module(
+    name: str, module: str, data: np.ndarray, affine: np.ndarray, *arguments: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Have a module of ours find a mask, in a process of its own.
+
+    There a library has one thread, whatever this process has, and its crash is the image's fault.
 
     Parameters
     ----------
-    source
-        Volume of an earlier stage.
-    operation
-        Operation and its arguments, e.g. ``["-robustfov", "170"]``. Files given by a bare name lie
-        in the tool's own working folder, which is removed.
+    name
+        Name of the tool in messages.
+    module
+        Run as ``python -m module HEAD MASK ARGUMENTS...``, HEAD and MASK being NIfTI files.
+    data, affine
+        Head: array (x, y, z), and the 4x4 matrix from voxel index to RAS mm.
+    arguments
+        More arguments of the module.
 
     Returns
     -------
     data, affine
-        float32 array (x, y, z) and the 4x4 matrix from voxel index to RAS mm.
+        The mask as the module wrote it.
 
     Raises
     ------
     ImageError
-        niimath failed.
+        The module failed, crashed or wrote no mask.
     """
-    with tempfile.TemporaryDirectory(prefix="niimath-") as folder:
-        apply_niimath(source, operation, Path(folder))
-        return load_result(f"niimath {operation[0]}", Path(folder, "result.nii"))
-
-
-def apply_niimath(source: Path, operation: Sequence[str | Path], folder: Path) -> None:
-    """Apply one niimath operation in `folder`; the volume becomes ``result.nii`` there."""
-    # Plain names in a folder of our own: niimath never sees what the source's path holds.
-    image = folder / "image.nii.gz"
-    image.symlink_to(Path(source).resolve())
-    command = [niimath.bin, image.name, "-gz", "0", *operation, "result.nii", "-odt", "float"]
-    run_tool(f"niimath {operation[0]}", command, folder=folder)
-
-
-def niimath_version() -> str:
-    """Version of the installed niimath."""
-    return version("niimath")
+    # Nor is the folder of the head looked at for modules (-P).
+    command = [sys.executable, "-P", "-m", module, "head.nii", "mask.nii", *arguments]
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    with tempfile.TemporaryDirectory(prefix="head-") as place:
+        folder = Path(place)
+        save_volume(data, affine, folder / "head.nii")
+        run_tool(name, command, folder=folder, environment={"PYTHONPATH": paths})
+        return load_result(name, folder / "mask.nii")

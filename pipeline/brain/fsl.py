@@ -17,18 +17,14 @@ from fsl.data.image import Image
 from fsl.transform.affine import invert
 from fsl.transform.flirt import fromFlirt
 
-from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
-from pipeline.brain.volume import save_volume
+from pipeline.brain.template import Template
+from pipeline.brain.tools import require_tool
+from pipeline.brain.volume import load_volume, save_volume
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
 SEARCH_DEGREES = (-45, 45)
-
-
-def fsl_version() -> str:
-    """Version of the installed FSL."""
-    return require_tool("fsl").version
 
 
 def reorient(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -55,25 +51,21 @@ def reorient(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarr
         return _run(folder, "fslreorient2std", "image.nii", "result.nii")
 
 
-def robustfov(
-    data: np.ndarray, affine: np.ndarray, height_mm: float
-) -> tuple[np.ndarray, np.ndarray]:
+def robustfov(source: Path, height_mm: float) -> tuple[np.ndarray, np.ndarray]:
     """``robustfov``: the upper `height_mm` of the head."""
-    with _folder(data, affine) as folder:
+    with _folder(*load_volume(source)) as folder:
         return _run(folder, "robustfov", "image.nii", "result.nii", b=f"{height_mm:g}")
 
 
-def flirt(
-    data: np.ndarray, affine: np.ndarray, template: np.ndarray, template_affine: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def flirt(source: Path, template: Template) -> tuple[np.ndarray, np.ndarray]:
     """``flirt -dof 7``, searching 45 degrees about each axis.
 
     Parameters
     ----------
-    data, affine
+    source
         Head.
-    template, template_affine
-        Template with skull.
+    template
+        T1 with skull.
 
     Returns
     -------
@@ -83,8 +75,8 @@ def flirt(
         4x4, template RAS mm -> RAS mm of the head.
     """
     searches = {f"searchr{axis}": SEARCH_DEGREES for axis in "xyz"}
-    with _folder(data, affine) as folder:
-        save_volume(template, template_affine, folder / "template.nii")
+    with _folder(*load_volume(source)) as folder:
+        save_volume(template.data, template.affine, folder / "template.nii")
         files = {"out": "result.nii", "omat": "matrix.mat"}
         moved, _ = _run(folder, "flirt", "image.nii", "template.nii", **files, dof=7, **searches)
         try:

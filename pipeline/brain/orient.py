@@ -1,7 +1,8 @@
 """First stage: is the raw file a head volume at all, and turn its axes to the RAS order.
 
 Axes are swapped and flipped, nothing is interpolated: by FSL's ``fslreorient2std``, as in the paper
-(which keeps the handedness of the file), or by nibabel. Everything that would make a later tool
+(which keeps the handedness of the file), or by nibabel. What an engine returns for an array and its
+affine is the same in the new order. Everything that would make a later tool
 fail in a way of its own is refused here.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import HeaderDataError
 
-from pipeline.brain.engines import EMBEDDED
+from pipeline.brain.engines import EMBEDDED, use_engine
 from pipeline.brain.volume import check_values, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.content import content_hash
@@ -41,7 +42,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     destination
         float32 ``.nii.gz`` whose sform and qform agree.
     engine
-        ``embedded`` (axes in the order RAS) or ``fsl`` (RAS or LAS).
+        As `pipeline.brain.engines.ENGINES` names it.
 
     Returns
     -------
@@ -54,7 +55,10 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     ImageError
         The file is missing, damaged or not NIfTI, holds several volumes, has values that are not
         finite or all the same, or an impossible geometry; or the tool failed.
+    InputError
+        The engine is unknown or not installed.
     """
+    reorient, used = use_engine("orient", engine)
     image = _open(Path(source))
     image = _single_volume(image)
     _check_geometry(image)
@@ -63,14 +67,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     axes = "".join(nib.aff2axcodes(image.affine))
     canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
     content = content_hash(np.asarray(canonical.dataobj))
-    if engine == EMBEDDED:
-        data, affine = np.asarray(canonical.dataobj), canonical.affine
-        used = {"engine": "nibabel as_closest_canonical", "version": nib.__version__}
-    else:
-        from pipeline.brain import fsl
-
-        data, affine = fsl.reorient(data, image.affine)
-        used = {"engine": "FSL fslreorient2std", "version": fsl.fsl_version()}
+    data, affine = reorient(data, image.affine)
     save_volume(data, affine, destination)
     return {
         **used,
@@ -80,6 +77,12 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
         "contradiction": header_contradiction(image.header),
         "content": content,
     }
+
+
+def to_canonical(data: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same values with axes in the order RAS (FSL leaves RAS or LAS)."""
+    oriented = nib.as_closest_canonical(nib.Nifti1Image(data, affine))
+    return np.asarray(oriented.dataobj), oriented.affine
 
 
 def header_contradiction(header: nib.Nifti1Header) -> str:

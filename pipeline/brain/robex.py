@@ -10,18 +10,13 @@ import numpy as np
 os.environ["NIPYPE_NO_ET"] = "1"  # nipype asks a server for its newest version otherwise
 from nipype.interfaces.robex.preprocess import RobexSegment
 
-from pipeline.brain.engines import require_tool
 from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.tools import require_tool
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import InputError
 
 
-def robex_version() -> str:
-    """Version of the installed ROBEX."""
-    return require_tool("robex").version
-
-
-def run_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
+def find_brain(data: np.ndarray, affine: np.ndarray, seed: int = 0) -> np.ndarray:
     """``runROBEX.sh``: what is brain.
 
     Parameters

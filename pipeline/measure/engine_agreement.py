@@ -24,7 +24,7 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
 from scipy.spatial.transform import Rotation
 
-from pipeline.brain.engines import TOOLS, Engine
+from pipeline.brain.engines import ENGINES, Choice
 from pipeline.brain.template import head_correlation, packaged_template
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
@@ -72,7 +72,7 @@ SCANS = (
 )
 
 
-def measure_engines(destination: Path, engines: Mapping[str, Engine], *, workers: int = 1) -> None:
+def measure_engines(destination: Path, engines: Mapping[str, Choice], *, workers: int = 1) -> None:
     """Run the brain stages on the scans and write the page.
 
     Parameters
@@ -106,7 +106,7 @@ def measure_engines(destination: Path, engines: Mapping[str, Engine], *, workers
 
 
 def measure_scan(
-    scan: Scan, folder: Path, engines: Mapping[str, Engine], unposed: np.ndarray
+    scan: Scan, folder: Path, engines: Mapping[str, Choice], unposed: np.ndarray
 ) -> tuple[dict[str, float], list[dict]]:
     """Measure the stages on one scan.
 
@@ -126,7 +126,7 @@ def measure_scan(
     figures
         ``brain_kept`` (share, by the crop), ``cv_before`` and ``cv_after`` (N4) with ``cv_truth``
         (of the head without field and noise), ``correlation_before`` and ``correlation_after``,
-        ``degrees`` and ``mm`` (error of the pose), ``dice_robex`` and ``dice_bet``.
+        ``degrees`` and ``mm`` (error of the pose), ``dice_skull`` and ``dice_skull_refine``.
     costs
         Stage, processor seconds and peak memory in MB of each.
     """
@@ -135,12 +135,14 @@ def measure_scan(
     pose, data, affine = _scan(head, scan)
     raw = folder / "raw.nii"
     _save_raw(data, affine, scan.axes, raw)
-    paths, costs = _run_stages(raw, folder, engines, list(TOOLS))
+    paths, costs = _run_stages(raw, folder, engines, list(ENGINES))
     return {
         "brain_kept": _brain_kept(brain, pose, paths["crop"]),
         **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
         **_registration(pose, paths, unposed),
-        **{f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("robex", "bet")},
+        **{
+            f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("skull", "skull_refine")
+        },
     }, costs
 
 
@@ -187,13 +189,13 @@ def _save_raw(data: np.ndarray, affine: np.ndarray, axes: str, path: Path) -> No
 
 
 def _run_stages(
-    raw: Path, folder: Path, engines: Mapping[str, Engine], stages: list[str]
+    raw: Path, folder: Path, engines: Mapping[str, Choice], stages: list[str]
 ) -> tuple[dict[str, Path], list[dict]]:
     """Run stages one after the other, each in a process of its own, as the workflow does."""
     paths, costs, source = {}, [], raw
     for stage in stages:
         paths[stage] = folder / f"{stage}.nii.gz"
-        options = ["--fraction", str(FRACTION)] if stage == "bet" else []
+        options = ["--fraction", str(FRACTION)] if stage == "skull_refine" else []
         command = [sys.executable, "-m", "pipeline", stage, str(source), str(paths[stage])]
         command += ["--engine", engines[stage].name, *options]
         seconds, megabytes = _cost(command)
@@ -277,7 +279,7 @@ def _matrix(registered: Path) -> np.ndarray:
     return np.array(read_sidecar(registered)["steps"][-1]["matrix"])
 
 
-def _unposed(head: str, folder: Path, engines: Mapping[str, Engine]) -> np.ndarray:
+def _unposed(head: str, folder: Path, engines: Mapping[str, Choice]) -> np.ndarray:
     """Where a head without pose, field and noise goes; known if it is the template."""
     if head == TEMPLATE_HEAD:
         return np.eye(4)
@@ -319,7 +321,7 @@ def _processor() -> str:
     return f"{models[0] if models else 'unknown processor'} ({platform.machine()})"
 
 
-def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Engine]) -> str:
+def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Choice]) -> str:
     used = [
         {"stage": stage, "engine": engine.name, "version": engine.version}
         for stage, engine in engines.items()
@@ -347,8 +349,8 @@ def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Engi
             "after": f"{row.correlation_after:.3f}",
             "error of the pose (degrees)": f"{row.degrees:.2f}",
             "(mm)": f"{row.mm:.2f}",
-            "Dice, ROBEX": f"{row.dice_robex:.3f}",
-            "Dice, then BET": f"{row.dice_bet:.3f}",
+            "Dice, ROBEX": f"{row.dice_skull:.3f}",
+            "Dice, then BET": f"{row.dice_skull_refine:.3f}",
         }
         for row in figures.itertuples()
     ]

@@ -30,8 +30,8 @@ OUTLINE = (255, 80, 40)
 def check_volume(
     orient: Path,
     template_space: Path,
-    robex: Path,
-    bet: Path,
+    skull: Path,
+    skull_refine: Path,
     grid: Path,
     template: Path,
     figures: Path,
@@ -42,7 +42,7 @@ def check_volume(
 
     Parameters
     ----------
-    orient, template_space, robex, bet, grid
+    orient, template_space, skull, skull_refine, grid
         The volume after these stages (`template_space`: registered to the template). A stage that
         the volume did not reach left an empty file. The first stage's step in the sidecar of `grid`
         tells whether the raw header contradicts itself.
@@ -50,17 +50,16 @@ def check_volume(
         T1 template with skull.
     figures
         JSON written: ``status``, ``stage``, ``rule`` and ``reason`` of the last stage; ``litres``,
-        the volume of BET's brain in the template's space; ``correlation`` with the template within
-        its head;
-        ``overlap``, the Dice coefficient of ROBEX's and BET's masks; ``empty_planes``, axes with an
-        empty plane where brain must be; ``orientation``, what is wrong with it. Null where the
-        volume did not come so far.
+        the volume of the refined brain in the template's space; ``correlation`` with the template
+        within its head; ``overlap``, the Dice coefficient of the stripped and the refined brain;
+        ``empty_planes``, axes with an empty plane where brain must be; ``orientation``, what is
+        wrong with it. Null where the volume did not come so far.
     picture
-        JPEG written: sagittal, coronal and axial plane, left on the left, with the outline of BET's
-        mask. An empty file where no stage made an image.
+        JPEG written: sagittal, coronal and axial plane, left on the left, with the outline of the
+        refined brain. An empty file where no stage made an image.
     asymmetry
         NPZ written: the brain's asymmetry, to be compared with that at the subject's other sessions
-        (`pipeline.qc.asymmetry`). An empty file where BET made no image.
+        (`pipeline.qc.asymmetry`). An empty file where `skull_refine` is empty.
     """
     status = read_sidecar(grid)
     volumes = {
@@ -68,12 +67,13 @@ def check_volume(
         for name, path in {
             "orient": orient,
             "template": template_space,
-            "robex": robex,
-            "bet": bet,
+            "skull": skull,
+            "skull_refine": skull_refine,
             "grid": grid,
         }.items()
     }
-    head, first, second, prepared = (volumes[name] for name in ("template", "robex", "bet", "grid"))
+    head, first, second = (volumes[name] for name in ("template", "skull", "skull_refine"))
+    prepared = volumes["grid"]
     facts = {
         "status": status["status"],
         "stage": status["stage"],

@@ -22,7 +22,7 @@ LARGEST_Z = 3.5
 Z_PER_MAD = 1.4826  # the median absolute deviation of a normal distribution is its sd / 1.4826
 # The fewest volumes that tell what is usual; smaller groups are joined.
 SMALLEST_GROUP = 8
-# Dice of ROBEX's and BET's masks: 0.96 to 0.98 where both are right.
+# Dice of the stripped and the refined brain: 0.96 to 0.98 for ROBEX and BET where both are right.
 LOWEST_OVERLAP = 0.9
 CHECKS = ("empty_planes", "brain_volume", "correlation", "overlap", "orientation")
 COLUMNS = [

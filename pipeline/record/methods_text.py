@@ -1,7 +1,9 @@
 """``methods.md``: what was done, in words for a paper, from the provenance of the run."""
 
+from itertools import starmap
 from typing import Any
 
+from pipeline.brain.engines import NONE, citations
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
 from pipeline.study.config import training_settings
@@ -11,8 +13,8 @@ STAGES = {
     "crop": "cropped to the head",
     "bias": "corrected for the bias field",
     "template": "registered to the template with 7 degrees of freedom",
-    "robex": "skull-stripped",
-    "bet": "skull-stripped again",
+    "skull": "skull-stripped",
+    "skull_refine": "skull-stripped again",
     "grid": "resampled to the grid of the networks",
 }
 PACKAGES = {
@@ -26,13 +28,6 @@ REFERENCES = {
     "paper": "Bigolin Lanfredi R., Schroeder J.D., Vachet C., Tasdizen T.: Interpretation of"
     " Disease Evidence for Medical Images Using Adversarial Deformation Fields. MICCAI 2020."
     " doi:10.1007/978-3-030-59713-9_71",
-    "robex": "Iglesias J.E., Liu C.-Y., Thompson P.M., Tu Z.: Robust brain extraction across"
-    " datasets and comparison with publicly available methods. IEEE Transactions on Medical Imaging"
-    " 30(9), 2011. doi:10.1109/TMI.2011.2138152",
-    "bet": "Smith S.M.: Fast robust automated brain extraction. Human Brain Mapping 17(3), 2002."
-    " doi:10.1002/hbm.10062",
-    "bias": "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical"
-    " Imaging 29(6), 2010. doi:10.1109/TMI.2010.2046908",
     "snakemake": "Mölder F. et al.: Sustainable data analysis with Snakemake. F1000Research 10:33,"
     " 2021. doi:10.12688/f1000research.29032.2",
 }
@@ -54,11 +49,12 @@ def methods_text(run: dict[str, Any]) -> str:
         )
     parts += [_dataset(name, dataset, run["config"]) for name, dataset in run["datasets"].items()]
     parts += [_methods(run), _training(run), _software(run), "## References"]
-    used = {"paper", "snakemake"}
+    cited: set[str] = set()
     for dataset in run["datasets"].values():
-        used |= set(dataset["cohort"]["engines"] if dataset["cohort"] else ())
-    references = [text for key, text in REFERENCES.items() if key in used]
-    references[1:1] = [method.citation for method in _used(run) if method.citation]
+        if dataset["cohort"]:
+            cited = cited.union(*starmap(citations, dataset["cohort"]["engines"].items()))
+    methods = [method.citation for method in _used(run) if method.citation]
+    references = [REFERENCES["paper"], *methods, REFERENCES["snakemake"], *sorted(cited)]
     parts.append("\n".join(f"- {text}" for text in references))
     return "\n\n".join(parts) + "\n"
 
@@ -98,10 +94,12 @@ def _cohort(dataset: dict[str, Any]) -> str:
 
 def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
     if settings["modality"] == "brain":
-        *steps, last = (
-            f"{STAGES[stage]} ({'; '.join(sorted(used))})"
+        engines = {
+            stage: done
             for stage, used in dataset["cohort"]["engines"].items()
-        )
+            if (done := sorted(set(used) - {NONE}))
+        }
+        *steps, last = (f"{STAGES[stage]} ({'; '.join(done)})" for stage, done in engines.items())
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (
             f"Volumes were {', '.join(steps)} and {last}: {shape} voxels of "

@@ -1,4 +1,7 @@
-"""The two ways in which data can be wrong."""
+"""The two ways in which data can be wrong, and how a name that nobody knows is told."""
+
+import difflib
+from collections.abc import Sequence
 
 from pipeline.stage.rules import Rule
 
@@ -33,3 +36,10 @@ class ImageError(Exception):
     def exclusion(self) -> dict[str, str]:
         """Rule and reason, as exclusions and sidecars have them."""
         return dict(zip(("rule", "reason"), self.args, strict=True))
+
+
+def unknown(what: str, name: object, known: Sequence[str]) -> str:
+    """Message about a name that is not one of `known`: the nearest, or all of them."""
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+    return f"unknown {what} {name!r}; {hint}"

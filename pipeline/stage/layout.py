@@ -6,14 +6,15 @@ wildcards of Snakemake, so that the rules use the same functions as the code.
 
 from pathlib import Path
 
-BRAIN_STAGES = ("orient", "crop", "bias", "template", "robex", "bet", "grid")
+BRAIN_STAGES = ("orient", "crop", "bias", "template", "skull", "skull_refine", "grid")
 FIGURES = ("explanation", "deformation", "details")
 
 
 def volume(dataset: str, stage: str, subject: str, session: str) -> str:
     """Volume of one visit after one preprocessing stage."""
     name = f"sub-{subject}_ses-{session}"
-    return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_desc-{stage}_T1w.nii.gz"
+    label = stage.replace("_", "")  # BIDS: a label is letters and digits
+    return f"{dataset}/{stage}/sub-{subject}/ses-{session}/{name}_desc-{label}_T1w.nii.gz"
 
 
 def quality(dataset: str, subject: str, session: str, suffix: str) -> str:

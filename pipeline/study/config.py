@@ -1,6 +1,5 @@
 """Checks of the configuration, before the first job."""
 
-import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,9 @@ from urllib.parse import urlsplit
 import jsonschema
 import yaml
 
+from pipeline.brain.engines import engine_mistakes
 from pipeline.method.registry import METHODS, find_method
-from pipeline.stage.errors import InputError
+from pipeline.stage.errors import InputError, unknown
 from pipeline.stage.layout import critic_weights
 
 SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
@@ -58,12 +58,6 @@ def _expected(schema: dict[str, Any]) -> str:
     return f"{text} ({schema['description']})" if "description" in schema else text
 
 
-def _unknown_key(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known))}"
-    return f"unknown key {name!r}; {hint}"
-
-
 def _explain(error: jsonschema.ValidationError) -> list[str]:
     """One line a mistake: the key, what was expected, the nearest known key."""
     where = _dotted(error.absolute_path)
@@ -71,8 +65,8 @@ def _explain(error: jsonschema.ValidationError) -> list[str]:
     match error.validator:
         case "additionalProperties":
             known = list(error.schema.get("properties", {}))
-            unknown = sorted(set(error.instance) - set(known))
-            return [prefix + _unknown_key(name, known) for name in unknown]
+            extra = sorted(set(error.instance) - set(known))
+            return [prefix + unknown("key", name, sorted(known)) for name in extra]
         case "required":
             missing = [key for key in error.validator_value if key not in error.instance]
             properties = error.schema.get("properties", {})
@@ -162,6 +156,15 @@ def _server_mistakes(config: dict[str, Any]) -> Iterator[str]:
                 yield f"{key}.query: {keyword!r} is no keyword of DICOM"
 
 
+def _engine_mistakes(config: dict[str, Any]) -> Iterator[str]:
+    """Stages and engines of the brain that nobody knows."""
+    for name, dataset in config["datasets"].items():
+        if "brain" in dataset:
+            yield from engine_mistakes(
+                dataset["brain"]["engines"], f"datasets.{name}.brain.engines"
+            )
+
+
 def _size_mistakes(config: dict[str, Any]) -> Iterator[str]:
     """Images that the generators cannot halve as often as they are to."""
     keys = {"brain": "brain.shape", "chest": "chest.crop", "image": "squares.size"}
@@ -204,7 +207,7 @@ def check_config(config: dict[str, Any]) -> None:
     errors = sorted(validator.iter_errors(config), key=lambda error: list(map(str, error.path)))
     mistakes = [line for error in errors for line in _explain(error)]
     if not mistakes:
-        mistakes = list(_path_mistakes(config))
+        mistakes = [*_engine_mistakes(config), *_path_mistakes(config)]
         mistakes += [
             f"datasets.{name}.figures.details.{part}.box: expected left, top, right, bottom with "
             f"left before right and top above bottom, found {detail['box']}"

@@ -112,7 +112,7 @@ def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[s
     from pipeline.brain.engines import resolve_engines
     from pipeline.brain.grid import resample_to_grid
     from pipeline.brain.orient import orient_volume
-    from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+    from pipeline.brain.skull import refine_skull, strip_skull
     from pipeline.brain.template import register_to_template
 
     engines = resolve_engines(brain["engines"])
@@ -121,8 +121,8 @@ def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[s
         ("crop", crop_field_of_view, {}),
         ("bias", correct_bias, {}),
         ("template", register_to_template, {"template": brain["template"]}),
-        ("robex", strip_skull_robex, {}),
-        ("bet", strip_skull_bet, {"fraction": brain["bet_fraction"]}),
+        ("skull", strip_skull, {}),
+        ("skull_refine", refine_skull, {"fraction": brain["bet_fraction"]}),
     ]
     chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
     grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}

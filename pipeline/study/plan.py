@@ -48,8 +48,8 @@ INTERMEDIATE = (
     "crop_volume",
     "correct_bias",
     "register_template",
-    "strip_skull_robex",
-    "strip_skull_bet",
+    "strip_skull",
+    "refine_skull",
 )
 
 

@@ -130,7 +130,7 @@ def test_each_volume_tells_its_tools(study):
     ]
     usable = [sidecar for sidecar in sidecars if sidecar["status"] == "ok"]
     assert len(usable) >= 6
-    stages = ["orient", "crop", "bias", "template", "robex", "bet", "grid"]
+    stages = ["orient", "crop", "bias", "template", "skull", "skull_refine", "grid"]
     for sidecar in usable:
         assert [step["stage"] for step in sidecar["steps"]] == stages
         assert all(step["engine"] and step["version"] for step in sidecar["steps"])

@@ -22,7 +22,7 @@ SUBJECT = "023S0030"
 SESSIONS = ("bl", "m12", "m24")
 MIRRORED = "m12"
 OPTIONS = {
-    "bet": ("--fraction", "0.25"),
+    "skull_refine": ("--fraction", "0.25"),
     "grid": ("--voxel-mm", "4.8", "--shape", "32", "40", "32"),
 }
 
@@ -75,7 +75,7 @@ def prepare(raw, results, session):
         paths[stage] = results / layout.volume("adni", stage, SUBJECT, session)
         pipeline(stage, source, paths[stage], *OPTIONS.get(stage, ()))
         source = paths[stage]
-    stages = [paths[stage] for stage in ("orient", "template", "robex", "bet", "grid")]
+    stages = [paths[stage] for stage in ("orient", "template", "skull", "skull_refine", "grid")]
     files = [
         results / layout.quality("adni", SUBJECT, session, end) for end in ("json", "jpg", "npz")
     ]

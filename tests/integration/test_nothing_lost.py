@@ -15,15 +15,16 @@ import pytest
 from helpers.fake_tools import FakeTools
 from helpers.small_study import small_brain
 
-from pipeline.brain.engines import TOOLS
+from pipeline.brain.engines import AUTO, ENGINES, resolve_engines
 from pipeline.stage.sidecar import read_sidecar, sidecar_path
 
 
 def command(stage, source, destination, *options):
-    settings = {"bet": ["--fraction", "0.25"], "template": ["--template", str(source)]}
+    settings = {"skull_refine": ["--fraction", "0.25"], "template": ["--template", str(source)]}
     paths = [stage, source, destination]
+    engine = resolve_engines(dict.fromkeys(ENGINES, AUTO))[stage].name
     return [
-        *(sys.executable, "-m", "pipeline", *map(str, paths), "--engine", TOOLS[stage]),
+        *(sys.executable, "-m", "pipeline", *map(str, paths), "--engine", engine),
         *settings.get(stage, []),
         *map(str, options),
     ]
@@ -46,7 +47,7 @@ def source(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("stage", TOOLS)
+@pytest.mark.parametrize("stage", ENGINES)
 def test_killed_stage_leaves_nothing_and_the_next_run_completes(
     fakes, source, tmp_path, monkeypatch, stage
 ):
@@ -110,7 +111,7 @@ def mounted(folder: Path, options: str, *arguments: str) -> subprocess.Completed
     return done
 
 
-@pytest.mark.parametrize("stage", TOOLS)
+@pytest.mark.parametrize("stage", ENGINES)
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -111,7 +111,7 @@ def test_bids_dataset(tmp_path, coarse_head):
         for stage in layout.BRAIN_STAGES[:-1]:
             image = tmp_path / "results" / layout.volume("mine", stage, subject, session)
             image.parent.mkdir(parents=True, exist_ok=True)
-            save_volume(stripped if stage in ("robex", "bet") else noisy, affine, image)
+            save_volume(stripped if stage in ("skull", "skull_refine") else noisy, affine, image)
             write_sidecar(image, stage, steps)
 
     write_bids_dataset(tmp_path / "bids", write_visit)
@@ -132,7 +132,7 @@ def test_bids_dataset(tmp_path, coarse_head):
     made = ("--rerun-triggers", "mtime")
     plan = planned_jobs(tmp_path, *TABLE, *made, *config)
     assert plan["resample_grid"] == plan["check_volume"] == 14
-    assert "strip_skull_bet" not in plan
+    assert "refine_skull" not in plan
     run_snakemake(tmp_path, *TABLE, *made, *config, cores=2)
     assert_scored(tmp_path, "mine")
     packed = PackedDataset.open(tmp_path / "results/mine/packed")

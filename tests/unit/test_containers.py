@@ -7,11 +7,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import PackageNotFoundError, requires
 
 import pytest
 import yaml
 from helpers.workflow import ROOT
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 COPIED = ["README.md", "envs/python.lock", "pipeline", "pyproject.toml"]
 
@@ -60,7 +63,48 @@ def test_both_run_the_same_commands(dockerfile, apptainer):
     user = [command for command in commands if command.startswith("useradd")]
     assert len(user) == 1  # Apptainer runs as whoever calls it
     assert [command for command in commands if command not in user] == apptainer["%post"]
-    assert "python -m pip install --no-cache-dir --requirement /opt/python.lock" in commands
+    assert (
+        "python -m pip install --no-cache-dir --no-deps --requirement /opt/python.lock" in commands
+    )
+
+
+def test_lock_is_installed_as_it_stands_and_without_a_toolkit_of_windows():
+    """Else pip adds what deepbet requires for a window of its own."""
+    names = {re.split("[=; ]", line)[0] for line in lines_of("envs/python.lock")}
+    assert "deepbet" in names
+    assert not names & {"customtkinter", "darkdetect"}
+    for path in ("Makefile", "envs/Dockerfile", "envs/apptainer.def"):
+        installs = [line for line in lines_of(path) if "python.lock" in line and "pip" in line]
+        assert installs, path
+        assert all("--no-deps" in line for line in installs), path
+    script = (ROOT / "envs/python.post-deploy.sh").read_text()
+    (pinned,) = (line for line in lines_of("envs/python.lock") if line.startswith("deepbet"))
+    assert f"pip install --no-deps {pinned}" in script
+
+
+def test_lock_has_all_that_its_packages_require_but_that_toolkit():
+    pinned = map(Requirement, lines_of("envs/python.lock"))
+    here = {"extra": ""}
+    names = {
+        canonicalize_name(package.name)
+        for package in pinned
+        if package.marker is None or package.marker.evaluate(here)
+    }
+    missing = {
+        canonicalize_name(needed.name)
+        for name in names
+        for needed in map(Requirement, required(name))
+        if needed.marker is None or needed.marker.evaluate(here)
+    } - names
+    assert missing <= {"customtkinter"}
+
+
+def required(name):
+    """What an installed package says that it requires."""
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
 
 
 def test_both_copy_the_same_and_nothing_else_is_sent(dockerfile, apptainer):

@@ -12,7 +12,7 @@ from helpers.fake_tools import FakeTools
 from helpers.small_study import write_small_study
 from helpers.workflow import planned_jobs, run_snakemake
 
-from pipeline.brain.engines import TOOLS
+from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, NONE
 from pipeline.stage.layout import BRAIN_STAGES, volume
 from pipeline.stage.sidecar import read_sidecar
 
@@ -21,10 +21,16 @@ RULES = {
     "crop": "crop_volume",
     "bias": "correct_bias",
     "template": "register_template",
-    "robex": "strip_skull_robex",
-    "bet": "strip_skull_bet",
+    "skull": "strip_skull",
+    "skull_refine": "refine_skull",
     "grid": "resample_grid",
 }
+
+
+BY_ROLE = [
+    (stage, {engine.role: name for name, engine in engines.items()})
+    for stage, engines in ENGINES.items()
+]
 
 
 def path_of(stage):
@@ -60,7 +66,7 @@ def test_table_of_engines_is_told_once(bare, tmp_path):
     said = (done.stdout + done.stderr).splitlines()
     assert said.count("Engines of the brain stages:") == 1
     rows = [line.split() for line in said if line.startswith("adni ")]
-    assert [row[1:3] for row in rows] == [[stage, "embedded"] for stage in TOOLS]
+    assert [row[1:3] for row in rows] == [[stage, engines[EMBEDDED]] for stage, engines in BY_ROLE]
 
 
 def test_named_tool_that_is_missing_stops_the_run(bare, tmp_path):
@@ -70,6 +76,18 @@ def test_named_tool_that_is_missing_stops_the_run(bare, tmp_path):
     said = done.stdout + done.stderr
     assert "datasets.adni.brain.engines: fsl is not found" in said
     assert "set FSLDIR" in said
+    assert not (tmp_path / "results").exists()
+
+
+def test_unknown_engine_and_old_keys_stop_the_run(bare, tmp_path):
+    old = dict.fromkeys(ENGINES, EMBEDDED) | {"skull_refine": "nones"}
+    old["robex"] = old.pop("skull")
+    config = write_small_study(tmp_path, brain__engines=old)
+    done = run_snakemake(tmp_path, TARGET, "--configfile", config, check=False)
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "brain.engines.robex: the stage is called skull now; rename the key" in said
+    assert "brain.engines.skull_refine: unknown engine 'nones'; did you mean 'none'?" in said
     assert not (tmp_path / "results").exists()
 
 
@@ -88,20 +106,22 @@ def test_tools_are_used_and_another_engine_reruns_its_stage(fakes, tmp_path):
     run_snakemake(tmp_path, TARGET, "--configfile", config)
     steps = {step["stage"]: step for step in read_sidecar(tmp_path / TARGET)["steps"]}
     assert list(steps) == list(BRAIN_STAGES)
-    for stage, tool in TOOLS.items():
-        assert steps[stage]["engine"].lower().startswith(tool)
+    for stage, engines in BY_ROLE:
+        assert steps[stage]["engine"] == ENGINES[stage][engines[AUTO]].title
     called = [call["program"] for call in fakes.calls()]
     programs = ["N4BiasFieldCorrection", "flirt", "runROBEX.sh", "bet"]
     assert called == ["fslreorient2std", "robustfov", *programs]
     assert rules_planned(tmp_path, config) == set()
 
-    config = write_small_study(tmp_path, brain__engines__bet="embedded")
-    assert rules_planned(tmp_path, config) == {"strip_skull_bet", "resample_grid"}
+    for other in (EMBEDDED, NONE):
+        config = write_small_study(tmp_path, brain__engines__skull_refine=other)
+        assert rules_planned(tmp_path, config) == {"refine_skull", "resample_grid"}
+    run_snakemake(tmp_path, TARGET, "--configfile", config)
+    assert read_sidecar(tmp_path / TARGET)["steps"][-2]["engine"] == NONE
     # A new release of the tool, too.
     config = write_small_study(tmp_path)
     (fakes.fsl / "etc/fslversion").write_text("6.0.8\n")
-    following = set(RULES.values())
-    assert rules_planned(tmp_path, config) == following
+    assert rules_planned(tmp_path, config) == set(RULES.values())
     assert rules_planned(tmp_path, config, "--until", "orient_volume") == {"orient_volume"}
 
 

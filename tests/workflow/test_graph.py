@@ -60,8 +60,8 @@ def test_whole_graph_of_the_paper_is_planned(archive, monkeypatch):
         "crop_volume",
         "correct_bias",
         "register_template",
-        "strip_skull_robex",
-        "strip_skull_bet",
+        "strip_skull",
+        "refine_skull",
         "resample_grid",
         "check_volume",
     ):
@@ -82,7 +82,7 @@ def test_whole_graph_of_the_paper_is_planned(archive, monkeypatch):
 @pytest.mark.parametrize(
     ("target", "rules"),
     [
-        ("prepare_brain", {"strip_skull_bet", "resample_grid"}),
+        ("prepare_brain", {"refine_skull", "resample_grid"}),
         ("check_brain", {"check_volume", "review_volumes"}),
         ("prepare_chest", {"prepare_films"}),
         ("register_pairs", {"register_volumes", "register_films"}),

@@ -93,4 +93,4 @@ def test_whole_graph_of_the_paper_is_planned(tmp_path, name):
     shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
     plan = planned_jobs(tmp_path, *PAPER, "--workflow-profile", ROOT / "profiles" / name)
     assert plan["train_model"] == 20
-    assert plan["strip_skull_robex"] == plan["resample_grid"] > 5
+    assert plan["strip_skull"] == plan["resample_grid"] > 5

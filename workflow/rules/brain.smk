@@ -104,60 +104,60 @@ rule register_template:
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
-rule strip_skull_robex:
+rule strip_skull:
     input:
         volume("template"),
     output:
-        intermediate(volume("robex")),
+        intermediate(volume("skull")),
     log:
-        volume_log("robex"),
+        volume_log("skull"),
     benchmark:
-        volume_benchmark("robex")
+        volume_benchmark("skull")
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        engine_env("robex")
+        engine_env("skull")
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
-        engine=engine("robex"),
-        engine_version=engine_version("robex"),
+        engine=engine("skull"),
+        engine_version=engine_version("skull"),
     shell:
-        "python -m pipeline robex {input:q} {output:q}"
+        "python -m pipeline skull {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
-rule strip_skull_bet:
+rule refine_skull:
     input:
-        volume("robex"),
+        volume("skull"),
     output:
-        intermediate(volume("bet")),
+        intermediate(volume("skull_refine")),
     log:
-        volume_log("bet"),
+        volume_log("skull_refine"),
     benchmark:
-        volume_benchmark("bet")
+        volume_benchmark("skull_refine")
     wildcard_constraints:
         dataset=BRAIN,
     conda:
-        engine_env("bet")
+        engine_env("skull_refine")
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
-        engine=engine("bet"),
-        engine_version=engine_version("bet"),
+        engine=engine("skull_refine"),
+        engine_version=engine_version("skull_refine"),
         fraction=brain_settings("bet_fraction"),
     shell:
-        "python -m pipeline bet {input:q} {output:q} --fraction {params.fraction}"
+        "python -m pipeline skull_refine {input:q} {output:q} --fraction {params.fraction}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule resample_grid:
     input:
-        volume("bet"),
+        volume("skull_refine"),
     output:
         volume("grid"),
     log:

@@ -11,7 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from pipeline.stage import layout
 from pipeline.method.registry import METHODS, find_method, first_that_deforms
-from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
+from pipeline.brain.engines import ENGINES, engine_table, resolve_engines
 from pipeline.study.config import (
     check_config,
     classifier_settings,
@@ -60,9 +60,9 @@ def resolved_engines(name):
         raise WorkflowError(f"datasets.{name}.brain.engines: {error}") from None
 
 
-ENGINES = {name: resolved_engines(name) for name in of_modality("brain")}
-if ENGINES and workflow.is_main_process:
-    logger.info(engine_table(ENGINES))
+CHOSEN = {name: resolved_engines(name) for name in of_modality("brain")}
+if CHOSEN and workflow.is_main_process:
+    logger.info(engine_table(CHOSEN))
 
 
 def one_of(names):
@@ -195,22 +195,24 @@ def template_option():
 
 
 def engine(stage):
-    return of_dataset({name: found[stage].name for name, found in ENGINES.items()})
+    return of_dataset({name: found[stage].name for name, found in CHOSEN.items()})
 
 
 def engine_version(stage):
     """Not for the command: another version of the tool reruns the stage."""
-    return of_dataset({name: found[stage].version for name, found in ENGINES.items()})
+    return of_dataset({name: found[stage].version for name, found in CHOSEN.items()})
 
 
 def engine_env(stage):
     """The environment that holds the engine."""
 
     def environment(name):
-        return f"../../envs/{name}.yaml" if name in CONDA_TOOLS else PYTHON_ENV
+        brings = ENGINES[stage][name].environment
+        return f"../../envs/{brings}.yaml" if brings else PYTHON_ENV
 
-    names = {name: found[stage].name for name, found in ENGINES.items()}
-    return of_dataset({name: environment(tool) for name, tool in names.items()})
+    return of_dataset(
+        {n: environment(found[stage].name) for n, found in CHOSEN.items()}
+    )
 
 
 def mixed_engines_option(wildcards):

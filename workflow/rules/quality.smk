@@ -5,8 +5,8 @@ rule check_volume:
     input:
         orient=volume("orient"),
         template_space=volume("template"),
-        robex=volume("robex"),
-        bet=volume("bet"),
+        skull=volume("skull"),
+        skull_refine=volume("skull_refine"),
         grid=volume("grid"),
         template=template_file(),
     output:
@@ -28,8 +28,8 @@ rule check_volume:
         version=3,
         template=template_option(),
     shell:
-        "python -m pipeline check {input.orient:q} {input.template_space:q} {input.robex:q}"
-        " {input.bet:q} {input.grid:q} {output.figures:q} {output.picture:q} {output.asymmetry:q}"
+        "python -m pipeline check {input.orient:q} {input.template_space:q} {input.skull:q}"
+        " {input.skull_refine:q} {input.grid:q} {output.figures:q} {output.picture:q} {output.asymmetry:q}"
         " {params.template:q} --threads {threads} --log {log:q}"
 
 

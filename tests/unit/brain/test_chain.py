@@ -13,7 +13,7 @@ from pipeline.brain.bias import correct_bias
 from pipeline.brain.crop import crop_field_of_view
 from pipeline.brain.grid import resample_to_grid
 from pipeline.brain.orient import orient_volume
-from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+from pipeline.brain.skull import refine_skull, strip_skull
 from pipeline.brain.template import register_to_template
 
 CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)
@@ -41,8 +41,8 @@ def test_head_becomes_a_brain_on_the_grid(
         ("crop", crop_field_of_view, {}),
         ("bias", correct_bias, {}),
         ("template", register_to_template, {}),
-        ("robex", strip_skull_robex, {}),
-        ("bet", strip_skull_bet, {}),
+        ("skull", strip_skull, {}),
+        ("skull_refine", refine_skull, {}),
         ("grid", resample_to_grid, {"voxel_mm": 1.3, "shape": (128, 160, 112)}),
     ]
     source, facts = head.path, {}
@@ -55,10 +55,10 @@ def test_head_becomes_a_brain_on_the_grid(
     error = np.linalg.norm(apply_affine(head.pose @ matrix, CORNERS) - CORNERS, axis=1)
     assert error.max() < 0.5
     assert facts["template"]["scale"] == pytest.approx(1, abs=0.005)
-    assert 0.85 < facts["bet"]["share"] <= 1
+    assert 0.85 < facts["skull_refine"]["share"] <= 1
 
     # The template's own brain mask is the truth, whatever the pose.
-    for name, lowest in (("robex", 0.94), ("bet", 0.96), ("grid", 0.96)):
+    for name, lowest in (("skull", 0.94), ("skull_refine", 0.96), ("grid", 0.96)):
         image = nib.load(folder / f"{name}.nii.gz")
         data = image.get_fdata()
         truth = resample(icbm_brain, np.eye(4), image.shape, image.affine) > 0.5

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.brain.engines_used import check_engines, volume_table
+from pipeline.brain.engines_used import check_engines, engines_used, volume_table
 from pipeline.stage.errors import InputError
 
 
@@ -43,3 +43,12 @@ def test_mixed_engines_and_versions_are_named(other):
 def test_excluded_volumes_may_come_from_anywhere():
     lost = sidecar(ORIENT, EMBEDDED, status="excluded", stage="bias", **FAULT)
     check_engines(volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "bl", lost)]))
+
+
+def test_stage_that_was_left_out_is_told_without_a_version():
+    images = [("s1", "bl", sidecar(ORIENT, ("skull_refine", "none", "")))]
+    used = engines_used(volume_table(images))
+    assert used == {"orient": {"nibabel 5.4": 1}, "skull_refine": {"none": 1}}
+    images.append(("s2", "bl", sidecar(ORIENT, ("skull_refine", "FSL bet", "6.0"))))
+    with pytest.raises(InputError, match="skull_refine"):
+        check_engines(volume_table(images))

@@ -13,8 +13,9 @@ from helpers.fake_tools import FakeTools
 from pipeline.brain.bias import correct_bias
 from pipeline.brain.crop import crop_field_of_view
 from pipeline.brain.orient import orient_volume
-from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
+from pipeline.brain.skull import refine_skull, strip_skull
 from pipeline.brain.template import register_to_template
+from pipeline.brain.tools import find_tool
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
 
@@ -23,14 +24,36 @@ STAGES = {
     "crop": (crop_field_of_view, {"engine": "fsl"}),
     "bias": (correct_bias, {"engine": "ants"}),
     "template": (register_to_template, {"engine": "fsl"}),
-    "robex": (strip_skull_robex, {"engine": "robex"}),
-    "bet": (strip_skull_bet, {"engine": "fsl"}),
+    "skull": (strip_skull, {"engine": "robex"}),
+    "skull_refine": (refine_skull, {"engine": "fsl"}),
 }
 
 
 def run(stage: str, head: Path, **settings) -> dict:
     function, engine = STAGES[stage]
     return function(head, head.with_name(f"{stage}.nii.gz"), **engine, **settings)
+
+
+def test_tool_without_one_of_its_programs_is_not_found(fakes: FakeTools) -> None:
+    (fakes.fsl / "bin/robustfov").unlink()
+    assert find_tool("fsl") is None
+    (fakes.robex / "ROBEX").chmod(0o644)
+    assert find_tool("robex") is None
+
+
+def test_fsl_is_found_on_the_path(fakes: FakeTools, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FSLDIR")
+    assert find_tool("fsl") is None
+    monkeypatch.setenv("PATH", str(fakes.fsl / "bin"))
+    assert find_tool("fsl").folder == fakes.fsl / "bin"
+
+
+def test_fsl_installed_by_conda_tells_the_version_of_a_package(fakes: FakeTools) -> None:
+    (fakes.fsl / "etc/fslversion").unlink()
+    assert find_tool("fsl").version == "unknown"
+    (fakes.fsl / "conda-meta").mkdir()
+    (fakes.fsl / "conda-meta/fsl-bet2-2111.5-h1234_0.json").touch()
+    assert find_tool("fsl").version == "2111.5"
 
 
 def test_command_lines_are_those_of_the_paper(
@@ -71,11 +94,11 @@ def test_engine_and_version_are_told(fakes: FakeTools, small_brain: Path) -> Non
         "orient": "FSL fslreorient2std 6.0.7.4",
         "crop": "FSL robustfov 6.0.7.4",
         "bias": "ANTs N4BiasFieldCorrection 2.5.0",
-        "robex": "ROBEX 1.2",
-        "bet": "FSL bet 6.0.7.4",
+        "skull": "ROBEX 1.2",
+        "skull_refine": "FSL bet 6.0.7.4",
     }
-    assert facts["robex"]["litres"] == pytest.approx(4 / 3 * np.pi * 0.65**3, rel=0.02)
-    assert facts["bet"]["share"] == 1
+    assert facts["skull"]["litres"] == pytest.approx(4 / 3 * np.pi * 0.65**3, rel=0.02)
+    assert facts["skull_refine"]["share"] == 1
 
 
 def test_matrix_of_flirt_is_told_in_world_coordinates(
@@ -155,7 +178,7 @@ def test_robex_refuses_a_path_that_its_script_would_run(
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(InputError, match="set TMPDIR"):
-        run("robex", small_brain)
+        run("skull", small_brain)
 
 
 @pytest.mark.slow
@@ -167,9 +190,9 @@ def test_robex_itself_through_its_script(
     shutil.copytree(packaged, tmp_path / "ROBEX")
     monkeypatch.setenv("ROBEX_DIR", str(tmp_path / "ROBEX"))
     head = save_head(icbm_head, "head.nii.gz", 2.0)
-    facts = run("robex", head)
+    facts = run("skull", head)
     assert (facts["engine"], facts["version"]) == ("ROBEX", "1.2")
-    brain = nib.load(tmp_path / "robex.nii.gz")
+    brain = nib.load(tmp_path / "skull.nii.gz")
     mask = brain.get_fdata() != 0
     truth = resample(icbm_brain, np.eye(4), brain.shape, brain.affine) > 0.5
     assert 2 * np.sum(mask & truth) / (mask.sum() + truth.sum()) > 0.94

@@ -74,14 +74,14 @@ def test_difference_shows_the_change_and_nothing_of_the_pose(files):
 @pytest.mark.parametrize(("position", "name"), [(0, "baseline"), (1, "follow-up")])
 def test_pair_of_an_excluded_volume_is_excluded_with_its_reason(files, position, name):
     told = {"rule": Rule.BAD_BRAIN, "reason": "an empty brain"}
-    exclude_image(files[position], "robex", **told, steps=[])
+    exclude_image(files[position], "skull", **told, steps=[])
     register_brain_pair(*files)
     assert [path.stat().st_size for path in files[2:]] == [0, 0]
     assert read_sidecar(files[2]) == {
         "status": "excluded",
         "stage": "pairs",
         "rule": "image_excluded",
-        "reason": f"{name} excluded (robex): an empty brain",
+        "reason": f"{name} excluded (skull): an empty brain",
         "steps": [],
     }
 

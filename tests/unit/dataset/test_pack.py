@@ -204,7 +204,7 @@ def test_packing_twice_gives_the_same_bytes(volumes):
 
 
 def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", **EMPTY)
+    exclude_image(volume_path(volumes, "t3", "bl"), "skull", **EMPTY)
     exclude_image(volume_path(volumes, "s1", "bl"), "crop", **NO_HEAD)
     exclude_image(pair_path(volumes, "s1", "difference"), "pairs", **GONE)
     table = pack(volumes)
@@ -215,14 +215,14 @@ def test_excluded_volumes_and_pairs_are_left_out_and_listed(volumes):
     assert table.drop(columns="source").to_numpy().tolist() == [
         ["ingest", "exam", "x1", "", "", "no_date", "no date"],
         ["crop", "image", "s1", "bl", "", "tool_failed", "no head"],
-        ["robex", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
+        ["skull", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
         ["pairs", "pair", "s1", "m12", "bl", "image_excluded", "baseline excluded"],
     ]
 
 
 def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(volumes):
     # What a stage excluded keeps the stage's reason.
-    exclude_image(volume_path(volumes, "t3", "bl"), "robex", **EMPTY)
+    exclude_image(volume_path(volumes, "t3", "bl"), "skull", **EMPTY)
     table = pack(volumes, reviewed=[("t3", "bl"), ("t2", "bl"), ("s1", "bl")])
     packed = PackedDataset.open(volumes / "packed")
     assert packed.train_index["subject"].tolist() == ["t1", "t4"]
@@ -231,7 +231,7 @@ def test_volumes_that_quality_control_excludes_are_left_out_with_their_pairs(vol
         ["ingest", "exam", "x1", "", "", "no_date", "no date"],
         ["qc", "image", "s1", "bl", "", "dropped", "on the drop list"],
         ["qc", "image", "t2", "bl", "", "dropped", "on the drop list"],
-        ["robex", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
+        ["skull", "image", "t3", "bl", "", "bad_brain", "an empty brain"],
         [
             *("pairs", "pair", "s1", "m12", "bl", "image_excluded"),
             "baseline excluded (qc): on the drop list",
@@ -270,7 +270,7 @@ def test_geometry_of_films_is_packed(films):
 
 def test_nothing_left_to_train_on_is_an_error(volumes):
     for subject in ("t1", "t3"):
-        exclude_image(volume_path(volumes, subject, "bl"), "robex", **EMPTY)
+        exclude_image(volume_path(volumes, subject, "bl"), "skull", **EMPTY)
     with pytest.raises(InputError, match="class 1") as caught:
         pack(volumes)
     assert "What was found is no brain" in str(caught.value)

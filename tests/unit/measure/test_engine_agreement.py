@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.spatial.transform import Rotation
 
-from pipeline.brain.engines import EMBEDDED, TOOLS, resolve_engines
+from pipeline.brain.engines import EMBEDDED, ENGINES, resolve_engines
 from pipeline.brain.volume import save_volume
 from pipeline.measure import engine_agreement
 from pipeline.stage.sidecar import write_sidecar
@@ -50,15 +50,15 @@ def test_error_of_the_pose_is_the_one_that_was_made(tmp_path: Path, icbm_head, s
 def test_overlap_is_that_of_the_masks_in_the_templates_space(tmp_path: Path, brain) -> None:
     data = np.asarray(brain.dataobj)
     matrix = save(tmp_path / "template.nii.gz", data, brain.affine, turn(-30))
-    paths = {"template": matrix, "bet": matrix}
-    assert engine_agreement._dice(brain, turn(30), paths, "bet") == 1
+    paths = {"template": matrix, "skull_refine": matrix}
+    assert engine_agreement._dice(brain, turn(30), paths, "skull_refine") == 1
     half = data.copy()
     half[:20] = 0
     save_volume(half, brain.affine, tmp_path / "half.nii.gz")
     kept = half.sum() / data.sum()
     expected = 2 * kept / (1 + kept)
-    paths["bet"] = tmp_path / "half.nii.gz"
-    assert engine_agreement._dice(brain, turn(30), paths, "bet") == pytest.approx(expected)
+    paths["skull_refine"] = tmp_path / "half.nii.gz"
+    assert engine_agreement._dice(brain, turn(30), paths, "skull_refine") == pytest.approx(expected)
 
 
 def test_share_of_the_brain_that_a_crop_keeps(tmp_path: Path, brain) -> None:
@@ -82,12 +82,12 @@ def test_memory_is_that_of_the_command_alone() -> None:
 
 def test_page_tells_engines_scans_figures_and_cost() -> None:
     names = "brain_kept cv_truth cv_before cv_after correlation_before correlation_after"
-    columns = [*names.split(), "degrees", "mm", "dice_robex", "dice_bet"]
+    columns = [*names.split(), "degrees", "mm", "dice_skull", "dice_skull_refine"]
     figures = pd.DataFrame([dict.fromkeys(columns, 0.5), dict.fromkeys(columns, 0.25)])
     figures = figures.assign(scan=[1, 2])
     figures.loc[1, "cv_before"] = np.nan
     costs = pd.DataFrame({"stage": ["crop", "crop"], "seconds": [2, 4], "megabytes": [100, 300]})
-    page = engine_agreement._page(figures, costs, resolve_engines(dict.fromkeys(TOOLS, EMBEDDED)))
+    page = engine_agreement._page(figures, costs, resolve_engines(dict.fromkeys(ENGINES, EMBEDDED)))
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("|")]
     assert ["crop", "3.0 (4.0)", "300"] in rows
     assert any(row[0] == "2" and "-" in row and "25.0 %" in row for row in rows)

@@ -45,8 +45,8 @@ def stages(tmp_path, coarse):
         "raw": head,
         "orient": head,
         "template": head,
-        "robex": np.where(brain, head, 0),
-        "bet": np.where(smaller, head, 0),
+        "skull": np.where(brain, head, 0),
+        "skull_refine": np.where(smaller, head, 0),
     }.items():
         save_volume(data, affine, tmp_path / f"{name}.nii.gz")
 
@@ -59,7 +59,7 @@ def stages(tmp_path, coarse):
 
 
 def check(folder, head):
-    names = ("orient", "template", "robex", "bet", "grid")
+    names = ("orient", "template", "skull", "skull_refine", "grid")
     template = folder / "reference.nii.gz"
     save_volume(head[0], head[2], template)
     paths = [folder / f"{name}.nii.gz" for name in names]
@@ -69,7 +69,7 @@ def check(folder, head):
 
 def test_good_volume_has_figures_and_picture(stages, coarse):
     facts = check(stages, coarse)
-    brain = np.asarray(nib.load(stages / "bet.nii.gz").dataobj) != 0
+    brain = np.asarray(nib.load(stages / "skull_refine.nii.gz").dataobj) != 0
     whole = coarse[1].sum()
     assert facts["status"] == "ok"
     assert facts["litres"] == pytest.approx(brain.sum() * 0.064e-3, abs=1e-4)
@@ -90,12 +90,12 @@ def test_good_volume_has_figures_and_picture(stages, coarse):
 
 @pytest.mark.parametrize("reached", [["orient", "template"], ["orient"], []])
 def test_volume_that_fell_out_shows_the_last_image(stages, coarse, reached):
-    for name in {"orient", "template", "robex", "bet"} - set(reached):
+    for name in {"orient", "template", "skull", "skull_refine"} - set(reached):
         (stages / f"{name}.nii.gz").write_bytes(b"")
     told = {"rule": Rule.TOOL_FAILED, "reason": "ROBEX crashed"}
-    exclude_image(stages / "grid.nii.gz", "robex", **told, steps=[])
+    exclude_image(stages / "grid.nii.gz", "skull", **told, steps=[])
     facts = check(stages, coarse)
-    assert (facts["status"], facts["stage"]) == ("excluded", "robex")
+    assert (facts["status"], facts["stage"]) == ("excluded", "skull")
     assert {name: facts[name] for name in told} == told
     assert facts["litres"] is facts["overlap"] is facts["empty_planes"] is None
     assert (facts["correlation"] is None) == ("template" not in reached)

@@ -30,7 +30,7 @@ ODD = {
     5: {"correlation": 0.5},
     7: {"overlap": 0.7},
     9: {"orientation": "front and back seem exchanged"},
-    11: {"status": "excluded", "stage": "robex", **CRASHED, **NOTHING},
+    11: {"status": "excluded", "stage": "skull", **CRASHED, **NOTHING},
 }
 CHECK_OF = {1: "empty_planes", 3: "brain_volume", 5: "correlation", 7: "overlap", 9: "orientation"}
 
@@ -127,7 +127,7 @@ def test_volume_that_fell_out_leads_with_its_stage(study):
     table = review(study)
     first = table.iloc[0]
     assert (first.name, first["decision"]) == (11, "fell out")
-    assert first[["stage", "rule", "reason"]].tolist() == ["robex", *CRASHED.values()]
+    assert first[["stage", "rule", "reason"]].tolist() == ["skull", *CRASHED.values()]
     assert set(table.index[1:6]) == set(CHECK_OF)  # worst first
 
 

@@ -38,7 +38,7 @@ def page(tmp_path_factory):
             "site": [f"{n % 60:03d}" for n in numbers],
             "field_strength": np.where(numbers % 3 == 0, 3.0, 1.5),
             "decision": np.select([numbers < 3, numbers < 40], ["fell out", "suspect"], "used"),
-            "stage": np.where(numbers < 3, "robex", ""),
+            "stage": np.where(numbers < 3, "skull", ""),
             "rule": np.where(numbers < 3, "tool_failed", ""),
             "reason": np.where(numbers < 3, "<b>ROBEX</b> & crashed", ""),
             "suspect": np.where((numbers >= 3) & (numbers < 40), "brain_volume", ""),
@@ -147,5 +147,5 @@ def test_says_demonstration_and_shows_reasons_as_text(opened):
     assert "simulated" in opened.title
     assert opened.find_element(By.CLASS_NAME, "demo").is_displayed()
     assert column(opened, 18)[0] == "<b>ROBEX</b> & crashed"
-    assert column(opened, 8)[:4] == ["robex", "robex", "robex", ""]
+    assert column(opened, 8)[:4] == ["skull", "skull", "skull", ""]
     assert not [line for line in opened.get_log("browser") if line["level"] == "SEVERE"]

@@ -58,7 +58,7 @@ def study(tmp_path, monkeypatch):
         raw.write_bytes(b"12345")
         rows.append({"subject": subject, "session": "bl", "label": label, "path": str(raw)})
         steps = [
-            {"stage": "robex", "engine": "ROBEX", "version": "1.2"},
+            {"stage": "skull", "engine": "ROBEX", "version": "1.2"},
             {"stage": "grid", "engine": "scipy", "version": "1.15"},
         ]
         sidecars.append((subject, "bl", {"status": "ok", "steps": steps}))
@@ -120,7 +120,7 @@ def test_model_knows_its_data_and_weights(study):
     _, results = study
     record = read_json(results / "adni/models/defi-gan/seed-3/provenance.json")
     assert record["training"]["settings"]["seed"] == 3
-    assert record["engines"] == {"robex": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
+    assert record["engines"] == {"skull": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
     assert record["config"]["brain"]["voxel_mm"] == 4.8
     assert list(record["config"]["training"]["methods"]) == ["defi-gan"]
     assert "figures" not in record["config"]  # they do not change a model
@@ -137,7 +137,7 @@ def test_run_tells_configuration_inputs_engines_and_tables(study):
     assert run["seeds"] == [3]
     adni = run["datasets"]["adni"]
     cohort = adni["cohort"]
-    assert cohort["engines"] == {"robex": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
+    assert cohort["engines"] == {"skull": {"ROBEX 1.2": 3}, "grid": {"scipy 1.15": 3}}
     assert adni["training_images"] == {"healthy": 1, "diseased": 1}
     assert adni["pairs"] == {"test": 1}
     assert adni["excluded"] == {"ingest": 1}
@@ -169,6 +169,20 @@ def test_methods_are_told_with_counts_versions_and_references(study):
     ):
         assert part in text
     assert "10.1109/CVPR.2018.00867" not in text  # VA-GAN was not trained
+
+
+def test_methods_omit_a_stage_that_was_left_out(study):
+    _, results = study
+    run = read_json(results / "provenance.json")
+    engines = run["datasets"]["adni"]["cohort"]["engines"]
+    engines |= {"skull_refine": {"FSL bet 6.0": 3}}
+    assert "skull-stripped again (FSL bet 6.0)" in methods_text(run)
+    assert "doi:10.1002/hbm.10062" in methods_text(run)
+    engines["skull_refine"] = {"none": 3}
+    text = methods_text(run)
+    assert "again" not in text
+    assert "none" not in text
+    assert "doi:10.1002/hbm.10062" not in text
 
 
 def test_methods_tell_the_schedule_that_a_method_has_of_its_own(study):

@@ -57,7 +57,7 @@ def _dataset(results, name):
     folder = results / name
     pairs = _packed(folder / "packed", SHAPES[name])
     exclusions = exclusion_table(
-        [{"stage": "robex", "item": "image", "subject": "c", "rule": "bad_brain"}]
+        [{"stage": "skull", "item": "image", "subject": "c", "rule": "bad_brain"}]
     )
     exclusions.to_csv(folder / "exclusions.csv", index=False)
     write_json({"images": 417, "pairs": PAIRS, "subjects": 5}, folder / "cohort.json")

@@ -4,8 +4,8 @@ from pipeline.stage import layout
 
 
 def test_paths_are_bids_like():
-    assert layout.volume("adni", "bet", "023S0030", "m12") == (
-        "adni/bet/sub-023S0030/ses-m12/sub-023S0030_ses-m12_desc-bet_T1w.nii.gz"
+    assert layout.volume("adni", "skull_refine", "023S0030", "m12") == (
+        "adni/skull_refine/sub-023S0030/ses-m12/sub-023S0030_ses-m12_desc-skullrefine_T1w.nii.gz"
     )
     assert layout.pair("adni", "023S0030", "m12", "bl", "mask.nii.gz") == (
         "adni/pairs/sub-023S0030/sub-023S0030_ses-m12_from-bl_mask.nii.gz"

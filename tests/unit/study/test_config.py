@@ -167,7 +167,7 @@ LAMBDA = "datasets.adni.training.methods.defi-gan.lambda"
         (
             "datasets.adni.brain.engines.bias",
             "fsl",
-            "datasets.adni.brain.engines.bias: expected one of auto, ants, embedded, found 'fsl'",
+            "datasets.adni.brain.engines.bias: unknown engine 'fsl'; known here: auto, embedded,",
         ),
         ("datasets.adni.source", "oasis", "datasets.adni.source: expected one of adni, copd"),
         ("datasets.copd.qc", {}, "datasets.copd.qc: has no place here"),

@@ -87,9 +87,9 @@ def test_no_room_for_a_log_stops_a_run(tmp_path, monkeypatch):
 
 def test_version_and_reason_of_every_engine_are_told(config, tmp_path, no_slurm, monkeypatch):
     monkeypatch.delenv("FSLDIR", raising=False)
-    config["datasets"]["adni"]["brain"]["engines"]["bet"] = "auto"
+    config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "auto"
     (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
-    assert "bet: embedded, brainextractor 0." in engines
+    assert "skull_refine: brainextractor, 0." in engines
     assert "(fsl is not found)" in engines
 
 
@@ -131,7 +131,7 @@ def test_gpu_that_trainings_here_want_is_looked_for():
 
 def test_missing_archive_and_missing_tool_are_wrong(config, tmp_path, no_slurm, monkeypatch):
     monkeypatch.delenv("FSLDIR", raising=False)
-    config["datasets"]["adni"]["brain"]["engines"]["bet"] = "fsl"
+    config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "fsl"
     assert "fsl is not found" in str(wrong(examine(config, tmp_path))[0])
     config["datasets"]["copd"]["demo"] = None
     config["datasets"]["copd"]["archive"]["films"] = str(tmp_path / "nowhere")

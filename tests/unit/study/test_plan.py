@@ -108,7 +108,7 @@ def test_gpu_has_its_own_hours_by_a_speed_that_is_said_to_be_assumed(tmp_path):
     # 1800 updates of 7.5e9 operations: a GPU waits for their start most of the time.
     least = 1800 * UPDATE_SECONDS
     assert least < training["gpu_hours"] / 4 * 3600 < 1.5 * least
-    assert row(table, "adni", "strip_skull_bet")["gpu_hours"] == 0
+    assert row(table, "adni", "refine_skull")["gpu_hours"] == 0
     assert any("assumed" in note for note in notes)
 
 
