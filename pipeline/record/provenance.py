@@ -19,7 +19,6 @@ from pipeline.brain.engines_used import engines_used
 from pipeline.cohort.ingest import read_cohort
 from pipeline.dataset.packed import ARRAYS
 from pipeline.stage.files import read_json, write_json
-from pipeline.study.config import modality
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[2]
@@ -137,7 +136,7 @@ def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = pd.read_csv(folder / "exclusions.csv", dtype=str)
-    made = modality(dataset) == "toy"
+    made = dataset["modality"] == "image"
     return {
         "source": dataset["source"],
         "simulated": made or dataset.get("demo") is not None,

@@ -9,7 +9,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import yaml
 from PIL import Image
 
 from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, explain_image, load_generator
@@ -17,30 +16,14 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
-from pipeline.study.config import modality
+from pipeline.study.config.datasets import Dataset, FilmDataset, VolumeDataset
+from pipeline.study.config.preparation import Brain, Chest
 
 log = logging.getLogger(__name__)
 
 
-def read_settings(config: Path, dataset: str) -> dict[str, Any]:
-    """Settings of a data set: how its images are prepared.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or does not know the data set.
-    """
-    try:
-        known = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["datasets"]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(f"{config} is not a configuration; give one with --config") from error
-    if dataset not in known:
-        raise InputError(f"{config} has no data set {dataset!r}; it knows {', '.join(known)}")
-    return known[dataset]
-
-
 def explain_file(
-    source: Path, generator: Path, destination: Path, settings: dict[str, Any]
+    source: Path, generator: Path, destination: Path, dataset: Dataset
 ) -> ImageExplanation:
     """Prepare an image as the model's training images were, explain it, and write what comes out.
 
@@ -56,23 +39,26 @@ def explain_file(
         the scan's own space, ``scan_displacement`` (ITK field) and ``scan_modified`` (the raw scan
         deformed). Films: ``explanation.npz`` with the arrays of an `ImageExplanation`, and PNGs.
         Both: ``figure.png``, ``figure.svg`` and ``explanation.json``.
-    settings
-        The data set's part of the configuration that the model was trained with.
+    dataset
+        The data set that the model was trained on.
 
     Raises
     ------
     InputError
         If the image cannot be prepared or the model does not suit it.
     """
-    organ = modality(settings)
+    if not isinstance(dataset, VolumeDataset | FilmDataset):
+        raise InputError(f"{dataset.title} are made by the pipeline: there is nothing to prepare")
     model = load_generator(generator)
-    if model.dimensions != {"brain": 3, "chest": 2}[organ]:
+    if model.dimensions != len(dataset.image_shape()):
         raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
     if not Path(source).is_file():
         raise InputError(f"{source} is not there; give a NIfTI volume, or a DICOM or PNG film")
     with atomic_directory(destination) as folder:
-        explain = _explain_volume if organ == "brain" else _explain_film
-        explanation, steps = explain(source, model, folder, settings)
+        if isinstance(dataset, VolumeDataset):
+            explanation, steps = _explain_volume(source, model, folder, dataset.brain)
+        else:
+            explanation, steps = _explain_film(source, model, folder, dataset.chest)
         _draw(explanation, model.method, folder)
         write_json(
             {
@@ -96,7 +82,7 @@ def _largest(explanation: ImageExplanation) -> float | None:
 # ---- brain volumes ----
 
 
-def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
+def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.bias import correct_bias
     from pipeline.brain.crop import crop_field_of_view
@@ -106,21 +92,21 @@ def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[s
     from pipeline.brain.skull import strip_skull_bet, strip_skull_robex
     from pipeline.brain.template import register_to_template
 
-    engines = resolve_engines(brain["engines"])
+    engines = resolve_engines(brain.engines)
     tools = [
         ("orient", orient_volume, {}),
         ("crop", crop_field_of_view, {}),
         ("bias", correct_bias, {}),
-        ("template", register_to_template, {"template": brain["template"]}),
+        ("template", register_to_template, {"template": brain.template}),
         ("robex", strip_skull_robex, {}),
-        ("bet", strip_skull_bet, {"fraction": brain["bet_fraction"]}),
+        ("bet", strip_skull_bet, {"fraction": brain.bet_fraction}),
     ]
     chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
-    grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}
+    grid = {"voxel_mm": brain.voxel_mm, "shape": brain.shape}
     return [*chain, ("grid", resample_to_grid, grid)]
 
 
-def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> list[dict]:
+def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict]:
     """Run every stage of the brain's preparation on one raw volume.
 
     Returns
@@ -152,13 +138,13 @@ def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> li
 
 
 def _explain_volume(
-    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+    source: Path, model: Any, folder: Path, brain: Brain
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
     prepared = folder / "prepared.nii.gz"
-    steps = prepare_volume(source, prepared, settings["brain"])
+    steps = prepare_volume(source, prepared, brain)
     image, affine = load_volume(prepared)
     explanation = explain_image(model, image)
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")
@@ -177,17 +163,16 @@ def _explain_volume(
 
 
 def _explain_film(
-    source: Path, model: Any, folder: Path, settings: dict[str, Any]
+    source: Path, model: Any, folder: Path, chest: Chest
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
 
-    chest = settings["chest"]
     try:
-        film = prepare_film(read_film(source), chest["resize"])
+        film = prepare_film(read_film(source), chest.resize)
     except ImageError as error:
         raise InputError(f"{source} cannot be used: {error}") from error
-    explanation = explain_image(model, centre_crop(film, chest["crop"]))
+    explanation = explain_image(model, centre_crop(film, chest.crop))
     arrays = {
         "image": explanation.image,
         "modified": explanation.modified,
@@ -199,7 +184,7 @@ def _explain_film(
     if explanation.displacement is not None:
         arrays["displacement"] = explanation.displacement
     np.savez_compressed(folder / "explanation.npz", **arrays)
-    return explanation, [{"stage": "film", "resize": chest["resize"], "crop": chest["crop"]}]
+    return explanation, [{"stage": "film", "resize": chest.resize, "crop": chest.crop}]
 
 
 # ---- figure ----

@@ -11,13 +11,7 @@ from snakemake.settings.types import DeploymentMethod
 
 from pipeline.stage import layout
 from pipeline.brain.engines import CONDA_TOOLS, engine_table, resolve_engines
-from pipeline.study.config import (
-    check_config,
-    classifier_settings,
-    gpus_per_training,
-    modality,
-    training_settings,
-)
+from pipeline.study.config import read_config
 from pipeline.study.doctor import quick_checks, wrong
 from pipeline.stage.errors import InputError
 
@@ -27,10 +21,11 @@ gc.disable()
 atexit.register(gc.freeze)
 
 try:
-    check_config(config)
+    STUDY = read_config(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
+config = STUDY.effective()
 DATASETS = config["datasets"]
 SEEDS = config["seeds"]
 PYTHON_ENV = "../../envs/python.yaml"
@@ -49,7 +44,7 @@ if workflow.is_main_process:
 
 
 def of_modality(organ):
-    return [name for name, d in DATASETS.items() if modality(d) == organ]
+    return [name for name, d in DATASETS.items() if d["modality"] == organ]
 
 
 def resolved_engines(name):
@@ -82,7 +77,7 @@ BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
 BRAIN = one_of(of_modality("brain"))
 FETCHED = one_of(FROM_SERVER)
 CHEST = one_of(of_modality("chest"))
-TOY = one_of(of_modality("toy"))
+TOY = one_of(of_modality("image"))
 
 
 wildcard_constraints:
@@ -110,8 +105,8 @@ def demo_settings(name):
 
 
 def sweep_settings(wildcards):
-    settings = training_settings(
-        config, wildcards.dataset, wildcards.method, config["sweep"]["seed"]
+    settings = STUDY.training_settings(
+        wildcards.dataset, wildcards.method, config["sweep"]["seed"]
     )
     return as_json(settings | {"lambda": float(wildcards.factor) * settings["lambda"]})
 
@@ -230,7 +225,7 @@ def cohort_settings(wildcards):
 
 def train_settings(wildcards):
     return as_json(
-        training_settings(config, wildcards.dataset, wildcards.method, wildcards.seed)
+        STUDY.training_settings(wildcards.dataset, wildcards.method, wildcards.seed)
     )
 
 
@@ -256,7 +251,7 @@ def table_settings():
 
 
 def attribution_settings(wildcards):
-    return as_json(classifier_settings(config, wildcards.dataset))
+    return as_json(STUDY.datasets[wildcards.dataset].training.of_classifier())
 
 
 def figure_settings(wildcards):

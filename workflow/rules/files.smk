@@ -3,12 +3,7 @@
 from functools import cache
 
 from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import (
-    fingerprint,
-    ingest_settings,
-    planned_cohort,
-    read_cohort,
-)
+from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
 
 
 def tables_read(wildcards):
@@ -39,14 +34,18 @@ def tables_read(wildcards):
 @cache
 def archive_state(dataset):
     """Changes whenever a ready archive does, so that it is read again."""
-    return None if dataset in MADE else fingerprint(ingest_settings(DATASETS[dataset]))
+    return (
+        None
+        if dataset in MADE
+        else fingerprint(STUDY.datasets[dataset].ingest_settings())
+    )
 
 
 @cache
 def ready_cohort(dataset):
     try:
         cache_folder = Path(".snakemake/cohorts") / archive_state(dataset)
-        return planned_cohort(ingest_settings(DATASETS[dataset]), cache_folder)
+        return planned_cohort(STUDY.datasets[dataset].ingest_settings(), cache_folder)
     except InputError as error:
         raise WorkflowError(f"datasets.{dataset}: {error}") from None
 

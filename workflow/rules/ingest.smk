@@ -52,7 +52,9 @@ checkpoint ingest_made:
     params:
         version=3,
         archive=lambda wildcards: archive_state(wildcards.dataset),
-        settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
+        settings=lambda wildcards: as_json(
+            STUDY.datasets[wildcards.dataset].ingest_settings()
+        ),
         folder=lambda wildcards, output: Path(output.manifest).parent,
         fetched=fetched_option,
     shell:

@@ -1,7 +1,5 @@
 # Where results come from: versions, settings and hashes, of each model and of the run.
 
-from pipeline.study.config import model_config
-
 
 rule record_model:
     input:
@@ -22,7 +20,7 @@ rule record_model:
     params:
         version=2,
         config=lambda wildcards: as_json(
-            model_config(config, wildcards.dataset, wildcards.method)
+            STUDY.of_model(wildcards.dataset, wildcards.method)
         ),
     shell:
         "python -m pipeline record-model {input.packed:q} {input.training:q} {input.generator:q}"

@@ -147,7 +147,7 @@ rule score_attributions:
     resources:
         mem_mb=3000,
         runtime=480,
-        gpu=gpus_per_training(config["device"]),
+        gpu=STUDY.gpus_per_training(),
         device=config["device"],
     params:
         version=1,

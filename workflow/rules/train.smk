@@ -38,7 +38,7 @@ rule train_model:
     resources:
         mem_mb=3000,
         runtime=2880,
-        gpu=gpus_per_training(config["device"]),
+        gpu=STUDY.gpus_per_training(),
         device=config["device"],
         jobs_per_gpu=config["jobs_per_gpu"],
     params:

@@ -19,9 +19,20 @@ from pipeline.method import Generator, explain_image
 from pipeline.method.explain import save_generator
 from pipeline.stage.errors import InputError
 from pipeline.study import new_image
+from pipeline.study.config import parse_config
 
-FILMS = {"source": "copd", "chest": {"resize": 36, "crop": 32}}
-BRAINS = {"source": "adni", "brain": {}}
+CONFIG = {
+    "datasets": {
+        "copd": {
+            "source": "copd",
+            "archive": {"films": "films", "spirometry": "tests.csv"},
+            "labels": {"pseudonym_key": "key"},
+            "chest": {"resize": 36, "crop": 32},
+        },
+        "adni": {"source": "adni", "archive": {"images": "ADNI", "tables": "tables"}},
+    }
+}
+FILMS, BRAINS = parse_config(CONFIG).datasets.values()
 
 
 def save_untrained(path, **architecture):
@@ -40,7 +51,7 @@ def film(tmp_path):
 def test_film_from_the_command_line(tmp_path, film, method, capsys):
     model = save_untrained(tmp_path / "g.safetensors", dimensions=2, method=method)
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
+    config.write_text(yaml.safe_dump(CONFIG))
     out = tmp_path / "out"
     main(["explain", *map(str, (film, model, out)), "--dataset", "copd", "--config", str(config)])
     assert "not a diagnostic device" in capsys.readouterr().out
@@ -107,9 +118,23 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     with pytest.raises(InputError, match="cannot be used: neither a DICOM nor a PNG"):
         new_image.explain_file(tmp_path / "bad.png", flat, tmp_path / "out", FILMS)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "content", "said"),
+    [
+        ("nobody", yaml.safe_dump(CONFIG), "no data set 'nobody'; it knows adni, copd"),
+        ("copd", "[1, 2]", "expected object, found [1, 2]"),
+        ("copd", "[1, 2", "the configuration cannot be read"),
+    ],
+)
+def test_configuration_that_does_not_tell_is_refused(
+    tmp_path, film, dataset, content, said, capsys
+):
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
-    with pytest.raises(InputError, match="no data set 'adni'; it knows copd"):
-        new_image.read_settings(config, "adni")
-    with pytest.raises(InputError, match="is not a configuration"):
-        new_image.read_settings(film, "adni")
+    config.write_text(content)
+    paths = map(str, (film, tmp_path / "model", tmp_path / "out"))
+    with pytest.raises(SystemExit) as end:
+        main(["explain", *paths, "--dataset", dataset, "--config", str(config)])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""How images are prepared: brain volumes and their quality control, films, the toy squares."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic_core import core_schema
+
+from pipeline.brain.engines import EMBEDDED, TOOLS
+from pipeline.study.config.values import (
+    ALL_DIFFERENT,
+    Between0And1,
+    Count,
+    Keys,
+    NumberOf,
+    Positive,
+    Section,
+    Text,
+)
+
+AUTO = "auto"
+
+
+def _engine(tool: str) -> core_schema.CoreSchema:
+    choices = core_schema.literal_schema([AUTO, tool, EMBEDDED])
+    return core_schema.with_default_schema(choices, default=AUTO)
+
+
+Engines = Annotated[
+    dict[str, str],
+    Keys({stage: _engine(tool) for stage, tool in TOOLS.items()}),
+    Field(description="what does each stage"),
+]
+
+
+class Brain(Section):
+    """Preparation of brain volumes."""
+
+    engines: Engines = Field(default_factory=dict)
+    mixed_engines: bool = False
+    template: Text | None = None
+    bet_fraction: Between0And1 = 0.25
+    voxel_mm: Positive = 1.3
+    shape: list[Count] = Field(
+        [128, 160, 112], min_length=3, max_length=3, description="voxels along x, y and z"
+    )
+
+
+class QualityControl(Section):
+    """Which volumes are left out."""
+
+    exclude: Annotated[
+        list[Literal["empty_planes", "brain_volume", "correlation", "overlap", "orientation"]],
+        *ALL_DIFFERENT,
+    ] = Field(["empty_planes"], description="checks whose suspects are left out")
+    keep: Text | None = None
+    drop: Text | None = None
+
+
+class Chest(Section):
+    """Preparation of films."""
+
+    resize: Count = 256
+    crop: Count = 224
+    shards: Count = 64
+
+
+class Squares(Section):
+    """The toy data set: squares of smoothed noise."""
+
+    seed: NumberOf = 2020
+    size: Count = 224
+    texture_sigma: Positive = 2.5
+    train: Count = 10000
+    validation: Count = 200
+    test: Count = 1000
