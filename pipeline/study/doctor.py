@@ -75,6 +75,28 @@ def check_trainings(device: str) -> list[Finding]:
     return [Finding("wrong", "GPU", found, "mend the driver, or set device: auto")]
 
 
+def check_jobs(jobs: Iterable[Any], scheduler: str | None, device: str | None) -> list[Finding]:
+    """Look at what depends on where jobs run.
+
+    Parameters
+    ----------
+    jobs
+        Snakemake's, that are to run.
+    scheduler
+        Name of the cluster's, as Snakemake's plugins are called; None on this machine.
+    device
+        What trainings on this machine were told to use; None where conda makes their environments.
+    """
+    jobs = list(jobs)
+    if scheduler is None:
+        train = device is not None and any(job.resources.get("gpu", 0) for job in jobs)
+        return check_trainings(device) if train else []
+    jobs = [job for job in jobs if not job.is_local]
+    paths = sorted({str(path) for job in jobs for path in job.input})
+    asked = {job.resources.get("slurm_partition") for job in jobs} - {None}
+    return check_submission(paths, asked if scheduler == "slurm" else None)
+
+
 def check_submission(paths: Iterable[str], wanted: Iterable[str] | None) -> list[Finding]:
     """Look at what would let a cluster refuse jobs, or run them on other files.
 

@@ -85,7 +85,7 @@ def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
         squares = dataset.squares
         pairs = squares.validation + squares.test
         return Counts(squares.train + 2 * pairs, pairs)
-    if not dataset.is_demo and not dataset.is_fetched:
+    if not dataset.is_made:
         settings = dataset.ingest_settings()
         cohort = planned_cohort(settings, cache / fingerprint(settings))
         return _count(cohort, dataset, "the archive")

@@ -103,13 +103,14 @@ def test_toy_data_go_the_same_way(tmp_path):
         "all": 1,
         "make_toy": 1,
         "train_model": 6,
+        "record_config": 1,
         "record_model": 6,
         "record_run": 1,
         "score_model": 6,
         "make_table": 1,
         "draw_overview": 1,
         "make_report": 1,
-        "total": 24,
+        "total": 25,
     }
 
 

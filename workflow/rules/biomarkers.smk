@@ -4,8 +4,8 @@
 rule measure_biomarkers:
     input:
         packed="results/{dataset}/packed",
-        generators=models_of_dataset,
-        truth=truth_folder,
+        generators=study.models,
+        truth=study.truth_folder,
     output:
         "results/{dataset}/biomarkers.parquet",
     log:
@@ -13,7 +13,7 @@ rule measure_biomarkers:
     benchmark:
         "benchmarks/{dataset}/biomarkers.tsv"
     wildcard_constraints:
-        dataset=one_of(DRAWN),
+        dataset=one_of(study.drawn),
     conda:
         PYTHON_ENV
     resources:
@@ -21,10 +21,10 @@ rule measure_biomarkers:
         runtime=600,
     params:
         version=1,
-        resize=resize_option,
-        truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
-        methods=lambda wildcards: [m for m in methods_of(wildcards) for _ in SEEDS],
-        seeds=lambda wildcards: [s for _ in methods_of(wildcards) for s in SEEDS],
+        resize=study.resize_option,
+        truth=study.truth_option,
+        methods=study.methods_of_models,
+        seeds=study.seeds_of_models,
     shell:
         "python -m pipeline biomarkers results {wildcards.dataset} {output:q}"
         " --generators {input.generators:q} --methods {params.methods} --seeds {params.seeds}"
@@ -33,7 +33,7 @@ rule measure_biomarkers:
 
 rule make_biomarker_table:
     input:
-        expand(rules.measure_biomarkers.output, dataset=DRAWN),
+        expand(rules.measure_biomarkers.output, dataset=study.drawn),
     output:
         report(
             "results/biomarkers.csv",
@@ -51,7 +51,7 @@ rule make_biomarker_table:
         runtime=10,
     params:
         version=1,
-        demos=DEMOS,
+        demos=study.demos,
     shell:
         "python -m pipeline biomarker-table {output:q} {input:q} --demos {params.demos}"
         " --log {log:q}"

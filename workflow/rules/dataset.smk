@@ -3,7 +3,7 @@
 
 rule pack_volumes:
     input:
-        packed_volumes,
+        study.packed_volumes,
         cohort=COHORT_FILES.values(),
         qc=rules.review_volumes.output.table,
     output:
@@ -15,7 +15,7 @@ rule pack_volumes:
     benchmark:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -23,7 +23,7 @@ rule pack_volumes:
         runtime=60,
     params:
         version=2,
-        mixed_engines=mixed_engines_option,
+        mixed_engines=study.mixed_engines_option,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
         " --exclusions {output.exclusions:q} --volumes {output.volumes:q} --qc {input.qc:q}"
@@ -32,7 +32,7 @@ rule pack_volumes:
 
 rule pack_films:
     input:
-        packed_films,
+        study.packed_films,
         cohort=COHORT_FILES.values(),
     output:
         packed=directory("results/{dataset}/packed"),
@@ -42,7 +42,7 @@ rule pack_films:
     benchmark:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
-        dataset=CHEST,
+        dataset=one_of(study.films),
     conda:
         PYTHON_ENV
     resources:
@@ -50,7 +50,7 @@ rule pack_films:
         runtime=60,
     params:
         version=1,
-        shards=chest_settings("shards"),
+        shards=study.chest("shards"),
     shell:
         "python -m pipeline pack-films results {wildcards.dataset} {output.packed:q}"
         " --shards {params.shards} --exclusions {output.exclusions:q} --log {log:q}"
@@ -65,7 +65,7 @@ rule make_toy:
     benchmark:
         "benchmarks/{dataset}/make_toy.tsv"
     wildcard_constraints:
-        dataset=TOY,
+        dataset=one_of(study.squares),
     conda:
         PYTHON_ENV
     resources:
@@ -73,7 +73,7 @@ rule make_toy:
         runtime=60,
     params:
         version=1,
-        settings=toy_settings,
+        settings=study.toy_settings,
     shell:
         "python -m pipeline make-toy {output.packed:q} --exclusions {output.exclusions:q}"
         " --settings {params.settings:q} --log {log:q}"
@@ -90,7 +90,7 @@ rule describe_cohort:
     benchmark:
         "benchmarks/{dataset}/cohort.tsv"
     wildcard_constraints:
-        dataset=one_of(COHORTS),
+        dataset=one_of(study.cohorts),
     conda:
         PYTHON_ENV
     resources:
@@ -99,7 +99,7 @@ rule describe_cohort:
     params:
         version=1,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
-        settings=cohort_settings,
+        settings=study.cohort_settings,
     shell:
         "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q} {output:q}"
         " {params.settings:q} --log {log:q}"
@@ -107,4 +107,4 @@ rule describe_cohort:
 
 rule pack_datasets:
     input:
-        expand("results/{dataset}/packed", dataset=DATASETS),
+        expand("results/{dataset}/packed", dataset=study.datasets),

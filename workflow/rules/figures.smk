@@ -3,7 +3,7 @@
 
 rule draw_overview:
     input:
-        overview_files,
+        study.overview_files(),
     output:
         report(
             "results/overview.png",
@@ -21,8 +21,8 @@ rule draw_overview:
         runtime=20,
     params:
         version=1,
-        names=WITH_FIELDS,
-        demos=DEMOS,
+        names=study.with_fields,
+        demos=study.demos,
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"
         " --demos {params.demos} --log {log:q}"
@@ -32,8 +32,8 @@ rule draw_figures:
     input:
         packed="results/{dataset}/packed",
         manifest="results/{dataset}/ingest/manifest.parquet",
-        generators=shown_models,
-        scores=f"results/{{dataset}}/models/defi-gan/seed-{SEEDS[0]}/scores.parquet",
+        generators=study.shown_models,
+        scores=study.first_scores,
     output:
         report(
             [figure(name, "png") for name in layout.FIGURES],
@@ -48,7 +48,7 @@ rule draw_figures:
     benchmark:
         "benchmarks/{dataset}/figures/{case}.tsv"
     wildcard_constraints:
-        dataset=one_of(DRAWN),
+        dataset=one_of(study.drawn),
     conda:
         PYTHON_ENV
     resources:
@@ -56,9 +56,9 @@ rule draw_figures:
         runtime=20,
     params:
         version=1,
-        settings=figure_settings,
-        methods=methods_of,
-        prefix=lambda wildcards: f"results/figures/{wildcards.dataset}/{wildcards.case}",
+        settings=study.figure_settings,
+        methods=study.methods,
+        prefix="results/figures/{dataset}/{case}",
     shell:
         "python -m pipeline figures results {wildcards.dataset} {wildcards.case} {params.prefix:q}"
         " --generators {input.generators:q} --methods {params.methods} --scores {input.scores:q}"
@@ -67,4 +67,4 @@ rule draw_figures:
 
 rule draw_all_figures:
     input:
-        figures(),
+        study.figures(),

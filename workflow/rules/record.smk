@@ -1,6 +1,25 @@
 # Where results come from: versions, settings and hashes, of each model and of the run.
 
 
+rule record_config:
+    output:
+        "results/config.yaml",
+    log:
+        "logs/record_config.log",
+    benchmark:
+        "benchmarks/record_config.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=1,
+        config=study.effective_config(),
+    shell:
+        "python -m pipeline record-config {output:q} --config {params.config:q} --log {log:q}"
+
+
 rule record_model:
     input:
         packed="results/{dataset}/packed",
@@ -19,9 +38,7 @@ rule record_model:
         runtime=30,
     params:
         version=2,
-        config=lambda wildcards: as_json(
-            STUDY.of_model(wildcards.dataset, wildcards.method)
-        ),
+        config=study.model_settings,
     shell:
         "python -m pipeline record-model {input.packed:q} {input.training:q} {input.generator:q}"
         " {output:q} --config {params.config:q} --log {log:q}"
@@ -29,9 +46,12 @@ rule record_model:
 
 rule record_run:
     input:
-        manifests=expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),
-        models=on_methods(model("provenance.json")),
-        files=RESULTS,
+        manifests=expand(
+            "results/{dataset}/ingest/manifest.parquet", dataset=study.cohorts
+        ),
+        config=rules.record_config.output,
+        models=study.on_methods(model("provenance.json")),
+        files=study.results(),
     output:
         provenance="results/provenance.json",
         methods="results/methods.md",
@@ -47,7 +67,6 @@ rule record_run:
         runtime=60,
     params:
         version=1,
-        config=as_json(config),
     shell:
-        "python -m pipeline record-run results --config {params.config:q}"
+        "python -m pipeline record-run results --config {input.config:q}"
         " --models {input.models:q} --files {input.files:q} --log {log:q}"

@@ -3,7 +3,7 @@
 
 rule make_report:
     input:
-        report_files,
+        study.report_files(),
     output:
         report(
             "results/report/index.html",
@@ -21,9 +21,9 @@ rule make_report:
         runtime=30,
     params:
         version=1,
-        sections=as_json(report_sections()),
-        datasets=as_json(report_datasets()),
-        seeds=SEEDS,
+        sections=study.report_sections(),
+        datasets=study.report_datasets(),
+        seeds=study.seeds,
     shell:
         "python -m pipeline report results {output:q} --datasets {params.datasets:q}"
         " --sections {params.sections:q} --seeds {params.seeds} --threads {threads} --log {log:q}"

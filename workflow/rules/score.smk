@@ -16,7 +16,7 @@ rule score_model:
     resources:
         mem_mb=3000,
         runtime=60,
-        device=config["device"],
+        device=study.config.device,
     params:
         version=1,
     shell:
@@ -29,7 +29,7 @@ rule score_true_deformation:
     input:
         packed="results/{dataset}/packed",
         manifest="results/{dataset}/ingest/manifest.parquet",
-        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
+        truth=study.truth_folder,
     output:
         "results/{dataset}/true_deformation/scores.parquet",
     log:
@@ -37,7 +37,7 @@ rule score_true_deformation:
     benchmark:
         "benchmarks/{dataset}/score/true_deformation.tsv"
     wildcard_constraints:
-        dataset=one_of(DEMOS),
+        dataset=one_of(study.demos),
     conda:
         PYTHON_ENV
     resources:
@@ -45,7 +45,7 @@ rule score_true_deformation:
         runtime=60,
     params:
         version=1,
-        resize=resize_option,
+        resize=study.resize_option,
     shell:
         "python -m pipeline score-true-deformation results {wildcards.dataset} {input.truth:q}"
         " {output:q} {params.resize} --log {log:q}"
@@ -55,8 +55,8 @@ rule compare_with_truth:
     input:
         packed="results/{dataset}/packed",
         manifest="results/{dataset}/ingest/manifest.parquet",
-        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
-        generators=fields_of_seeds,
+        truth=study.truth_folder,
+        generators=study.fields_of_seeds,
     output:
         "results/{dataset}/true_deformation/fields.parquet",
     log:
@@ -64,7 +64,7 @@ rule compare_with_truth:
     benchmark:
         "benchmarks/{dataset}/score/true_fields.tsv"
     wildcard_constraints:
-        dataset=one_of(DEMOS),
+        dataset=one_of(study.demos),
     conda:
         PYTHON_ENV
     resources:
@@ -72,8 +72,8 @@ rule compare_with_truth:
         runtime=60,
     params:
         version=1,
-        resize=resize_option,
-        seeds=SEEDS,
+        resize=study.resize_option,
+        seeds=study.seeds,
     shell:
         "python -m pipeline compare-with-truth results {wildcards.dataset} {input.truth:q}"
         " {output:q} --generators {input.generators:q} --seeds {params.seeds} {params.resize}"
@@ -82,7 +82,7 @@ rule compare_with_truth:
 
 rule make_truth_table:
     input:
-        expand(rules.compare_with_truth.output, dataset=KNOWN_FIELDS),
+        expand(rules.compare_with_truth.output, dataset=study.known_fields),
     output:
         report("results/truth.csv", caption="../report/truth.rst", category="Truth"),
     log:
@@ -102,15 +102,15 @@ rule make_truth_table:
 
 rule score_models:
     input:
-        on_methods(model("scores.parquet")),
+        study.on_methods(model("scores.parquet")),
 
 
 rule make_table:
     input:
-        models=on_methods(model("scores.parquet")),
+        models=study.on_methods(model("scores.parquet")),
         ceilings=expand(
             rules.score_true_deformation.output,
-            dataset=DEMOS,
+            dataset=study.demos,
         ),
     output:
         csv=report(
@@ -125,7 +125,7 @@ rule make_table:
         PYTHON_ENV
     params:
         version=1,
-        datasets=table_settings(),
+        datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"
@@ -141,17 +141,17 @@ rule score_attributions:
     benchmark:
         "benchmarks/{dataset}/score/classifier_seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=one_of(COHORTS),
+        dataset=one_of(study.cohorts),
     conda:
         PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=480,
-        gpu=STUDY.gpus_per_training(),
-        device=config["device"],
+        gpu=study.config.gpus_per_training(),
+        device=study.config.device,
     params:
         version=1,
-        settings=attribution_settings,
+        settings=study.attribution_settings,
     shell:
         "python -m pipeline score-attributions {input.packed:q} {output:q}"
         " --dataset {wildcards.dataset} --seed {wildcards.seed} --settings {params.settings:q}"
@@ -161,7 +161,7 @@ rule score_attributions:
 rule make_extended_table:
     input:
         rules.make_table.input,
-        expand(rules.score_attributions.output, dataset=COHORTS, seed=SEEDS),
+        expand(rules.score_attributions.output, dataset=study.cohorts, seed=study.seeds),
     output:
         csv=report(
             "results/table1_extended.csv",
@@ -177,7 +177,7 @@ rule make_extended_table:
         PYTHON_ENV
     params:
         version=1,
-        datasets=table_settings(),
+        datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"

@@ -122,12 +122,15 @@ class CohortDataset(Dataset):
         """Whether the images come from a server."""
         return False
 
+    @property
+    def is_made(self) -> bool:
+        """Whether a job makes the archive."""
+        return self.is_demo or self.is_fetched
+
     def paths(self) -> Paths:
         """The archive, unless a job makes it; the lists of the splits."""
-        for key in type(self.archive).model_fields:
-            path = getattr(self.archive, key)
-            made = self.is_demo or (self.is_fetched and key == "films")
-            if isinstance(path, str) and not made:
+        for key, path in self.archive.paths().items():
+            if not (self.is_demo or (self.is_fetched and key == "films")):
                 yield f"archive.{key}", path
         for split, path in self.split_lists().items():
             yield f"splits.lists.{split}", path
@@ -169,9 +172,8 @@ class VolumeDataset(CohortDataset):
         yield from super().paths()
         if self.brain.template is not None:
             yield "brain.template", self.brain.template
-        for key in ("keep", "drop"):
-            if (path := getattr(self.qc, key)) is not None:
-                yield f"qc.{key}", path
+        for key, path in self.qc.lists().items():
+            yield f"qc.{key}", path
 
 
 class FilmDataset(CohortDataset):

@@ -55,6 +55,10 @@ class QualityControl(Section):
     keep: Text | None = None
     drop: Text | None = None
 
+    def lists(self) -> dict[str, str]:
+        """The user's lists, by their keys."""
+        return {key: path for key, path in (("keep", self.keep), ("drop", self.drop)) if path}
+
 
 class Chest(Section):
     """Preparation of films."""

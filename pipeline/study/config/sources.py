@@ -1,5 +1,6 @@
 """Archives that data come from: where they lie, who is in which split, what the labels are."""
 
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
@@ -23,6 +24,14 @@ SEVERAL = Field(min_length=1, description="values of the column")
 class Archive(Section):
     """Where the raw images and their tables lie."""
 
+    def paths(self) -> dict[str, str]:
+        """Files and folders by their keys."""
+        return {key: path for key, path in self if isinstance(path, str)}
+
+    def files_read(self) -> list[str]:
+        """Files that tell who is there."""
+        raise NotImplementedError
+
 
 class AdniArchive(Archive):
     """Folders of LONI, and ADNI's tables."""
@@ -30,11 +39,19 @@ class AdniArchive(Archive):
     images: Text
     tables: Text
 
+    def files_read(self) -> list[str]:
+        """All tables."""
+        return _found(self.tables, "*.csv")
+
 
 class BidsArchive(Archive):
     """A BIDS dataset."""
 
     dataset: Text
+
+    def files_read(self) -> list[str]:
+        """Tables of people and of their sessions."""
+        return _found(self.dataset, "participants.tsv", "sub-*/sub-*_sessions.tsv")
 
 
 class PlainArchive(Archive):
@@ -42,6 +59,14 @@ class PlainArchive(Archive):
 
     table: Text
     images: Text
+
+    def files_read(self) -> list[str]:
+        """The table."""
+        return [self.table]
+
+
+def _found(folder: str, *patterns: str) -> list[str]:
+    return sorted(str(path) for pattern in patterns for path in Path(folder).glob(pattern))
 
 
 def _check_url(text: str) -> str:
@@ -83,6 +108,10 @@ class CopdArchive(Archive):
     films: Text
     films_table: Text | None = None
     spirometry: Text
+
+    def files_read(self) -> list[str]:
+        """The tables; where DICOM films lie there, they tell the rest themselves."""
+        return [self.spirometry, *filter(None, [self.films_table])]
 
     @model_validator(mode="after")
     def _check_table(self) -> Self:
