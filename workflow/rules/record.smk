@@ -10,9 +10,6 @@ rule record_config:
         "benchmarks/record_config.tsv"
     conda:
         PYTHON_ENV
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         version=1,
         config=study.effective_config(),
