@@ -93,9 +93,9 @@ class ImageDataset(Dataset):
     SHAPE = "squares.size"
 
     source: Literal["toy"]
-    title: Text = "toy squares"
+    title: Text = "Toy squares"
     modality: Literal["image"] = "image"
-    disease: Disease = Disease(name="size of squares", healthy="large", diseased="small")
+    disease: Disease = Disease(name="small size", healthy="large", diseased="small")
     squares: Squares = Squares()
     training: ImageTraining = Field(default_factory=dict)
 
@@ -208,9 +208,7 @@ class CopdDataset(FilmDataset):
 
     source: Literal["copd"]
     title: Text = "COPD"
-    disease: Disease = Disease(
-        name="chronic obstructive pulmonary disease", healthy="normal", diseased="COPD"
-    )
+    disease: Disease = Disease(name="COPD", healthy="normal", diseased="COPD")
     archive: CopdArchive
     labels: SpirometryLabels
     demo: CopdDemo | None = None
