@@ -12,7 +12,6 @@ if "datasets" not in config:
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/files.smk"
 include: "workflow/rules/demo.smk"
 include: "workflow/rules/ingest.smk"
 include: "workflow/rules/brain.smk"
@@ -40,6 +39,6 @@ localrules:
 rule all:
     default_target: True
     input:
-        RESULTS,
+        study.results(),
         "results/report/index.html",
         rules.record_run.output,

@@ -47,18 +47,18 @@ def _benchmark(args: argparse.Namespace) -> None:
     from pipeline.method.adversarial import Adversarial
     from pipeline.method.registry import find_method
     from pipeline.method.training.settings import TrainSettings
-    from pipeline.study.config import image_shape, training_settings
+    from pipeline.study.config import parse_config
 
     if not isinstance(find_method(args.method), Adversarial):
         raise InputError(f"{args.method} has no generator whose updates could be measured")
-    config = load_yaml(args.config)
-    settings = training_settings(config, args.dataset, args.method, seed=0)
+    config = parse_config(load_yaml(args.config))
+    settings = config.training_settings(args.dataset, args.method, seed=0)
     settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
     if args.batch_size:
         settings |= {"batch_size": args.batch_size}
     table = benchmark_training(
         TrainSettings.read(settings),
-        image_shape(config, args.dataset),
+        config.dataset(args.dataset).image_shape(),
         repeats=args.repeats,
         device=args.device,
         threads=args.threads,
@@ -67,11 +67,12 @@ def _benchmark(args: argparse.Namespace) -> None:
 
 
 def _explain(args: argparse.Namespace) -> None:
-    from pipeline.study.new_image import NOT_DIAGNOSTIC, explain_file, read_settings
+    from pipeline.study.config import parse_config
+    from pipeline.study.new_image import NOT_DIAGNOSTIC, explain_file
 
     print(NOT_DIAGNOSTIC)
-    settings = read_settings(args.config, args.dataset)
-    explain_file(args.source, args.generator, args.destination, settings)
+    dataset = parse_config(load_yaml(args.config)).dataset(args.dataset)
+    explain_file(args.source, args.generator, args.destination, dataset)
     print(f"The explanation lies in {args.destination}.")
 
 

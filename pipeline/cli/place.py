@@ -3,18 +3,8 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pipeline.cli.commands import Commands, add_configuration, load, load_yaml
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read and check a configuration."""
-    from pipeline.study.config import check_config
-
-    config = load_yaml(path)
-    check_config(config)
-    return config
 
 
 def _doctor(args: argparse.Namespace) -> None:
@@ -27,15 +17,17 @@ def _doctor(args: argparse.Namespace) -> None:
 
 
 def _plan(args: argparse.Namespace) -> None:
+    from pipeline.study.config import read_config
     from pipeline.study.plan import plan_study, plan_text
 
-    print(plan_text(*plan_study(_read_config(args.config))))
+    print(plan_text(*plan_study(read_config(load_yaml(args.config)))))
 
 
 def _status(args: argparse.Namespace) -> None:
+    from pipeline.study.config import read_config
     from pipeline.study.status import training_status
 
-    table = training_status(_read_config(args.config), args.results)
+    table = training_status(read_config(load_yaml(args.config)), args.results)
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
 
 

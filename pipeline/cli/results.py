@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_device, add_settings, load
+from pipeline.cli.commands import Commands, add_device, add_settings, load, load_yaml
 
 
 def _score(args: argparse.Namespace) -> None:
@@ -84,8 +84,13 @@ def _record_model(args: argparse.Namespace) -> None:
     record_model(*paths, args.config, args.volumes)
 
 
+def _record_config(args: argparse.Namespace) -> None:
+    load("pipeline.record.config_file:record_config")(args.config, args.destination)
+
+
 def _record_run(args: argparse.Namespace) -> None:
-    load("pipeline.record.run:record_run")(args.config, args.results, args.models, args.files)
+    config = load_yaml(args.config)
+    load("pipeline.record.run:record_run")(config, args.results, args.models, args.files)
 
 
 def add_commands(commands: Commands) -> None:
@@ -170,7 +175,11 @@ def add_commands(commands: Commands) -> None:
     )
     add_settings(sub, "--config")
     sub.add_argument("--volumes", type=Path, help="table of the data set's volumes")
-    sub = commands.add("record-run", _record_run, "write where the results come from", "results")
+    sub = commands.add(
+        "record-config", _record_config, "write the effective configuration", "destination"
+    )
     add_settings(sub, "--config")
+    sub = commands.add("record-run", _record_run, "write where the results come from", "results")
+    sub.add_argument("--config", type=Path, required=True, help="the effective configuration")
     sub.add_argument("--models", type=Path, nargs="+", required=True, help="their provenance")
     sub.add_argument("--files", type=Path, nargs="+", required=True, help="what the run made")

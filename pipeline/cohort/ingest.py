@@ -24,19 +24,14 @@ log = logging.getLogger(__name__)
 INGEST_VERSION = 4  # to be raised when an ingest comes to other results from the same archive
 
 
-def ingest_settings(dataset: dict[str, Any]) -> dict[str, Any]:
-    """The part of a data set's configuration that decides who is studied."""
-    keys = ("source", "archive", "columns", "splits", "labels")
-    return {key: dataset[key] for key in keys if key in dataset}
-
-
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
     """Read an archive.
 
     Parameters
     ----------
     settings
-        As `ingest_settings` returns it.
+        The part of a data set's configuration that decides who is studied: source, archive, splits
+        and, where the source has them, columns and labels.
     fetched
         Table of the films that were fetched from a server, where the archive is one.
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from pipeline.method.generator import Generator
 
+# How the authors ran both methods on their toy data, for which they name no lambda: those of COPD.
+EVERY_UPDATE = {"critic_updates": 1, "initial_critic_updates": 1, "initial_generator_updates": 0}
+
 
 class Adversarial(Method):
     """A method whose modified images a critic must take for healthy ones.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pipeline.method.adversarial import Adversarial
+from pipeline.method.adversarial import EVERY_UPDATE, Adversarial
 from pipeline.method.interface import Explanation
+from pipeline.method.options import Count, NumberOf
 from pipeline.method.training.settings import AdversarialOptions
 
 if TYPE_CHECKING:
@@ -13,9 +15,11 @@ if TYPE_CHECKING:
 
 
 class DefiGanOptions(AdversarialOptions):
-    """Options of DeFI-GAN."""
+    """Options of DeFI-GAN; defaults as in the paper."""
 
-    variant: Literal["plain"]
+    critic_updates: Count = 100
+    initial_generator_updates: NumberOf = 0
+    variant: Literal["plain"] = "plain"
 
 
 class DefiGan(Adversarial):
@@ -29,6 +33,11 @@ class DefiGan(Adversarial):
         "DeFI-GAN deforms the diseased image by a displacement field, which pays for its roughness."
     )
     options = DefiGanOptions
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "brain": {"lambda": 10},
+        "chest": {"lambda": 25},
+        "image": {"lambda": 25, "flow_scale": 10, **EVERY_UPDATE},
+    }
 
     def outputs(self, dimensions: int) -> int:
         """One an axis; the first channel is unused, as in the published weights."""

@@ -124,6 +124,9 @@ class Method(ABC):
         Where it was published; None: nowhere but in the paper.
     options : type of Options
         What a configuration says of it in its section of ``training.methods``.
+    published : dict
+        Options with which the paper used it, by modality; they stand where a configuration names
+        none. A data set that names no method has those that are published for its modality.
     shared : set of str
         Keys of a data set's ``training`` and ``training.networks`` on which a fit depends, too. Its
         own section comes before them.
@@ -136,6 +139,7 @@ class Method(ABC):
     summary: ClassVar[str]
     citation: ClassVar[str | None] = None
     options: ClassVar[type[Options]]
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     shared: ClassVar[frozenset[str]] = frozenset()
 
     def settings(self, shared: Mapping[str, Any], own: Mapping[str, Any], seed: int) -> dict:

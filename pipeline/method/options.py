@@ -3,11 +3,29 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from pipeline.stage.errors import InputError
 
+
+def _as_written(value: object, check: ValidatorFunctionWrapHandler) -> float:
+    """15 stays 15 and does not become 15.0: settings are compared as text from run to run."""
+    checked: float = check(value)
+    return value if isinstance(value, int) else checked
+
+
+AsWritten = WrapValidator(_as_written)
+Positive = Annotated[float, Field(gt=0), AsWritten]
+AtLeastZero = Annotated[float, Field(ge=0), AsWritten]
 Count = Annotated[int, Field(ge=1)]
+NumberOf = Annotated[int, Field(ge=0)]
 
 
 class Options(BaseModel):
@@ -17,6 +35,7 @@ class Options(BaseModel):
         alias_generator=lambda name: name.removesuffix("_"),
         allow_inf_nan=False,
         extra="forbid",
+        serialize_by_alias=True,
         frozen=True,
         strict=True,
     )
@@ -38,7 +57,7 @@ class Options(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """The options that `read` reads."""
-        return self.model_dump(by_alias=True, exclude_none=True)
+        return self.model_dump(exclude_none=True)
 
 
 def _told(mistake: Any) -> str:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pipeline.method.adversarial import Adversarial
+from pipeline.method.adversarial import EVERY_UPDATE, Adversarial
 from pipeline.method.interface import Explanation
+from pipeline.method.options import Count, NumberOf
 from pipeline.method.training.settings import AdversarialOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class VaGanOptions(AdversarialOptions):
+    """Options of VA-GAN; defaults as the paper ran it."""
+
+    critic_updates: Count = 5
+    initial_generator_updates: NumberOf = 25
 
 
 class VaGan(Adversarial):
@@ -27,7 +36,12 @@ class VaGan(Adversarial):
         "Baumgartner C.F., Koch L.M., Can Tezcan K., Xi Ang J., Konukoglu E.: Visual Feature"
         " Attribution using Wasserstein GANs. CVPR 2018. doi:10.1109/CVPR.2018.00867"
     )
-    options = AdversarialOptions
+    options = VaGanOptions
+    published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "brain": {"lambda": 100},
+        "chest": {"lambda": 50},
+        "image": {"lambda": 50, **EVERY_UPDATE},
+    }
 
     def outputs(self, dimensions: int) -> int:
         """The difference map."""

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.brain.engines import NONE, citations
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
-from pipeline.study.config import training_settings
+from pipeline.study.config import parse_config
 
 STAGES = {
     "orient": "turned to the axes of the template",
@@ -126,11 +126,11 @@ def _methods(run: dict[str, Any]) -> str:
 
 
 def _training(run: dict[str, Any]) -> str:
-    sentences = []
+    sentences, config = [], parse_config(run["config"])
     for name, dataset in run["config"]["datasets"].items():
         fits: dict[str, list[str]] = {}
         for method in dataset["training"]["methods"]:
-            settings = training_settings(run["config"], name, method, run["seeds"][0])
+            settings = config.training_settings(name, method, run["seeds"][0])
             found = find_method(method)
             how, detail = found.words(settings)
             fits.setdefault(how, []).append(f"{found.title} {detail}".rstrip())

@@ -18,7 +18,8 @@ from pipeline.brain.engines_used import engines_used
 from pipeline.dataset.packed import ARRAYS
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import read_json, sha256, write_json
-from pipeline.study.config import describe_dataset
+from pipeline.study.config import parse_config
+from pipeline.study.config.datasets import AnyDataset
 
 DISTRIBUTION = "defigan-pipeline"
 ROOT = Path(__file__).parents[2]
@@ -109,14 +110,14 @@ def _describe_cohort(folder: Path, kind: str) -> dict[str, Any]:
     return read_json(folder / "cohort.json") | {"engines": _engines(volumes)}
 
 
-def _describe_dataset(results: Path, name: str, dataset: dict[str, Any]) -> dict[str, Any]:
+def _describe_dataset(results: Path, name: str, dataset: AnyDataset) -> dict[str, Any]:
     folder = results / name
     train = pd.read_parquet(folder / "packed/train.parquet")
     pairs = pd.read_parquet(folder / "packed/pairs.parquet")
     excluded = read_exclusions(folder / "exclusions.csv")
-    about = describe_dataset(dataset)
+    about = dataset.describe()
     return {
-        "source": dataset["source"],
+        "source": dataset.source,
         "title": about["title"],
         "disease": about["disease"],
         "simulated": about["data"] != "real",
@@ -170,7 +171,7 @@ def describe_run(
         "seeds": config["seeds"],
         "datasets": {
             name: _describe_dataset(results, name, dataset)
-            for name, dataset in config["datasets"].items()
+            for name, dataset in parse_config(config).datasets.items()
         },
         "models": described,
         "files_sha256": {str(path.relative_to(results)): sha256(path) for path in files},

@@ -14,8 +14,13 @@ SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 LICENCE = "https://spdx.org/licenses/MIT"
 PAPER = "https://doi.org/10.1007/978-3-030-59713-9_71"
-TYPES = {".md": "text/markdown", ".parquet": "application/vnd.apache.parquet"}
+TYPES = {
+    ".md": "text/markdown",
+    ".yaml": "application/yaml",
+    ".parquet": "application/vnd.apache.parquet",
+}
 DESCRIPTIONS = {
+    "config.yaml": "the effective configuration, with every default",
     "table1.csv": "Table 1: agreement of predicted and observed change by data set and method",
     "table1.md": "Table 1 for reading",
     "table1_extended.csv": "Table 1 with attributions of a classifier beside",

@@ -10,7 +10,7 @@ import os
 import platform
 import shlex
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -21,7 +21,8 @@ from packaging.requirements import Requirement
 
 from pipeline.brain.engines import resolve_engines
 from pipeline.stage.errors import InputError
-from pipeline.study.config import check_config
+from pipeline.study.config import Config, read_config
+from pipeline.study.config.datasets import VolumeDataset
 from pipeline.study.slurm_jobs import accounting, jobs_of_folder, partitions
 
 DISTRIBUTION = "defigan-pipeline"
@@ -74,6 +75,28 @@ def check_trainings(device: str) -> list[Finding]:
     return [Finding("wrong", "GPU", found, "mend the driver, or set device: auto")]
 
 
+def check_jobs(jobs: Iterable[Any], scheduler: str | None, device: str | None) -> list[Finding]:
+    """Look at what depends on where jobs run.
+
+    Parameters
+    ----------
+    jobs
+        Snakemake's, that are to run.
+    scheduler
+        Name of the cluster's, as Snakemake's plugins are called; None on this machine.
+    device
+        What trainings on this machine were told to use; None where conda makes their environments.
+    """
+    jobs = list(jobs)
+    if scheduler is None:
+        train = device is not None and any(job.resources.get("gpu", 0) for job in jobs)
+        return check_trainings(device) if train else []
+    jobs = [job for job in jobs if not job.is_local]
+    paths = sorted({str(path) for job in jobs for path in job.input})
+    asked = {job.resources.get("slurm_partition") for job in jobs} - {None}
+    return check_submission(paths, asked if scheduler == "slurm" else None)
+
+
 def check_submission(paths: Iterable[str], wanted: Iterable[str] | None) -> list[Finding]:
     """Look at what would let a cluster refuse jobs, or run them on other files.
 
@@ -104,25 +127,25 @@ def check_submission(paths: Iterable[str], wanted: Iterable[str] | None) -> list
     return [*findings, *_partitions(known, wanted, "wrong")]
 
 
-def examine(config: dict[str, Any], folder: Path = Path()) -> list[Finding]:
+def examine(given: Mapping[str, Any], folder: Path = Path()) -> list[Finding]:
     """Look at everything that a run of a configuration needs.
 
     Parameters
     ----------
-    config
+    given
         The configuration as read from YAML.
     folder
         Of the workflow.
     """
     findings = quick_checks(folder)
     try:
-        check_config(config)
+        config = read_config(given)
     except InputError as error:
         return [*findings, Finding("wrong", "configuration", str(error)), *_slurm(folder)]
     return [
         *findings,
         *_engines(config),
-        _gpu(config["device"]),
+        _gpu(config.device),
         *_plan(config, folder),
         *_slurm(folder),
     ]
@@ -188,12 +211,12 @@ def _gigabytes(folder: Path) -> float:
     return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
 
 
-def _engines(config: dict[str, Any]) -> Iterator[Finding]:
-    for name, dataset in config["datasets"].items():
-        if dataset["modality"] != "brain":
+def _engines(config: Config) -> Iterator[Finding]:
+    for name, dataset in config.datasets.items():
+        if not isinstance(dataset, VolumeDataset):
             continue
         try:
-            engines = resolve_engines(dataset["brain"]["engines"])
+            engines = resolve_engines(dataset.brain.engines)
         except InputError as error:
             yield Finding("wrong", "engines", f"datasets.{name}.brain.engines: {error}")
             continue
@@ -220,7 +243,7 @@ def _gpu(device: str) -> Finding:
     return Finding("ok", "GPU", "not wanted")
 
 
-def _plan(config: dict[str, Any], folder: Path) -> Iterator[Finding]:
+def _plan(config: Config, folder: Path) -> Iterator[Finding]:
     """The archives, which are read to be counted, and the room that the results take."""
     from pipeline.study.plan import plan_study
 
@@ -230,7 +253,7 @@ def _plan(config: dict[str, Any], folder: Path) -> Iterator[Finding]:
         yield Finding("wrong", "archive", str(error))
         return
     for note in notes:
-        if note.split(":")[0] in config["datasets"]:
+        if note.split(":")[0] in config.datasets:
             yield Finding("ok", "archive", note)
     yield _room(folder, table["gigabytes"].sum())
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-import yaml
 from PIL import Image
 
 from pipeline.method.explain import (
@@ -25,29 +24,14 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
+from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
+from pipeline.study.config.preparation import Brain
 
 log = logging.getLogger(__name__)
 
 
-def read_settings(config: Path, dataset: str) -> dict[str, Any]:
-    """Settings of a data set: how its images are prepared.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read or does not know the data set.
-    """
-    try:
-        known = yaml.safe_load(Path(config).read_text(encoding="utf-8"))["datasets"]
-    except (OSError, ValueError, yaml.YAMLError, TypeError, KeyError) as error:
-        raise InputError(f"{config} is not a configuration; give one with --config") from error
-    if dataset not in known:
-        raise InputError(f"{config} has no data set {dataset!r}; it knows {', '.join(known)}")
-    return known[dataset]
-
-
 def explain_file(
-    source: Path, generator: Path, destination: Path, settings: dict[str, Any]
+    source: Path, generator: Path, destination: Path, dataset: Dataset
 ) -> ImageExplanation:
     """Prepare an image as the model's training images were, explain it, and write what comes out.
 
@@ -64,25 +48,23 @@ def explain_file(
         the scan's own space, ``scan_displacement`` (ITK field) and ``scan_modified`` (the raw scan
         deformed). Films and images: ``explanation.npz`` with the arrays of an `ImageExplanation`,
         and PNGs. All: ``figure.png``, ``figure.svg`` and ``explanation.json``.
-    settings
-        The data set's part of the configuration that the model was trained with.
+    dataset
+        The data set that the model was trained on.
 
     Raises
     ------
     InputError
         If the image cannot be prepared or the model does not suit it.
     """
-    if settings.get("modality") not in MODALITIES:
-        raise InputError(f"the data set's modality must be one of {', '.join(MODALITIES)}")
-    explain, dimensions, wanted = MODALITIES[settings["modality"]]
+    explain, wanted = MODALITIES[dataset.modality]
     model = load_model(generator)
-    if model.dimensions != dimensions:
+    if model.dimensions != len(dataset.image_shape()):
         raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
     if not Path(source).is_file():
         raise InputError(f"{source} is not there; give {wanted}")
     with atomic_directory(destination) as folder:
-        explanation, steps = explain(source, model, folder, settings)
-        _draw(explanation, model.method, settings, folder)
+        explanation, steps = explain(source, model, folder, dataset)
+        _draw(explanation, model.method, dataset.describe(), folder)
         write_json(
             {
                 "notice": NOT_DIAGNOSTIC,
@@ -105,7 +87,7 @@ def _largest(explanation: ImageExplanation) -> float | None:
 # ---- brain volumes ----
 
 
-def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
+def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.bias import correct_bias
     from pipeline.brain.crop import crop_field_of_view
@@ -115,21 +97,21 @@ def _chain(brain: dict[str, Any]) -> list[tuple[str, Callable[..., dict], dict[s
     from pipeline.brain.skull import refine_skull, strip_skull
     from pipeline.brain.template import register_to_template
 
-    engines = resolve_engines(brain["engines"])
+    engines = resolve_engines(brain.engines)
     tools = [
         ("orient", orient_volume, {}),
         ("crop", crop_field_of_view, {}),
         ("bias", correct_bias, {}),
-        ("template", register_to_template, {"template": brain["template"]}),
+        ("template", register_to_template, {"template": brain.template}),
         ("skull", strip_skull, {}),
-        ("skull_refine", refine_skull, {"fraction": brain["bet_fraction"]}),
+        ("skull_refine", refine_skull, {"fraction": brain.bet_fraction}),
     ]
     chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
-    grid = {"voxel_mm": brain["voxel_mm"], "shape": brain["shape"]}
+    grid = {"voxel_mm": brain.voxel_mm, "shape": brain.shape}
     return [*chain, ("grid", resample_to_grid, grid)]
 
 
-def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> list[dict]:
+def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict]:
     """Run every stage of the brain's preparation on one raw volume.
 
     Returns
@@ -161,13 +143,13 @@ def prepare_volume(source: Path, destination: Path, brain: dict[str, Any]) -> li
 
 
 def _explain_volume(
-    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
+    source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
     prepared = folder / "prepared.nii.gz"
-    steps = prepare_volume(source, prepared, settings["brain"])
+    steps = prepare_volume(source, prepared, dataset.brain)
     image, affine = load_volume(prepared)
     explanation = explain_image(model, image)
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")
@@ -187,19 +169,19 @@ def _explain_volume(
 
 
 def _explain_film(
-    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
+    source: Path, model: Explainer, folder: Path, dataset: FilmDataset
 ) -> tuple[ImageExplanation, list[dict]]:
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
 
-    chest = settings["chest"]
+    chest = dataset.chest
     try:
-        film = prepare_film(read_film(source), chest["resize"])
+        film = prepare_film(read_film(source), chest.resize)
     except ImageError as error:
         raise InputError(f"{source} cannot be used: {error}") from error
-    explanation = explain_image(model, centre_crop(film, chest["crop"]))
+    explanation = explain_image(model, centre_crop(film, chest.crop))
     _write_arrays(explanation, folder)
-    return explanation, [{"stage": "film", "resize": chest["resize"], "crop": chest["crop"]}]
+    return explanation, [{"stage": "film", "resize": chest.resize, "crop": chest.crop}]
 
 
 def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:
@@ -244,9 +226,9 @@ def read_image(source: Path) -> np.ndarray:
 
 
 def _explain_picture(
-    source: Path, model: Explainer, folder: Path, settings: dict[str, Any]
+    source: Path, model: Explainer, folder: Path, dataset: ImageDataset
 ) -> tuple[ImageExplanation, list[dict]]:
-    image, side = read_image(source), settings["squares"]["size"]
+    image, side = read_image(source), dataset.squares.size
     if image.shape != (side, side):
         shape = " x ".join(map(str, image.shape))
         raise InputError(f"{source} is of {shape}; the model explains images of {side} x {side}")
@@ -266,9 +248,9 @@ def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], fol
         draw_explanation(explanation, method, about, NOT_DIAGNOSTIC, figure)
 
 
-# How an image is explained, of how many dimensions, and what file it comes in.
-MODALITIES = {
-    "brain": (_explain_volume, 3, "a NIfTI volume"),
-    "chest": (_explain_film, 2, "a DICOM or PNG film"),
-    "image": (_explain_picture, 2, "an NPY or PNG image"),
+# How an image is explained, and what file it comes in.
+MODALITIES: dict[str, tuple[Callable[..., tuple[ImageExplanation, list[dict]]], str]] = {
+    "brain": (_explain_volume, "a NIfTI volume"),
+    "chest": (_explain_film, "a DICOM or PNG film"),
+    "image": (_explain_picture, "an NPY or PNG image"),
 }

@@ -8,7 +8,7 @@ earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 """
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from math import prod
@@ -19,20 +19,21 @@ from typing import Any
 import pandas as pd
 
 from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import fingerprint, ingest_settings, planned_cohort, read_cohort
+from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
-from pipeline.study.config import (
-    classifier_settings,
-    gpus_per_training,
-    image_shape,
-    starts_from_weights,
-    training_settings,
+from pipeline.study.config import Config, parse_config
+from pipeline.study.config.datasets import (
+    AnyDataset,
+    CohortDataset,
+    FilmDataset,
+    ImageDataset,
 )
+from pipeline.study.config.simulations import AdniDemo
 
 COSTS = files("pipeline.study") / "plan_costs.csv"
 COLUMNS = ["dataset", "rule", "jobs", "cpu_hours", "gpu_hours", "gigabytes", "measured"]
@@ -64,13 +65,13 @@ class Counts:
     source: str = "the configuration"
 
 
-def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Counts:
+def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
     """Images and pairs of a data set.
 
     Parameters
     ----------
     dataset
-        Its part of a checked configuration.
+        Its part of the configuration.
     folder
         Its results; what an ingest left there counts where the archive is made by a job.
     cache
@@ -81,19 +82,17 @@ def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Count
     InputError
         If the archive cannot be read, or is a server whose films have not been fetched.
     """
-    if dataset["modality"] == "image":
-        squares = dataset["squares"]
-        pairs = squares["validation"] + squares["test"]
-        return Counts(squares["train"] + 2 * pairs, pairs)
-    made = dataset.get("demo") is not None
-    fetched = bool(dataset["archive"].get("orthanc"))
-    if not made and not fetched:
-        settings = ingest_settings(dataset)
+    if isinstance(dataset, ImageDataset):
+        squares = dataset.squares
+        pairs = squares.validation + squares.test
+        return Counts(squares.train + 2 * pairs, pairs)
+    if not dataset.is_made:
+        settings = dataset.ingest_settings()
         cohort = planned_cohort(settings, cache / fingerprint(settings))
         return _count(cohort, dataset, "the archive")
     if (folder / "ingest/manifest.parquet").is_file():
         return _count(read_cohort(folder / "ingest"), dataset, "the manifest")
-    if fetched:
+    if dataset.is_fetched:
         raise InputError(
             "how many films the server has is known when they are fetched: run "
             "`snakemake --cores 1 ingest_all`, then plan"
@@ -101,8 +100,8 @@ def count_cohort(dataset: Mapping[str, Any], folder: Path, cache: Path) -> Count
     return _count_demo(dataset)
 
 
-def _count(cohort: Cohort, dataset: Mapping[str, Any], source: str) -> Counts:
-    shards = dataset.get("chest", {}).get("shards", 0)
+def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
+    shards = dataset.chest.shards if isinstance(dataset, FilmDataset) else 0
     used = [
         len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
         for table in (cohort.manifest, cohort.pairs)
@@ -110,40 +109,47 @@ def _count(cohort: Cohort, dataset: Mapping[str, Any], source: str) -> Counts:
     return Counts(len(cohort.manifest), len(cohort.pairs), *used, source)
 
 
-def _count_demo(dataset: Mapping[str, Any]) -> Counts:
+def _count_demo(dataset: CohortDataset) -> Counts:
     """Subjects of a demonstration times their visits on the average; every shard is used."""
-    demo, source = dataset["demo"], "the demonstration's settings"
-    if dataset["modality"] == "brain":
+    demo, source = dataset.demo, "the demonstration's settings"
+    if isinstance(demo, AdniDemo):
         # Every third converter has a visit more before the disease, every fourth one after it.
-        converters = demo["converters"] + demo["field_mismatch"]
-        images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo["stable_mci"]
-        images += demo["ad_at_baseline"] + demo["faulty"]
-        train = dataset["splits"].get("fractions", {}).get("train", 0)
+        converters = demo.converters + demo.field_mismatch
+        images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo.stable_mci
+        images += demo.ad_at_baseline + demo.faulty
+        train = dataset.splits.fractions.train if dataset.splits.fractions else 0
         return Counts(round(images), round((1 + 1 / 4) * converters * (1 - train)), source=source)
     # Of the subjects with both films, a fifth has another normal one, a fifth one more of COPD.
-    images = demo["normal"] + demo["copd"] + 2.4 * demo["paired"]
-    shards = dataset["chest"]["shards"]
-    return Counts(round(images), round(1.2 * demo["paired"]), shards, shards, source)
+    images = demo.normal + demo.copd + 2.4 * demo.paired
+    shards = dataset.chest.shards
+    return Counts(round(images), round(1.2 * demo.paired), shards, shards, source)
 
 
 @dataclass(frozen=True)
 class _Study:
     """A data set of a configuration."""
 
-    config: dict[str, Any]
+    config: Config
     name: str
     counts: Counts
 
+    @property
+    def dataset(self) -> AnyDataset:
+        """Its part of the configuration."""
+        return self.config.datasets[self.name]
+
     def jobs(self, per: str) -> int:
         """How many there are of what a rule has one job for."""
-        dataset, counts = self.config["datasets"][self.name], self.counts
-        methods, seeds = dataset["training"]["methods"], len(self.config["seeds"])
-        fields, demo = first_that_deforms(methods) is not None, dataset.get("demo") is not None
-        cases = dataset.get("figures", {}).get("subjects") or ("best", "median", "worst")
+        dataset, counts = self.dataset, self.counts
+        methods, seeds = dataset.training.methods, len(self.config.seeds)
+        cohort = dataset if isinstance(dataset, CohortDataset) else None
+        fields = first_that_deforms(methods) is not None
+        demo = cohort is not None and cohort.is_demo
+        cases = (cohort and cohort.figures.subjects) or ("best", "median", "worst")
         return {
             "dataset": 1,
-            "server": int(bool(dataset.get("archive", {}).get("orthanc"))),
-            "start": int(starts_from_weights(dataset)),
+            "server": int(cohort is not None and cohort.is_fetched),
+            "start": int(dataset.training.starts_from_weights),
             "demo": int(demo),
             "images": counts.images,
             "pairs": counts.pairs,
@@ -161,7 +167,7 @@ class _Study:
         if kind in NETWORK_WORK:
             return self.network_seconds(kind, CPU_OPERATIONS)
         counts = self.counts
-        voxels = prod(image_shape(self.config, self.name))
+        voxels = prod(self.dataset.image_shape())
         return {
             "images": counts.images,
             "voxels": voxels,
@@ -173,19 +179,22 @@ class _Study:
 
     def network_seconds(self, kind: str, speed: float) -> float:
         """Seconds of one job's work on networks at a speed in operations a second."""
-        shape, pairs = image_shape(self.config, self.name), self.counts.pairs
+        training, shape, pairs = (
+            self.dataset.training,
+            self.dataset.image_shape(),
+            self.counts.pairs,
+        )
         if kind == "attributions":
-            settings = classifier_settings(self.config, self.name)
-            return attribution_operations(shape, pairs, **settings) / speed
-        costs = [self.cost(m) for m in self.config["datasets"][self.name]["training"]["methods"]]
+            return attribution_operations(shape, pairs, **training.of_classifier()) / speed
+        costs = [self.cost(method) for method in training.methods]
         if kind == "explanations":
             return pairs * mean(cost.explanation for cost in costs) / speed
         return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)
 
     def cost(self, method: str) -> Cost:
         """What one of the methods costs."""
-        settings = training_settings(self.config, self.name, method, seed=0)
-        return find_method(method).cost(settings, image_shape(self.config, self.name))
+        settings = self.config.training_settings(self.name, method, seed=0)
+        return find_method(method).cost(settings, self.dataset.image_shape())
 
 
 def _measured(benchmarks: Path, patterns: Iterable[str], column: str) -> float | None:
@@ -206,19 +215,22 @@ def _trained_elsewhere(results: Path, gpu: bool) -> bool:
     return bool(devices) and gpu == ("cpu" in devices)
 
 
-def _recorded_config(results: Path) -> dict[str, Any] | None:
+def _recorded_config(results: Path) -> Config | None:
     """The configuration of the run that left `results`, where it was recorded."""
     path = results / "provenance.json"
-    return read_json(path)["config"] if path.is_file() else None
+    try:
+        return parse_config(read_json(path)["config"]) if path.is_file() else None
+    except InputError:  # of a release whose configurations had other keys
+        return None
 
 
-def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
+def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
     """Estimate what a run of a configuration costs, from nothing to its end.
 
     Parameters
     ----------
     config
-        A checked configuration.
+        Of the study.
     folder
         Of the workflow: ``benchmarks`` and ``results`` of earlier runs are looked for there. Their
         sizes are those of the configuration that ``results/provenance.json`` records, else of
@@ -240,25 +252,25 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
     costs = pd.read_csv(COSTS, comment="#")
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
-    gpu = gpus_per_training(config["device"]) > 0
+    gpu = config.gpus_per_training() > 0
     rows, notes, with_gpu = [], [], 0.0
-    for name, dataset in config["datasets"].items():
+    for name, dataset in config.datasets.items():
         try:
             counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
         study = _Study(config, name, counts)
-        before = _Study(earlier, name, counts) if name in earlier["datasets"] else study
+        before = _Study(earlier, name, counts) if name in earlier.datasets else study
         if counts.images:
             notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
         elsewhere = _trained_elsewhere(results / name, gpu)
-        for cost in costs[costs["modality"] == dataset["modality"]].itertuples(index=False):
+        for cost in costs[costs["modality"] == dataset.modality].itertuples(index=False):
             jobs = study.jobs(cost.per)
             if not jobs:
                 continue
             network = cost.rule in ON_GPU
             column = "s" if network and gpu else "cpu_time"
-            methods = dataset["training"]["methods"]
+            methods = dataset.training.methods
             patterns = {cost.benchmark.format(dataset=name, method=m) for m in methods}
             told = _measured(benchmarks, patterns, column)
             if network and elsewhere:
@@ -271,7 +283,7 @@ def plan_study(config: dict[str, Any], folder: Path = Path()) -> tuple[pd.DataFr
         if cost.per == "run" or cost.per in planned:
             rows.append(_row(cost, 1, _measured(benchmarks, [cost.benchmark], "cpu_time"), False))
     table = pd.DataFrame(rows, columns=COLUMNS)
-    return table, [*notes, *_notes(config["device"], table, with_gpu)]
+    return table, [*notes, *_notes(config.device, table, with_gpu)]
 
 
 def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
@@ -318,7 +330,7 @@ def _row(
         growth = work / (cost.measured if told is None else before.work(cost.work))
         if cost.work not in NETWORK_WORK:  # a model is as large however long it trains
             size *= work / cost.measured
-    if cost.rule in INTERMEDIATE and not study.config["keep_intermediates"]:
+    if cost.rule in INTERMEDIATE and not study.config.keep_intermediates:
         size = 0
     seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
     if on_gpu and told is None:

@@ -7,18 +7,17 @@ import pandas as pd
 
 from pipeline.method.training.state import PROGRESS, is_locked, state_folder
 from pipeline.stage.files import read_json
-from pipeline.study.config import training_settings
+from pipeline.study.config import Config
 
 STATUS_COLUMNS = ["dataset", "method", "seed", "status", "epoch", "best_ncc", "left", "note"]
 
 
-def training_status(config: dict[str, Any], results: Path) -> pd.DataFrame:
+def training_status(config: Config, results: Path) -> pd.DataFrame:
     """A row a model of the configuration, in its order.
 
     Parameters
     ----------
-    config : dict
-        A checked configuration.
+    config : Config
     results : Path
         Results folder.
 
@@ -30,10 +29,10 @@ def training_status(config: dict[str, Any], results: Path) -> pd.DataFrame:
         ``left`` is the estimated time that is left, ``note`` the reason of a failure.
     """
     rows = []
-    for dataset, options in config["datasets"].items():
-        for method in options["training"]["methods"]:
-            for seed in config["seeds"]:
-                settings = training_settings(config, dataset, method, seed)
+    for dataset, options in config.datasets.items():
+        for method in options.training.methods:
+            for seed in config.seeds:
+                settings = config.training_settings(dataset, method, seed)
                 model = Path(results) / dataset / "models" / method / f"seed-{seed}"
                 row = {"dataset": dataset, "method": method, "seed": seed}
                 rows.append(row | _status(model, settings))

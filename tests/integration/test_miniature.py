@@ -22,7 +22,8 @@ from helpers.workflow import jobs_of_command, planned_jobs, run_snakemake
 from pipeline.dataset.packed import PackedDataset
 from pipeline.stage import layout
 from pipeline.stage.sidecar import read_sidecar
-from pipeline.study.new_image import explain_file, read_settings
+from pipeline.study.config import parse_config
+from pipeline.study.new_image import explain_file
 
 HERE = Path(__file__).parent
 CONFIG = ("--configfile", HERE / "miniature.yaml")
@@ -161,14 +162,14 @@ def test_new_scan_is_explained_as_in_the_study(study, tmp_path):
     chosen = (manifest["subject"] == pair["subject"]) & (manifest["session"] == pair["followup"])
     scan = study / manifest.loc[chosen, "path"].item()
     model = results / "models/defi-gan/seed-0/generator.safetensors"
-    settings = read_settings(HERE / "miniature.yaml", "adni")
-    explanation = explain_file(scan, model, tmp_path / "out", settings)
+    dataset = parse_config(yaml.safe_load((HERE / "miniature.yaml").read_text())).dataset("adni")
+    explanation = explain_file(scan, model, tmp_path / "out", dataset)
     np.testing.assert_array_equal(explanation.image, packed.pairs_image[pair["row"]])
     raw, warped = nib.load(scan), nib.load(tmp_path / "out/scan_modified.nii.gz")
     assert warped.shape == raw.shape[:3]
     np.testing.assert_allclose(warped.affine, raw.affine)
     field = nib.load(tmp_path / "out/scan_displacement.nii.gz").get_fdata()
-    voxel_mm = settings["brain"]["voxel_mm"]
+    voxel_mm = dataset.brain.voxel_mm
     largest = np.linalg.norm(explanation.displacement, axis=0).max() * voxel_mm
     said = json.loads((tmp_path / "out/explanation.json").read_text())
     scale = next(step["scale"] for step in said["preparation"] if step["stage"] == "template")

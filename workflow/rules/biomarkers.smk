@@ -4,8 +4,8 @@
 rule measure_biomarkers:
     input:
         packed="results/{dataset}/packed",
-        generators=on_seeds(methods_of, model("generator.safetensors")),
-        truth=truth_folder,
+        generators=study.models(model("generator.safetensors")),
+        truth=study.truth_folder,
     output:
         "results/{dataset}/biomarkers.parquet",
     log:
@@ -13,7 +13,7 @@ rule measure_biomarkers:
     benchmark:
         "benchmarks/{dataset}/biomarkers.tsv"
     wildcard_constraints:
-        dataset=one_of(DRAWN),
+        dataset=one_of(study.drawn),
     conda:
         PYTHON_ENV
     resources:
@@ -21,10 +21,10 @@ rule measure_biomarkers:
         runtime=600,
     params:
         version=1,
-        modality=modality_of,
-        truth=lambda wildcards, input: ["--truth", input.truth] if input.truth else [],
-        methods=on_seeds(methods_of, "{method}"),
-        seeds=on_seeds(methods_of, "{seed}"),
+        modality=study.modality,
+        truth=study.truth_option,
+        methods=study.models("{method}"),
+        seeds=study.models("{seed}"),
     shell:
         "python -m pipeline biomarkers {input.packed:q} {output:q}"
         " --dataset {wildcards.dataset} --generators {input.generators:q}"
@@ -34,7 +34,7 @@ rule measure_biomarkers:
 
 rule make_biomarker_table:
     input:
-        expand(rules.measure_biomarkers.output, dataset=DRAWN),
+        expand(rules.measure_biomarkers.output, dataset=study.drawn),
     output:
         report(
             "results/biomarkers.csv",
@@ -52,7 +52,7 @@ rule make_biomarker_table:
         runtime=10,
     params:
         version=1,
-        datasets=described(DRAWN),
+        datasets=study.described(study.drawn),
     shell:
         "python -m pipeline biomarker-table {output:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"

@@ -4,7 +4,7 @@
 
 rule orient_volume:
     input:
-        raw_volume,
+        study.raw_volume,
     output:
         intermediate(volume("orient")),
     log:
@@ -12,16 +12,16 @@ rule orient_volume:
     benchmark:
         volume_benchmark("orient")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("orient")
+        study.engine_env("orient", ENVIRONMENT)
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         version=3,
-        engine=engine("orient"),
-        engine_version=engine_version("orient"),
+        engine=study.engine("orient"),
+        engine_version=study.engine_version("orient"),
     shell:
         "python -m pipeline orient {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -37,16 +37,16 @@ rule crop_volume:
     benchmark:
         volume_benchmark("crop")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("crop")
+        study.engine_env("crop", ENVIRONMENT)
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         version=1,
-        engine=engine("crop"),
-        engine_version=engine_version("crop"),
+        engine=study.engine("crop"),
+        engine_version=study.engine_version("crop"),
     shell:
         "python -m pipeline crop {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -62,16 +62,16 @@ rule correct_bias:
     benchmark:
         volume_benchmark("bias")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("bias")
+        study.engine_env("bias", ENVIRONMENT)
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
-        engine=engine("bias"),
-        engine_version=engine_version("bias"),
+        engine=study.engine("bias"),
+        engine_version=study.engine_version("bias"),
     shell:
         "python -m pipeline bias {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -80,7 +80,7 @@ rule correct_bias:
 rule register_template:
     input:
         image=volume("bias"),
-        template=template_file(),
+        template=study.template_file,
     output:
         intermediate(volume("template")),
     log:
@@ -88,17 +88,17 @@ rule register_template:
     benchmark:
         volume_benchmark("template")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("template")
+        study.engine_env("template", ENVIRONMENT)
     resources:
         mem_mb=2000,
         runtime=20,
     params:
         version=1,
-        engine=engine("template"),
-        engine_version=engine_version("template"),
-        template=template_option(),
+        engine=study.engine("template"),
+        engine_version=study.engine_version("template"),
+        template=study.template_option,
     shell:
         "python -m pipeline template {input.image:q} {output:q} {params.template:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -114,16 +114,16 @@ rule strip_skull:
     benchmark:
         volume_benchmark("skull")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("skull")
+        study.engine_env("skull", ENVIRONMENT)
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
-        engine=engine("skull"),
-        engine_version=engine_version("skull"),
+        engine=study.engine("skull"),
+        engine_version=study.engine_version("skull"),
     shell:
         "python -m pipeline skull {input:q} {output:q}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -139,17 +139,17 @@ rule refine_skull:
     benchmark:
         volume_benchmark("skull_refine")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
-        engine_env("skull_refine")
+        study.engine_env("skull_refine", ENVIRONMENT)
     resources:
         mem_mb=3000,
         runtime=20,
     params:
         version=1,
-        engine=engine("skull_refine"),
-        engine_version=engine_version("skull_refine"),
-        fraction=brain_settings("bet_fraction"),
+        engine=study.engine("skull_refine"),
+        engine_version=study.engine_version("skull_refine"),
+        fraction=study.brain("bet_fraction"),
     shell:
         "python -m pipeline skull_refine {input:q} {output:q} --fraction {params.fraction}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -165,7 +165,7 @@ rule resample_grid:
     benchmark:
         volume_benchmark("grid")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -173,8 +173,8 @@ rule resample_grid:
         runtime=10,
     params:
         version=2,
-        voxel_mm=brain_settings("voxel_mm"),
-        shape=brain_settings("shape"),
+        voxel_mm=study.brain("voxel_mm"),
+        shape=study.brain("shape"),
     shell:
         "python -m pipeline grid {input:q} {output:q} --voxel-mm {params.voxel_mm}"
         " --shape {params.shape} --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -182,4 +182,4 @@ rule resample_grid:
 
 rule prepare_brain:
     input:
-        all_volumes,
+        study.all_volumes,

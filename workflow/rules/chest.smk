@@ -3,7 +3,7 @@
 
 rule prepare_films:
     input:
-        films=shard_films,
+        films=study.shard_films,
         manifest=ancient("results/{dataset}/ingest/manifest.parquet"),
     output:
         films="results/{dataset}/film/shard-{shard}.npz",
@@ -13,7 +13,7 @@ rule prepare_films:
     benchmark:
         "benchmarks/{dataset}/film/shard-{shard}.tsv"
     wildcard_constraints:
-        dataset=CHEST,
+        dataset=one_of(study.films),
     conda:
         PYTHON_ENV
     resources:
@@ -21,8 +21,8 @@ rule prepare_films:
         runtime=60,
     params:
         version=3,
-        shards=chest_settings("shards"),
-        resize=chest_settings("resize"),
+        shards=study.chest("shards"),
+        resize=study.chest("resize"),
     shell:
         "python -m pipeline films {input.manifest:q} {output.films:q} --status {output.status:q}"
         " --shard {wildcards.shard} --shards {params.shards} --resize {params.resize}"
@@ -31,4 +31,4 @@ rule prepare_films:
 
 rule prepare_chest:
     input:
-        all_films,
+        study.all_films,

@@ -1,99 +1,70 @@
-# What the rules share: the checked configuration, settings on command lines, and path patterns.
+# What the rules share: the study, and patterns of paths.
 
 import atexit
 import gc
-import json
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
+from pipeline.brain.engines import engine_table
+from pipeline.method.registry import METHODS
 from pipeline.stage import layout
-from pipeline.method.registry import METHODS, find_method, first_that_deforms
-from pipeline.brain.engines import ENGINES, engine_table, resolve_engines
-from pipeline.study.config import (
-    check_config,
-    classifier_settings,
-    gpus_per_training,
-    describe_dataset,
-    training_settings,
-)
-from pipeline.study.doctor import quick_checks, wrong
 from pipeline.stage.errors import InputError
+from pipeline.study.config import read_config
+from pipeline.study.doctor import check_jobs, quick_checks, wrong
+from pipeline.study.patterns import (
+    COHORT_FILES,
+    figure,
+    model,
+    one_of,
+    pair,
+    quality,
+    sweep_model,
+    volume,
+    volume_benchmark,
+    volume_log,
+)
+from pipeline.study.study import Study
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
 # takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.
 gc.disable()
 atexit.register(gc.freeze)
 
-try:
-    check_config(config)
-except InputError as error:
-    raise WorkflowError(str(error)) from None
-
-DATASETS = config["datasets"]
-SEEDS = config["seeds"]
-PYTHON_ENV = "../../envs/python.yaml"
+ENVIRONMENT = "../../envs/{}.yaml"
+PYTHON_ENV = ENVIRONMENT.format("python")
 CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 
 
+def made_manifest(dataset):
+    return checkpoints.ingest_made.get(dataset=dataset).output.manifest
+
+
 def stop_if_wrong(findings):
-    mistakes = wrong(findings)
-    if mistakes:
+    if mistakes := wrong(findings):
         raise WorkflowError("\n".join(map(str, mistakes)))
 
 
-# What would certainly stop the run later; the command doctor looks at more.
+try:
+    study = Study(read_config(config), made_manifest, conda=CONDA)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
 if workflow.is_main_process:
+    # What would certainly stop the run later; the command doctor looks at more.
     stop_if_wrong(quick_checks(packages=not CONDA))
+    if study.engines:
+        logger.info(engine_table(study.engines))
 
 
-def of_modality(organ):
-    return [name for name, d in DATASETS.items() if d["modality"] == organ]
-
-
-def resolved_engines(name):
-    try:
-        return resolve_engines(DATASETS[name]["brain"]["engines"], conda=CONDA)
-    except InputError as error:
-        raise WorkflowError(f"datasets.{name}.brain.engines: {error}") from None
-
-
-CHOSEN = {name: resolved_engines(name) for name in of_modality("brain")}
-if CHOSEN and workflow.is_main_process:
-    logger.info(engine_table(CHOSEN))
-
-
-def one_of(names):
-    """Pattern of a wildcard that is one of `names`; one that never matches when there are none."""
-    return "|".join(names) or "(?!)"
-
-
-DEMOS = [name for name, d in DATASETS.items() if d.get("demo") is not None]
-FROM_SERVER = [n for n, d in DATASETS.items() if d.get("archive", {}).get("orthanc")]
-MADE = [*DEMOS, *FROM_SERVER]  # archives that a job makes
-COHORTS = [*of_modality("brain"), *of_modality("chest")]
-# The method whose fields are drawn large, and by whose scores pairs are chosen.
-DRAWN_METHOD = {
-    name: method
-    for name, d in DATASETS.items()
-    if (method := first_that_deforms(d["training"]["methods"]))
-}
-WITH_FIELDS = list(DRAWN_METHOD)
-DRAWN = [name for name in COHORTS if name in WITH_FIELDS]
-KNOWN_FIELDS = [name for name in DEMOS if name in WITH_FIELDS]
-TRUTH_TABLE = ["results/truth.csv"] if KNOWN_FIELDS else []
-EXTENDED_TABLE = ["results/table1_extended.csv"] if COHORTS else []
-BIOMARKERS = ["results/biomarkers.csv"] if DRAWN else []
-BRAIN = one_of(of_modality("brain"))
-FETCHED = one_of(FROM_SERVER)
-CHEST = one_of(of_modality("chest"))
-TOY = one_of(of_modality("image"))
+def intermediate(path):
+    """A volume between two stages, which the configuration may want to be removed once used."""
+    return path if study.config.keep_intermediates else temp(path)
 
 
 wildcard_constraints:
-    dataset=one_of(DATASETS),
+    dataset=one_of(study.datasets),
     subject="[A-Za-z0-9]+",
     session="[A-Za-z0-9]+",
     baseline="[A-Za-z0-9]+",
@@ -103,310 +74,3 @@ wildcard_constraints:
     seed=r"\d+",
     factor=r"[\d.]+",
     case="best|median|worst|sub-[A-Za-z0-9]+",
-
-
-# ---- settings ----
-
-
-def as_json(settings):
-    return json.dumps(settings, sort_keys=True)
-
-
-def demo_settings(name):
-    return as_json({k: v for k, v in DATASETS[name]["demo"].items() if k != "truth"})
-
-
-def sweep_settings(wildcards):
-    settings = training_settings(
-        config, wildcards.dataset, wildcards.method, config["sweep"]["seed"]
-    )
-    return as_json(settings | {"lambda": float(wildcards.factor) * settings["lambda"]})
-
-
-def critic_source(wildcards):
-    """Options that say where a critic's first weights come from."""
-    weights = DATASETS[wildcards.dataset]["training"]["networks"]["critic_weights"]
-    if isinstance(weights, dict):
-        return [weights["file"], "--sha256", weights["sha256"]]
-    return [weights]
-
-
-def critic_weights(wildcards):
-    """The file that the critic of a training starts from, where it does not start at random."""
-    networks = DATASETS[wildcards.dataset]["training"]["networks"]
-    critic = "critic_weights" in find_method(wildcards.method).shared
-    if not critic or networks["critic_weights"] == "random":
-        return []
-    return f"results/{layout.critic_weights(wildcards.dataset)}"
-
-
-def server_settings(wildcards):
-    server = DATASETS[wildcards.dataset]["archive"]["orthanc"]
-    return as_json({key: server[key] for key in ("url", "query")})
-
-
-def server_paths(wildcards):
-    """Folder of the films and options, of files that stay with the site."""
-    dataset = DATASETS[wildcards.dataset]
-    archive, key = dataset["archive"], dataset["labels"]["pseudonym_key"]
-    patients = archive["orthanc"]["patients"]
-    return [archive["films"], "--patients", patients, "--pseudonym-key", key]
-
-
-def fetched_option(wildcards):
-    if wildcards.dataset not in FROM_SERVER:
-        return []
-    return ["--fetched", f"results/{wildcards.dataset}/fetched.csv"]
-
-
-def toy_settings(wildcards):
-    return as_json(DATASETS[wildcards.dataset]["squares"])
-
-
-def of_dataset(values):
-    """What `values` holds for a job's data set; a constant where all data sets agree.
-
-    A function is called for every job, which takes a tenth of the planning of thousands.
-    """
-    first = next(iter(values.values()), None)
-    if all(value == first for value in values.values()):
-        return first
-    return lambda wildcards: values[wildcards.dataset]
-
-
-def brain_settings(key):
-    return of_dataset({n: DATASETS[n]["brain"][key] for n in of_modality("brain")})
-
-
-def chest_settings(key):
-    return of_dataset({n: DATASETS[n]["chest"][key] for n in of_modality("chest")})
-
-
-# Of the configuration; the packaged one is part of the environment.
-TEMPLATES = {n: DATASETS[n]["brain"]["template"] or [] for n in of_modality("brain")}
-
-
-def template_file():
-    return of_dataset(TEMPLATES) or []
-
-
-def template_option():
-    return of_dataset({n: t and ["--template", t] for n, t in TEMPLATES.items()})
-
-
-def engine(stage):
-    return of_dataset({name: found[stage].name for name, found in CHOSEN.items()})
-
-
-def engine_version(stage):
-    """Not for the command: another version of the tool reruns the stage."""
-    return of_dataset({name: found[stage].version for name, found in CHOSEN.items()})
-
-
-def engine_env(stage):
-    """The environment that holds the engine."""
-
-    def environment(name):
-        brings = ENGINES[stage][name].environment
-        return f"../../envs/{brings}.yaml" if brings else PYTHON_ENV
-
-    return of_dataset(
-        {n: environment(found[stage].name) for n, found in CHOSEN.items()}
-    )
-
-
-def mixed_engines_option(wildcards):
-    mixed = DATASETS[wildcards.dataset]["brain"]["mixed_engines"]
-    return "--mixed-engines" if mixed else ""
-
-
-def review_settings(wildcards):
-    """Options of the quality control's review."""
-    dataset = DATASETS[wildcards.dataset]
-    qc = dataset["qc"]
-    lists = [
-        part for key in ("keep", "drop") if qc[key] for part in (f"--{key}", qc[key])
-    ]
-    page = page_settings(wildcards)
-    return [*page, "--exclude", *qc["exclude"], *lists]
-
-
-def page_settings(wildcards):
-    """Options of a page of a data set."""
-    dataset = DATASETS[wildcards.dataset]
-    about = as_json(describe_dataset(dataset))
-    return ["--source", dataset["source"], "--about", about]
-
-
-def train_settings(wildcards):
-    return as_json(
-        training_settings(config, wildcards.dataset, wildcards.method, wildcards.seed)
-    )
-
-
-def modality_of(wildcards):
-    return DATASETS[wildcards.dataset]["modality"]
-
-
-def described(names):
-    """What tables and pictures tell of data sets."""
-    return as_json({name: describe_dataset(DATASETS[name]) for name in names})
-
-
-def table_settings():
-    return as_json(
-        {
-            name: {**describe_dataset(d), "published": d["published"]}
-            for name, d in DATASETS.items()
-        }
-    )
-
-
-def attribution_settings(wildcards):
-    return as_json(classifier_settings(config, wildcards.dataset))
-
-
-def figure_settings(wildcards):
-    dataset = DATASETS[wildcards.dataset]
-    kept = {key: dataset["figures"][key] for key in ("colours", "details")}
-    return as_json({**kept, **describe_dataset(dataset)})
-
-
-# ---- paths, with the wildcards of the rules ----
-
-
-def volume(stage, session="{session}"):
-    return f"results/{layout.volume('{dataset}', stage, '{subject}', session)}"
-
-
-def intermediate(path):
-    """A volume between two stages, which the configuration may want to be removed once used."""
-    return path if config["keep_intermediates"] else temp(path)
-
-
-def quality(suffix):
-    return f"results/{layout.quality('{dataset}', '{subject}', '{session}', suffix)}"
-
-
-def volume_log(stage, folder="logs", suffix="log"):
-    return f"{folder}/{{dataset}}/{stage}/sub-{{subject}}_ses-{{session}}.{suffix}"
-
-
-def volume_benchmark(stage):
-    return volume_log(stage, "benchmarks", "tsv")
-
-
-def pair(suffix):
-    path = layout.pair("{dataset}", "{subject}", "{followup}", "{baseline}", suffix)
-    return f"results/{path}"
-
-
-def model_file(dataset, method, seed, name):
-    return f"results/{layout.model(dataset, method, seed, name)}"
-
-
-def model(name):
-    return model_file("{dataset}", "{method}", "{seed}", name)
-
-
-def sweep_model(name):
-    return f"results/{{dataset}}/sweep/{{method}}/factor-{{factor}}/{name}"
-
-
-def on_sweep(pattern):
-    """`pattern` for each data set, each of its methods with a lambda and each factor on it."""
-    return [
-        pattern.format(dataset=name, method=method, factor=factor)
-        for name, dataset in DATASETS.items()
-        for method, options in dataset["training"]["methods"].items()
-        if "lambda" in options
-        for factor in config["sweep"]["factors"]
-    ]
-
-
-def on_methods(pattern):
-    """`pattern` for each data set, each of its methods and each seed."""
-    return [
-        pattern.format(dataset=name, method=method, seed=seed)
-        for name, dataset in DATASETS.items()
-        for method in dataset["training"]["methods"]
-        for seed in SEEDS
-    ]
-
-
-def methods_of(wildcards):
-    return list(DATASETS[wildcards.dataset]["training"]["methods"])
-
-
-def deforming_methods_of(wildcards):
-    return [method for method in methods_of(wildcards) if find_method(method).deforms]
-
-
-def on_seeds(methods, pattern):
-    """`pattern`, a wildcard or a path, method by method and seed by seed."""
-
-    def found(wildcards):
-        return [
-            pattern.format(dataset=wildcards.dataset, method=method, seed=seed)
-            for method in methods(wildcards)
-            for seed in SEEDS
-        ]
-
-    return found
-
-
-def drawn_scores(wildcards):
-    """Scores of the first model of the method that is drawn."""
-    name = wildcards.dataset
-    return model("scores.parquet").format(
-        dataset=name, method=DRAWN_METHOD[name], seed=SEEDS[0]
-    )
-
-
-def figure(name, suffix):
-    return f"results/{layout.figure('{dataset}', '{case}', name, suffix)}"
-
-
-def figures():
-    """Every picture of `draw_figures`."""
-    return [
-        figure(name, suffix).format(dataset=dataset, case=case)
-        for dataset in DRAWN
-        for case in figure_cases(dataset)
-        for name in layout.FIGURES
-        for suffix in ("png", "svg")
-    ]
-
-
-def figure_cases(dataset):
-    subjects = DATASETS[dataset]["figures"]["subjects"]
-    return [f"sub-{s}" for s in subjects] if subjects else ["best", "median", "worst"]
-
-
-def volumes_table(wildcards):
-    """Engines of the volumes; films and made images have none."""
-    name = wildcards.dataset
-    return f"results/{name}/volumes.parquet" if name in of_modality("brain") else []
-
-
-def truth_folder(wildcards):
-    """True fields of a demonstration; nothing for real studies."""
-    name = wildcards.dataset
-    return DATASETS[name]["demo"]["truth"] if name in DEMOS else []
-
-
-# ---- results ----
-
-# What a run is for; its record tells where they come from, and the report shows both.
-RESULTS = [
-    "results/table1.csv",
-    "results/table1.md",
-    "results/overview.png",
-    *TRUTH_TABLE,
-    *EXTENDED_TABLE,
-    *BIOMARKERS,
-    *figures(),
-    *(f"results/{name}/cohort.html" for name in COHORTS),
-    *(f"results/{name}/qc.html" for name in of_modality("brain")),
-    *(f"results/{name}/exclusions.csv" for name in DATASETS),
-]

@@ -3,7 +3,7 @@
 
 rule pack_volumes:
     input:
-        packed_volumes,
+        study.packed_volumes,
         cohort=COHORT_FILES.values(),
         qc=rules.review_volumes.output.table,
     output:
@@ -15,7 +15,7 @@ rule pack_volumes:
     benchmark:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -23,7 +23,7 @@ rule pack_volumes:
         runtime=60,
     params:
         version=3,
-        mixed_engines=mixed_engines_option,
+        mixed_engines=study.mixed_engines_option,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
         " --exclusions {output.exclusions:q} --volumes {output.volumes:q} --qc {input.qc:q}"
@@ -32,7 +32,7 @@ rule pack_volumes:
 
 rule pack_films:
     input:
-        packed_films,
+        study.packed_films,
         cohort=COHORT_FILES.values(),
     output:
         packed=directory("results/{dataset}/packed"),
@@ -42,7 +42,7 @@ rule pack_films:
     benchmark:
         "benchmarks/{dataset}/pack.tsv"
     wildcard_constraints:
-        dataset=CHEST,
+        dataset=one_of(study.films),
     conda:
         PYTHON_ENV
     resources:
@@ -50,7 +50,7 @@ rule pack_films:
         runtime=60,
     params:
         version=2,
-        shards=chest_settings("shards"),
+        shards=study.chest("shards"),
     shell:
         "python -m pipeline pack-films results {wildcards.dataset} {output.packed:q}"
         " --shards {params.shards} --exclusions {output.exclusions:q} --log {log:q}"
@@ -65,7 +65,7 @@ rule make_toy:
     benchmark:
         "benchmarks/{dataset}/make_toy.tsv"
     wildcard_constraints:
-        dataset=TOY,
+        dataset=one_of(study.squares),
     conda:
         PYTHON_ENV
     resources:
@@ -73,7 +73,7 @@ rule make_toy:
         runtime=60,
     params:
         version=2,
-        settings=toy_settings,
+        settings=study.toy_settings,
     shell:
         "python -m pipeline make-toy {output.packed:q} --exclusions {output.exclusions:q}"
         " --settings {params.settings:q} --log {log:q}"
@@ -83,7 +83,7 @@ rule describe_cohort:
     input:
         cohort=COHORT_FILES.values(),
         exclusions="results/{dataset}/exclusions.csv",
-        tables=archive_tables,
+        tables=study.archive_tables,
     output:
         page="results/{dataset}/cohort.html",
         facts="results/{dataset}/cohort.json",
@@ -92,7 +92,7 @@ rule describe_cohort:
     benchmark:
         "benchmarks/{dataset}/cohort.tsv"
     wildcard_constraints:
-        dataset=one_of(COHORTS),
+        dataset=one_of(study.cohorts),
     conda:
         PYTHON_ENV
     resources:
@@ -101,7 +101,7 @@ rule describe_cohort:
     params:
         version=2,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
-        settings=page_settings,
+        settings=study.page_settings,
     shell:
         "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q}"
         " {output.page:q} {output.facts:q} --tables {input.tables:q} {params.settings:q}"
@@ -110,4 +110,4 @@ rule describe_cohort:
 
 rule pack_datasets:
     input:
-        expand("results/{dataset}/packed", dataset=DATASETS),
+        expand("results/{dataset}/packed", dataset=study.datasets),

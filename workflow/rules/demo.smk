@@ -2,15 +2,15 @@
 # that packages carry. One rule for each data set whose `demo` is set, named make_demo_{dataset}.
 
 
-for name in (name for name in DEMOS if DATASETS[name]["source"] == "adni"):
+for name, dataset in study.demos_of("adni").items():
 
     rule:
         name:
             f"make_demo_{name}"
         output:
-            images=directory(DATASETS[name]["archive"]["images"]),
-            tables=directory(DATASETS[name]["archive"]["tables"]),
-            truth=directory(DATASETS[name]["demo"]["truth"]),
+            images=directory(dataset.archive.images),
+            tables=directory(dataset.archive.tables),
+            truth=directory(dataset.demo.truth),
         log:
             f"logs/{name}/make_demo.log",
         benchmark:
@@ -22,22 +22,22 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "adni"):
             runtime=60,
         params:
             version=1,
-            settings=demo_settings(name),
+            settings=study.demo_settings(name),
         shell:
             "python -m pipeline make-demo-adni {output.images:q} {output.tables:q}"
             " {output.truth:q} --settings {params.settings:q} --log {log:q}"
 
 
-for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
+for name, dataset in study.demos_of("copd").items():
 
     rule:
         name:
             f"make_demo_{name}"
         output:
-            films=directory(DATASETS[name]["archive"]["films"]),
-            spirometry=DATASETS[name]["archive"]["spirometry"],
-            truth=directory(DATASETS[name]["demo"]["truth"]),
-            pseudonym_key=DATASETS[name]["labels"]["pseudonym_key"],
+            films=directory(dataset.archive.films),
+            spirometry=dataset.archive.spirometry,
+            truth=directory(dataset.demo.truth),
+            pseudonym_key=dataset.labels.pseudonym_key,
         log:
             f"logs/{name}/make_demo.log",
         benchmark:
@@ -49,7 +49,7 @@ for name in (name for name in DEMOS if DATASETS[name]["source"] == "copd"):
             runtime=60,
         params:
             version=3,
-            settings=demo_settings(name),
+            settings=study.demo_settings(name),
         shell:
             "python -m pipeline make-demo-copd {output.films:q} {output.spirometry:q}"
             " {output.truth:q} {output.pseudonym_key:q} --settings {params.settings:q} --log {log:q}"

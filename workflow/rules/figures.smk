@@ -3,7 +3,7 @@
 
 rule draw_overview:
     input:
-        overview_files,
+        study.overview_files(),
     output:
         report(
             "results/overview.png",
@@ -21,8 +21,8 @@ rule draw_overview:
         runtime=20,
     params:
         version=1,
-        names=WITH_FIELDS,
-        datasets=described(WITH_FIELDS),
+        names=study.with_fields,
+        datasets=study.described(study.with_fields),
     shell:
         "python -m pipeline overview {output:q} {input:q} --names {params.names}"
         " --datasets {params.datasets:q} --log {log:q}"
@@ -31,8 +31,8 @@ rule draw_overview:
 rule draw_figures:
     input:
         packed="results/{dataset}/packed",
-        generators=shown_models,
-        scores=drawn_scores,
+        generators=study.shown_models,
+        scores=study.drawn_scores,
     output:
         report(
             [figure(name, "png") for name in layout.FIGURES],
@@ -47,7 +47,7 @@ rule draw_figures:
     benchmark:
         "benchmarks/{dataset}/figures/{case}.tsv"
     wildcard_constraints:
-        dataset=one_of(DRAWN),
+        dataset=one_of(study.drawn),
     conda:
         PYTHON_ENV
     resources:
@@ -55,9 +55,9 @@ rule draw_figures:
         runtime=20,
     params:
         version=1,
-        settings=figure_settings,
-        methods=methods_of,
-        prefix=lambda wildcards: f"results/figures/{wildcards.dataset}/{wildcards.case}",
+        settings=study.figure_settings,
+        methods=study.methods,
+        prefix="results/figures/{dataset}/{case}",
     shell:
         "python -m pipeline figures {input.packed:q} {wildcards.case} {params.prefix:q}"
         " --dataset {wildcards.dataset} --generators {input.generators:q}"
@@ -67,4 +67,4 @@ rule draw_figures:
 
 rule draw_all_figures:
     input:
-        figures(),
+        study.figures(),

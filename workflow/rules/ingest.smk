@@ -9,7 +9,7 @@ rule fetch_films:
     benchmark:
         "benchmarks/{dataset}/fetch_films.tsv"
     wildcard_constraints:
-        dataset=FETCHED,
+        dataset=one_of(study.fetched),
     # Nodes of a cluster may not reach the server.
     localrule: True
     conda:
@@ -17,25 +17,17 @@ rule fetch_films:
     # The films themselves are not declared: Snakemake would remove them before a job that goes on.
     params:
         version=2,
-        paths=server_paths,
-        settings=server_settings,
+        paths=study.server_paths,
+        settings=study.server_settings,
     shell:
         "python -m pipeline fetch-films {params.paths:q} {output:q} --settings {params.settings:q}"
         " --log {log:q}"
 
 
-# By name: which of the two rules below makes them depends on the data set.
-COHORT_FILES = {
-    "manifest": "results/{dataset}/ingest/manifest.parquet",
-    "pairs": "results/{dataset}/ingest/pairs.parquet",
-    "exclusions": "results/{dataset}/ingest/exclusions.csv",
-}
-
-
 # The graph of a made archive is known once this has read it.
 checkpoint ingest_made:
     input:
-        tables_read,
+        study.tables_read,
     output:
         **COHORT_FILES,
     log:
@@ -43,7 +35,7 @@ checkpoint ingest_made:
     benchmark:
         "benchmarks/{dataset}/ingest.tsv"
     wildcard_constraints:
-        dataset=one_of(MADE),
+        dataset=one_of(study.made),
     conda:
         PYTHON_ENV
     resources:
@@ -51,10 +43,10 @@ checkpoint ingest_made:
         runtime=30,
     params:
         version=4,
-        archive=lambda wildcards: archive_state(wildcards.dataset),
-        settings=lambda wildcards: as_json(ingest_settings(DATASETS[wildcards.dataset])),
+        archive=study.archive_state,
+        settings=study.ingest_settings,
         folder=lambda wildcards, output: Path(output.manifest).parent,
-        fetched=fetched_option,
+        fetched=study.fetched_option,
     shell:
         "python -m pipeline ingest {params.folder:q} {params.fetched:q}"
         " --settings {params.settings:q} --log {log:q}"
@@ -63,9 +55,9 @@ checkpoint ingest_made:
 # A ready archive is read when the graph is planned: as a checkpoint it would be planned twice.
 use rule ingest_made as ingest with:
     wildcard_constraints:
-        dataset=one_of(name for name in COHORTS if name not in MADE),
+        dataset=one_of(study.ready),
 
 
 rule ingest_all:
     input:
-        expand("results/{dataset}/ingest/manifest.parquet", dataset=COHORTS),
+        expand("results/{dataset}/ingest/manifest.parquet", dataset=study.cohorts),

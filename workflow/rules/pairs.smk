@@ -13,7 +13,7 @@ rule register_volumes:
     benchmark:
         "benchmarks/{dataset}/pairs/sub-{subject}_ses-{followup}_from-{baseline}.tsv"
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -39,7 +39,7 @@ rule register_films:
     benchmark:
         "benchmarks/{dataset}/pairs/shard-{shard}.tsv"
     wildcard_constraints:
-        dataset=CHEST,
+        dataset=one_of(study.films),
     conda:
         PYTHON_ENV
     resources:
@@ -47,8 +47,8 @@ rule register_films:
         runtime=60,
     params:
         version=1,
-        shards=chest_settings("shards"),
-        crop=chest_settings("crop"),
+        shards=study.chest("shards"),
+        crop=study.chest("crop"),
     shell:
         "python -m pipeline register-films {input.films:q} {input.pairs:q} {output.pairs:q}"
         " --status {output.status:q} --shard {wildcards.shard} --shards {params.shards}"
@@ -57,4 +57,4 @@ rule register_films:
 
 rule register_pairs:
     input:
-        all_pairs,
+        study.all_pairs,

@@ -8,7 +8,7 @@ rule check_volume:
         skull=volume("skull"),
         skull_refine=volume("skull_refine"),
         grid=volume("grid"),
-        template=template_file(),
+        template=study.template_file,
     output:
         figures=quality("json"),
         picture=quality("jpg"),
@@ -18,7 +18,7 @@ rule check_volume:
     benchmark:
         volume_benchmark("qc")
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -26,16 +26,16 @@ rule check_volume:
         runtime=10,
     params:
         version=3,
-        template=template_option(),
+        template=study.template_option,
     shell:
         "python -m pipeline check {input.orient:q} {input.template_space:q} {input.skull:q}"
-        " {input.skull_refine:q} {input.grid:q} {output.figures:q} {output.picture:q} {output.asymmetry:q}"
-        " {params.template:q} --threads {threads} --log {log:q}"
+        " {input.skull_refine:q} {input.grid:q} {output.figures:q} {output.picture:q}"
+        " {output.asymmetry:q} {params.template:q} --threads {threads} --log {log:q}"
 
 
 rule review_volumes:
     input:
-        reviewed_volumes,
+        study.reviewed_volumes,
         manifest=COHORT_FILES["manifest"],
     output:
         table="results/{dataset}/qc.csv",
@@ -45,7 +45,7 @@ rule review_volumes:
     benchmark:
         "benchmarks/{dataset}/review.tsv"
     wildcard_constraints:
-        dataset=BRAIN,
+        dataset=one_of(study.volumes),
     conda:
         PYTHON_ENV
     resources:
@@ -53,7 +53,7 @@ rule review_volumes:
         runtime=20,
     params:
         version=2,
-        settings=review_settings,
+        settings=study.review_settings,
     shell:
         "python -m pipeline review results {wildcards.dataset} {output.table:q} {output.page:q}"
         " {params.settings:q} --log {log:q}"
@@ -61,4 +61,4 @@ rule review_volumes:
 
 rule check_brain:
     input:
-        expand("results/{dataset}/qc.html", dataset=of_modality("brain")),
+        expand("results/{dataset}/qc.html", dataset=study.volumes),

@@ -1,12 +1,26 @@
 # Where results come from: versions, settings and hashes, of each model and of the run.
 
-from pipeline.study.config import model_config
+
+rule record_config:
+    output:
+        "results/config.yaml",
+    log:
+        "logs/record_config.log",
+    benchmark:
+        "benchmarks/record_config.tsv"
+    conda:
+        PYTHON_ENV
+    params:
+        version=1,
+        config=study.effective_config(),
+    shell:
+        "python -m pipeline record-config {output:q} --config {params.config:q} --log {log:q}"
 
 
 rule record_model:
     input:
         packed="results/{dataset}/packed",
-        volumes=volumes_table,
+        volumes=study.volumes_table,
         training=model("training.json"),
         generator=model("generator.safetensors"),
     output:
@@ -22,12 +36,8 @@ rule record_model:
         runtime=30,
     params:
         version=2,
-        volumes=lambda wildcards, input: (
-            ["--volumes", input.volumes] if input.volumes else []
-        ),
-        config=lambda wildcards: as_json(
-            model_config(config, wildcards.dataset, wildcards.method)
-        ),
+        volumes=study.volumes_option,
+        config=study.model_settings,
     shell:
         "python -m pipeline record-model {input.packed:q} {input.training:q} {input.generator:q}"
         " {output:q} --config {params.config:q} {params.volumes:q} --log {log:q}"
@@ -35,14 +45,13 @@ rule record_model:
 
 rule record_run:
     input:
-        cohorts=expand("results/{dataset}/cohort.json", dataset=COHORTS),
-        packed=expand("results/{dataset}/packed", dataset=DATASETS),
-        volumes=expand(
-            "results/{dataset}/volumes.parquet", dataset=of_modality("brain")
-        ),
-        models=on_methods(model("provenance.json")),
-        weights=on_methods(model("generator.safetensors")),
-        files=RESULTS,
+        cohorts=expand("results/{dataset}/cohort.json", dataset=study.cohorts),
+        packed=expand("results/{dataset}/packed", dataset=study.datasets),
+        volumes=expand("results/{dataset}/volumes.parquet", dataset=study.volumes),
+        config=rules.record_config.output,
+        models=study.on_methods(model("provenance.json")),
+        weights=study.on_methods(model("generator.safetensors")),
+        files=study.results(),
     output:
         provenance="results/provenance.json",
         methods="results/methods.md",
@@ -58,7 +67,6 @@ rule record_run:
         runtime=60,
     params:
         version=1,
-        config=as_json(config),
     shell:
-        "python -m pipeline record-run results --config {params.config:q}"
+        "python -m pipeline record-run results --config {input.config:q}"
         " --models {input.models:q} --files {input.files:q} --log {log:q}"

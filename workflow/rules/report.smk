@@ -3,7 +3,7 @@
 
 rule make_report:
     input:
-        report_files,
+        study.report_files(),
     output:
         report(
             "results/report/index.html",
@@ -21,9 +21,9 @@ rule make_report:
         runtime=30,
     params:
         version=1,
-        sections=as_json(report_sections()),
-        datasets=as_json(report_datasets()),
-        seed=SEEDS[0],
+        sections=study.report_sections(),
+        datasets=study.report_datasets(),
+        seed=study.seeds[0],
     shell:
         "python -m pipeline report {output:q} --datasets {params.datasets:q}"
         " --sections {params.sections:q} --seed {params.seed} --threads {threads} --log {log:q}"

@@ -16,7 +16,7 @@ rule score_model:
     resources:
         mem_mb=3000,
         runtime=60,
-        device=config["device"],
+        device=study.config.device,
     params:
         version=1,
     shell:
@@ -28,7 +28,7 @@ rule score_model:
 rule score_true_deformation:
     input:
         packed="results/{dataset}/packed",
-        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
+        truth=study.truth_folder,
     output:
         "results/{dataset}/true_deformation/scores.parquet",
     log:
@@ -36,7 +36,7 @@ rule score_true_deformation:
     benchmark:
         "benchmarks/{dataset}/score/true_deformation.tsv"
     wildcard_constraints:
-        dataset=one_of(DEMOS),
+        dataset=one_of(study.demos),
     conda:
         PYTHON_ENV
     resources:
@@ -52,8 +52,8 @@ rule score_true_deformation:
 rule compare_with_truth:
     input:
         packed="results/{dataset}/packed",
-        truth=lambda wildcards: DATASETS[wildcards.dataset]["demo"]["truth"],
-        generators=on_seeds(deforming_methods_of, model("generator.safetensors")),
+        truth=study.truth_folder,
+        generators=study.models(model("generator.safetensors"), deforming=True),
     output:
         "results/{dataset}/true_deformation/fields.parquet",
     log:
@@ -61,7 +61,7 @@ rule compare_with_truth:
     benchmark:
         "benchmarks/{dataset}/score/true_fields.tsv"
     wildcard_constraints:
-        dataset=one_of(DEMOS),
+        dataset=one_of(study.demos),
     conda:
         PYTHON_ENV
     resources:
@@ -69,9 +69,9 @@ rule compare_with_truth:
         runtime=60,
     params:
         version=1,
-        modality=modality_of,
-        methods=on_seeds(deforming_methods_of, "{method}"),
-        seeds=on_seeds(deforming_methods_of, "{seed}"),
+        modality=study.modality,
+        methods=study.models("{method}", deforming=True),
+        seeds=study.models("{seed}", deforming=True),
     shell:
         "python -m pipeline compare-with-truth {input.packed:q} {input.truth:q} {output:q}"
         " --dataset {wildcards.dataset} --generators {input.generators:q}"
@@ -81,7 +81,7 @@ rule compare_with_truth:
 
 rule make_truth_table:
     input:
-        expand(rules.compare_with_truth.output, dataset=KNOWN_FIELDS),
+        expand(rules.compare_with_truth.output, dataset=study.known_fields),
     output:
         report("results/truth.csv", caption="../report/truth.rst", category="Truth"),
     log:
@@ -101,15 +101,15 @@ rule make_truth_table:
 
 rule score_models:
     input:
-        on_methods(model("scores.parquet")),
+        study.on_methods(model("scores.parquet")),
 
 
 rule make_table:
     input:
-        models=on_methods(model("scores.parquet")),
+        models=study.on_methods(model("scores.parquet")),
         ceilings=expand(
             rules.score_true_deformation.output,
-            dataset=DEMOS,
+            dataset=study.demos,
         ),
     output:
         csv=report(
@@ -124,7 +124,7 @@ rule make_table:
         PYTHON_ENV
     params:
         version=1,
-        datasets=table_settings(),
+        datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"
@@ -140,17 +140,17 @@ rule score_attributions:
     benchmark:
         "benchmarks/{dataset}/score/classifier_seed-{seed}.tsv"
     wildcard_constraints:
-        dataset=one_of(COHORTS),
+        dataset=one_of(study.cohorts),
     conda:
         PYTHON_ENV
     resources:
         mem_mb=3000,
         runtime=480,
-        gpu=gpus_per_training(config["device"]),
-        device=config["device"],
+        gpu=study.config.gpus_per_training(),
+        device=study.config.device,
     params:
         version=1,
-        settings=attribution_settings,
+        settings=study.attribution_settings,
     shell:
         "python -m pipeline score-attributions {input.packed:q} {output:q}"
         " --dataset {wildcards.dataset} --seed {wildcards.seed} --settings {params.settings:q}"
@@ -160,7 +160,7 @@ rule score_attributions:
 rule make_extended_table:
     input:
         rules.make_table.input,
-        expand(rules.score_attributions.output, dataset=COHORTS, seed=SEEDS),
+        expand(rules.score_attributions.output, dataset=study.cohorts, seed=study.seeds),
     output:
         csv=report(
             "results/table1_extended.csv",
@@ -176,7 +176,7 @@ rule make_extended_table:
         PYTHON_ENV
     params:
         version=1,
-        datasets=table_settings(),
+        datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
         " --datasets {params.datasets:q} --log {log:q}"

@@ -13,12 +13,12 @@ use rule train_model as train_sweep with:
         "benchmarks/{dataset}/sweep/{method}_factor-{factor}.tsv"
     params:
         version=1,
-        settings=sweep_settings,
+        settings=study.sweep_settings,
 
 
 rule choose_lambda:
     input:
-        on_sweep(sweep_model("training.json")),
+        study.on_sweep(sweep_model("training.json")),
     output:
         csv="results/sweep.csv",
         png="results/sweep.png",
@@ -33,8 +33,8 @@ rule choose_lambda:
         runtime=20,
     params:
         version=1,
-        names=on_sweep("{dataset}"),
-        titles=as_json({name: d["title"] for name, d in DATASETS.items()}),
+        names=study.on_sweep("{dataset}"),
+        titles=study.titles(),
     shell:
         "python -m pipeline choose-lambda {output.csv:q} {output.png:q} {input:q}"
         " --names {params.names} --titles {params.titles:q} --log {log:q}"

@@ -15,7 +15,7 @@ rule fetch_critic_weights:
         runtime=30,
     params:
         version=1,
-        source=critic_source,
+        source=study.critic_source,
     shell:
         "python -m pipeline fetch-critic-weights {output:q} {params.source:q} --log {log:q}"
 
@@ -23,7 +23,7 @@ rule fetch_critic_weights:
 rule train_model:
     input:
         packed="results/{dataset}/packed",
-        critic_weights=critic_weights,
+        critic_weights=study.critic_weights,
     output:
         generator=model("generator.safetensors"),
         history=model("history.parquet"),
@@ -38,12 +38,12 @@ rule train_model:
     resources:
         mem_mb=3000,
         runtime=2880,
-        gpu=gpus_per_training(config["device"]),
-        device=config["device"],
-        jobs_per_gpu=config["jobs_per_gpu"],
+        gpu=study.config.gpus_per_training(),
+        device=study.config.device,
+        jobs_per_gpu=study.config.jobs_per_gpu,
     params:
         version=1,
-        settings=train_settings,
+        settings=study.train_settings,
     shell:
         "python -m pipeline train {input.packed:q} {output.generator:q}"
         " --settings {params.settings:q} --device {resources.device}"
@@ -53,4 +53,4 @@ rule train_model:
 
 rule train_models:
     input:
-        on_methods(model("generator.safetensors")),
+        study.on_methods(model("generator.safetensors")),

@@ -1,15 +1,22 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from pipeline.method.options import Count, Options
+from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Positive
 from pipeline.method.training.schedule import total_updates
 
 EpochCounts = Literal["updates", "generator_updates"]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 Unset = SkipJsonSchema[None]  # the data set's ``training`` says it
+OwnCount = Annotated[Count | Unset, Field(exclude_if=_is_none)]
 
 
 class _Adversarial(Options):
@@ -31,23 +38,30 @@ class _Adversarial(Options):
         See `pipeline.method.generator.Generator`.
     """
 
-    lambda_: NonNegativeFloat
-    learning_rate: PositiveFloat
+    lambda_: AtLeastZero
+    learning_rate: Positive
     critic_updates: Count
     initial_critic_updates: Count
-    initial_generator_updates: NonNegativeInt
-    flow_scale: PositiveFloat
+    initial_generator_updates: NumberOf
+    flow_scale: Positive
     variant: Literal["plain", "original"]
 
 
 class AdversarialOptions(_Adversarial):
-    """A method's section of a configuration; what it leaves out, ``training`` says."""
+    """A method's section of a configuration; what it leaves out, ``training`` says.
 
-    batch_size: Count | Unset = None
-    accumulated_batches: Count | Unset = None
-    epochs: Count | Unset = None
-    updates_per_epoch: Count | Unset = None
-    epoch_counts: EpochCounts | Unset = None
+    Defaults are what both methods of the paper have in common.
+    """
+
+    learning_rate: Positive = 0.0001
+    initial_critic_updates: Count = 100
+    flow_scale: Positive = 1
+    variant: Literal["plain", "original"] = "plain"
+    batch_size: OwnCount = None
+    accumulated_batches: OwnCount = None
+    epochs: OwnCount = None
+    updates_per_epoch: OwnCount = None
+    epoch_counts: Annotated[EpochCounts | Unset, Field(exclude_if=_is_none)] = None
 
 
 class TrainSettings(_Adversarial):
@@ -81,14 +95,14 @@ class TrainSettings(_Adversarial):
     """
 
     method: str
-    seed: NonNegativeInt
+    seed: NumberOf
     batch_size: Count
     accumulated_batches: Count
     epochs: Count
     updates_per_epoch: Count
     epoch_counts: EpochCounts
     precision: Literal["float32", "tf32", "bf16"]
-    gradient_penalty: PositiveFloat
+    gradient_penalty: Positive
     base_filters: Count
     poolings: Count
     critic_weights: str

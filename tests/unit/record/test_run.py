@@ -25,7 +25,7 @@ from pipeline.record.provenance import record_model, software
 from pipeline.record.ro_crate import SPECIFICATION
 from pipeline.record.run import record_run
 from pipeline.stage.files import read_json, write_json
-from pipeline.study.config import model_config
+from pipeline.study.config import parse_config
 
 # The terms of our crate as the published context defines them: the validator asks the web for it.
 SCHEMA = "http://schema.org/"
@@ -44,11 +44,11 @@ CONTEXT = {name: SCHEMA + name for name in PLAIN.split()} | {
 def study(tmp_path, monkeypatch):
     """A results folder with one brain data set, one model, and what a run leaves."""
     monkeypatch.chdir(tmp_path)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config["seeds"] = [3]
-    config["datasets"] = {"adni": config["datasets"]["adni"]}
-    adni = config["datasets"]["adni"]
+    demonstration = yaml.safe_load((ROOT / "config.yaml").read_text())
+    adni = demonstration["datasets"]["adni"]
     adni["training"]["methods"] = {"defi-gan": adni["training"]["methods"]["defi-gan"]}
+    parsed = parse_config({"seeds": [3], "datasets": {"adni": adni}})
+    config = parsed.effective()
     results = tmp_path / "results"
     (tmp_path / "demo/adni/tables").mkdir(parents=True)
     (tmp_path / "demo/adni/tables/ADNIMERGE.csv").write_text("RID\n1\n")
@@ -90,7 +90,7 @@ def study(tmp_path, monkeypatch):
         model / "training.json",
         model / "generator.safetensors",
         model / "provenance.json",
-        model_config(config, "adni", "defi-gan"),
+        parsed.of_model("adni", "defi-gan"),
         results / "adni/volumes.parquet",
     )
     facts = cohort_facts(results / "adni/ingest", [Path("demo/adni/tables")])

@@ -3,6 +3,7 @@
 import re
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -11,7 +12,14 @@ from snakemake_interface_executor_plugins.utils import format_cli_value
 
 from pipeline import cli
 from pipeline.study import doctor
-from pipeline.study.doctor import check_submission, check_trainings, examine, quick_checks, wrong
+from pipeline.study.doctor import (
+    check_jobs,
+    check_submission,
+    check_trainings,
+    examine,
+    quick_checks,
+    wrong,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -194,3 +202,30 @@ def test_command_ends_with_1_where_something_is_wrong(tmp_path, monkeypatch, cap
         cli.main(["doctor", "--configfile", str(ROOT / "config.yaml")])
     assert end.value.code == 1
     assert "wrong   permissions: logs is no folder" in capsys.readouterr().out
+
+
+def planned(gpu=0, partition=None, local=False, files=("film.dcm",)):
+    """What is asked of a job of Snakemake's."""
+    resources = {"gpu": gpu} | ({"slurm_partition": partition} if partition else {})
+    return SimpleNamespace(resources=resources, is_local=local, input=files)
+
+
+def test_jobs_on_this_machine_want_the_gpu_that_they_were_told_to_use():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    assert check_jobs([planned(gpu=1)], None, "auto") == []
+    assert check_jobs([planned()], None, "cuda") == []  # nothing is trained
+    assert check_jobs([planned(gpu=1)], None, None) == []  # in an environment of conda's
+    assert wrong(check_jobs([planned(gpu=1)], None, "cuda"))
+
+
+def test_only_jobs_that_are_submitted_are_looked_at(monkeypatch):
+    monkeypatch.setattr(doctor, "partitions", lambda: ["cpu"])
+    odd = planned(files=("back\\slash",))
+    assert wrong(check_jobs([odd], "cluster-generic", "auto"))
+    assert check_jobs([planned(local=True, files=odd.input)], "slurm", "auto") == []
+    (mistake,) = wrong(check_jobs([planned(partition="long")], "slurm", "auto"))
+    assert "no partition long" in mistake.found
+    assert check_jobs([planned(partition="long")], "cluster-generic", "auto") == []

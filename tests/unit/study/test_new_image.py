@@ -8,7 +8,6 @@ import pytest
 import torch
 import yaml
 from helpers.film_files import make_dicom, ramp_film
-from helpers.studies import ADNI, COPD, TOY
 from PIL import Image
 from scipy.ndimage import gaussian_filter
 
@@ -21,9 +20,26 @@ from pipeline.method.explain import explain_image, explain_prepared, load_model,
 from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
 from pipeline.study import new_image
+from pipeline.study.config import parse_config
 
-FILMS = {**COPD, "source": "copd", "chest": {"resize": 36, "crop": 32}}
-BRAINS = {**ADNI, "source": "adni", "brain": {}}
+CONFIG = {
+    "datasets": {
+        "copd": {
+            "source": "copd",
+            "archive": {"films": "films", "spirometry": "tests.csv"},
+            "labels": {"pseudonym_key": "key"},
+            "chest": {"resize": 36, "crop": 32},
+            "training": {"networks": {"poolings": 2}},
+        },
+        "adni": {"source": "adni", "archive": {"images": "ADNI", "tables": "tables"}},
+        "toy": {
+            "source": "toy",
+            "squares": {"size": 32},
+            "training": {"networks": {"poolings": 2}},
+        },
+    }
+}
+FILMS, BRAINS, SQUARES = parse_config(CONFIG).datasets.values()
 
 
 def save_untrained(path, **architecture):
@@ -42,7 +58,7 @@ def film(tmp_path):
 def test_film_from_the_command_line(tmp_path, film, method, capsys):
     model = save_untrained(tmp_path / "g.safetensors", dimensions=2, method=method)
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
+    config.write_text(yaml.safe_dump(CONFIG))
     out = tmp_path / "out"
     main(["explain", *map(str, (film, model, out)), "--dataset", "copd", "--config", str(config)])
     assert "not a diagnostic device" in capsys.readouterr().out
@@ -109,15 +125,26 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     with pytest.raises(InputError, match="cannot be used: neither a DICOM nor a PNG"):
         new_image.explain_file(tmp_path / "bad.png", flat, tmp_path / "out", FILMS)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("dataset", "content", "said"),
+    [
+        ("nobody", yaml.safe_dump(CONFIG), "no data set 'nobody'; it knows adni, copd"),
+        ("copd", "[1, 2]", "expected object, found [1, 2]"),
+        ("copd", "[1, 2", "the configuration cannot be read"),
+    ],
+)
+def test_configuration_that_does_not_tell_is_refused(
+    tmp_path, film, dataset, content, said, capsys
+):
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"datasets": {"copd": FILMS}}))
-    with pytest.raises(InputError, match="no data set 'adni'; it knows copd"):
-        new_image.read_settings(config, "adni")
-    with pytest.raises(InputError, match="is not a configuration"):
-        new_image.read_settings(film, "adni")
-
-
-SQUARES = {**TOY, "source": "toy", "squares": {"size": 32}}
+    config.write_text(content)
+    paths = map(str, (film, tmp_path / "model", tmp_path / "out"))
+    with pytest.raises(SystemExit) as end:
+        main(["explain", *paths, "--dataset", dataset, "--config", str(config)])
+    assert end.value.code == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
@@ -127,7 +154,7 @@ def test_toy_image_from_the_command_line(tmp_path, method):
     image = np.random.default_rng(0).normal(0.5, 0.5, (32, 32))
     np.save(tmp_path / "square.npy", image)
     config = tmp_path / "config.yaml"
-    config.write_text(yaml.safe_dump({"datasets": {"toy": SQUARES}}))
+    config.write_text(yaml.safe_dump(CONFIG))
     out = tmp_path / "out"
     paths = map(str, (tmp_path / "square.npy", model, out))
     main(["explain", *paths, "--dataset", "toy", "--config", str(config)])
@@ -163,6 +190,3 @@ def test_toy_image_that_does_not_fit_is_refused(tmp_path):
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="nor a PNG"):
         new_image.explain_file(tmp_path / "bad.png", model, tmp_path / "out", SQUARES)
-    unknown = {key: value for key, value in SQUARES.items() if key != "modality"}
-    with pytest.raises(InputError, match="modality must be one of brain, chest, image"):
-        new_image.explain_file(tmp_path / "small.npy", model, tmp_path / "out", unknown)

@@ -10,7 +10,9 @@ from helpers.made_up_adni import write_adni_archive
 from pipeline import cli
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
-from pipeline.study.plan import UPDATE_SECONDS, Counts, count_cohort, plan_study, plan_text
+from pipeline.study.config import Config, parse_config
+from pipeline.study.plan import UPDATE_SECONDS, Counts, count_cohort, plan_text
+from pipeline.study.plan import plan_study as plan
 
 ROOT = Path(__file__).parents[3]
 
@@ -18,6 +20,10 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def config():
     return yaml.safe_load((ROOT / "config.yaml").read_text()) | {"device": "cpu"}
+
+
+def plan_study(config, folder):
+    return plan(parse_config(config), folder)
 
 
 def write_benchmark(path, seconds, *more):
@@ -113,7 +119,7 @@ def test_gpu_has_its_own_hours_by_a_speed_that_is_said_to_be_assumed(tmp_path):
 
 
 def test_without_a_gpu_the_plan_tells_what_one_would_do(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.study.plan.gpus_per_training", lambda device: 0)
+    monkeypatch.setattr(Config, "gpus_per_training", lambda self: 0)
     _, notes = plan_study(config | {"device": "auto"}, tmp_path)
     assert any("no GPU is seen here" in note and "GPU hours" in note for note in notes)
     _, notes = plan_study(config, tmp_path)
@@ -160,7 +166,8 @@ def test_ready_archive_is_counted(config, tmp_path):
     write_adni_archive(images, tables, subjects=40, seed=1)
     dataset = config["datasets"]["adni"]
     dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
-    counts = count_cohort(dataset, tmp_path / "results/adni", tmp_path / "cohorts")
+    ready = parse_config(config).datasets["adni"]
+    counts = count_cohort(ready, tmp_path / "results/adni", tmp_path / "cohorts")
     assert counts.images > 10
     assert counts.source == "the archive"
     # Kept where the workflow looks for it.
@@ -168,15 +175,19 @@ def test_ready_archive_is_counted(config, tmp_path):
 
 
 def test_toy_data_are_counted_by_their_settings(tmp_path):
-    config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text())
-    counted = count_cohort(config["datasets"]["toy"], tmp_path, tmp_path)
+    config = parse_config(yaml.safe_load((ROOT / "config/toy-small.yaml").read_text()))
+    counted = count_cohort(config.datasets["toy"], tmp_path, tmp_path)
     assert counted == Counts(images=4000 + 2 * 260, pairs=260)
 
 
 def test_films_of_a_server_are_unknown_until_fetched(config, tmp_path):
     dataset = config["datasets"]["copd"]
     dataset["demo"] = None
-    dataset["archive"]["orthanc"] = {"url": "https://orthanc.example.org", "query": {}}
+    dataset["archive"]["orthanc"] = {
+        "url": "https://orthanc.example.org",
+        "query": {"Modality": "CR"},
+        "patients": "patients.csv",
+    }
     with pytest.raises(InputError, match=r"datasets\.copd.*ingest_all"):
         plan_study(config, tmp_path)
 

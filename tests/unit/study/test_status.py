@@ -5,11 +5,10 @@ import sys
 
 import pandas as pd
 import pytest
-import yaml
 
 from pipeline.method.fit import fit_model
 from pipeline.method.training.state import locked, state_folder
-from pipeline.study.config import training_settings
+from pipeline.study.config import parse_config
 from pipeline.study.status import STATUS_COLUMNS, training_status
 
 
@@ -17,24 +16,26 @@ from pipeline.study.status import STATUS_COLUMNS, training_status
 def config(make_settings):
     options = make_settings(epochs=1, updates_per_epoch=2).to_dict()
     shared = ("batch_size", "accumulated_batches", "epochs", "updates_per_epoch", "epoch_counts")
+    shared += ("precision", "gradient_penalty")
     networks = ("base_filters", "poolings", "critic_base_filters", "critic_weights")
     method = {k: v for k, v in options.items() if k not in (*shared, *networks)}
     method = {k: v for k, v in method.items() if k not in ("method", "seed")}
     training = {key: options[key] for key in shared}
     training["networks"] = {key: options[key] for key in networks}
-    training["methods"] = {"va-gan": method, "defi-gan": method}
-    return {"seeds": [0, 1], "datasets": {"toy": {"training": training}}}
+    training["methods"] = {"va-gan": dict(method), "defi-gan": dict(method)}
+    toy = {"source": "toy", "squares": {"size": 32}, "training": training}
+    return {"seeds": [0, 1], "datasets": {"toy": toy}}
 
 
 def train(packed, config, method, seed, results, **options):
-    settings = training_settings(config, "toy", method, seed)
+    settings = parse_config(config).training_settings("toy", method, seed)
     model = results / f"toy/models/{method}/seed-{seed}"
     fit_model(packed, model, settings, device="cpu", threads=1)
     return model
 
 
 def row(config, results, method, seed):
-    table = training_status(config, results)
+    table = training_status(parse_config(config), results)
     assert table.columns.tolist() == STATUS_COLUMNS
     chosen = table[(table["method"] == method) & (table["seed"] == seed)]
     return chosen.iloc[0]
@@ -42,7 +43,7 @@ def row(config, results, method, seed):
 
 def test_status_from_queued_to_done(config, make_packed, tmp_path):
     packed = make_packed((32, 32))
-    assert set(training_status(config, tmp_path)["status"]) == {"queued"}
+    assert set(training_status(parse_config(config), tmp_path)["status"]) == {"queued"}
     model = train(packed, config, "va-gan", 0, tmp_path)
     done = row(config, tmp_path, "va-gan", 0)
     assert (done["status"], done["epoch"]) == ("done", "1/1")
@@ -81,6 +82,4 @@ def test_status_on_the_command_line(tmp_path):
     )
     lines = done.stdout.splitlines()
     assert lines[0].split() == STATUS_COLUMNS
-    assert (
-        len(lines) == 1 + len(yaml.safe_load((ROOT / "config/toy.yaml").read_text())["seeds"]) * 2
-    )
+    assert len(lines) == 1 + 5 * 2

@@ -1,0 +1,288 @@
+"""A data set of a study, by the source that it comes from and by what its images show."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.method.registry import METHODS
+from pipeline.study.config.pictures import Figures, FilmFigures, VolumeFigures
+from pipeline.study.config.preparation import Brain, Chest, QualityControl, Squares
+from pipeline.study.config.simulations import AdniDemo, CopdDemo, Demo
+from pipeline.study.config.sources import (
+    AdniArchive,
+    Archive,
+    BidsArchive,
+    Classes,
+    Columns,
+    CopdArchive,
+    FilmSplits,
+    PlainArchive,
+    SpirometryLabels,
+    Splits,
+    VolumeSplits,
+)
+from pipeline.study.config.trainings import (
+    FilmTraining,
+    ImageTraining,
+    Training,
+    VolumeTraining,
+    WeightsFile,
+)
+from pipeline.study.config.values import Keys, Number, Section, Text, mistake
+
+MeanSd = Annotated[
+    list[Number | None],
+    Field(
+        min_length=2,
+        max_length=2,
+        description="mean and standard deviation over seeds, which is null for a single model",
+    ),
+]
+Published = Annotated[dict[str, MeanSd], Keys(dict.fromkeys(METHODS, MeanSd))]
+Paths = Iterator[tuple[str, str]]
+
+
+class Disease(Section):
+    """The disease that a data set is about, and its two groups."""
+
+    name: Text
+    healthy: Text
+    diseased: Text
+
+
+class Dataset(Section):
+    """What every data set has."""
+
+    SHAPE: ClassVar[str]  # the key that says how large its images are
+
+    source: str
+    title: Text = Field(description="in tables, pictures and pages")
+    modality: str
+    disease: Disease = Field(description="name: NAME, healthy: GROUP, diseased: GROUP")
+    training: Training
+    published: Published | None = Field(
+        None, description="figures to show beside, by method: [mean, standard deviation]"
+    )
+
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of the images that the networks see."""
+        raise NotImplementedError
+
+    @property
+    def data(self) -> str:
+        """``toy``, ``demo`` (simulated) or ``real``."""
+        raise NotImplementedError
+
+    def describe(self) -> dict[str, Any]:
+        """What tables, pictures and pages tell of it: title, modality, disease, data."""
+        return self.model_dump(include={"title", "modality", "disease"}) | {"data": self.data}
+
+    def paths(self) -> Paths:
+        """Key and path of all that must be there before the first job."""
+        weights = self.training.networks.critic_weights
+        if isinstance(weights, WeightsFile):
+            yield "training.networks.critic_weights.file", weights.file
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        shape, poolings = self.image_shape(), self.training.networks.poolings
+        if any(size % 2**poolings for size in shape):
+            raise mistake(
+                f"{' x '.join(map(str, shape))} cannot be halved {poolings} times "
+                f"(training.networks.poolings); expected multiples of {2**poolings}",
+                self.SHAPE,
+            )
+        return self
+
+
+class ImageDataset(Dataset):
+    """Images that the pipeline makes, of nobody."""
+
+    SHAPE = "squares.size"
+
+    source: Literal["toy"]
+    title: Text = "Toy squares"
+    modality: Literal["image"] = "image"
+    disease: Disease = Disease(name="small size", healthy="large", diseased="small")
+    squares: Squares = Squares()
+    training: ImageTraining = Field(default_factory=dict)
+
+    @property
+    def data(self) -> str:
+        """Nobody's."""
+        return "toy"
+
+    def image_shape(self) -> tuple[int, ...]:
+        """Square images."""
+        return (self.squares.size,) * 2
+
+
+class CohortDataset(Dataset):
+    """Images of people, from an archive."""
+
+    archive: Archive
+    demo: Demo | None = None
+    splits: Splits
+    figures: Figures
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether the archive is simulated."""
+        return self.demo is not None
+
+    @property
+    def data(self) -> str:
+        """Real people's, or simulated."""
+        return "demo" if self.is_demo else "real"
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the images come from a server."""
+        return False
+
+    @property
+    def is_made(self) -> bool:
+        """Whether a job makes the archive."""
+        return self.is_demo or self.is_fetched
+
+    def paths(self) -> Paths:
+        """The archive, unless a job makes it; the lists of the splits."""
+        for key, path in self.archive.paths().items():
+            if not (self.is_demo or (self.is_fetched and key == "films")):
+                yield f"archive.{key}", path
+        for split, path in self.split_lists().items():
+            yield f"splits.lists.{split}", path
+        yield from super().paths()
+
+    def ingest_settings(self) -> dict[str, Any]:
+        """What decides who is studied."""
+        return self.model_dump(include={"source", "archive", "columns", "splits", "labels"})
+
+    def split_lists(self) -> dict[str, str]:
+        """Files with the subjects of each split, where there are such."""
+        return self.splits.lists.model_dump() if self.splits.lists else {}
+
+    @model_validator(mode="after")
+    def _check_published(self) -> Self:
+        if self.is_demo and self.published is not None:
+            raise mistake("a demonstration has no published figures", "published")
+        return self
+
+
+class VolumeDataset(CohortDataset):
+    """Brain MRI."""
+
+    SHAPE = "brain.shape"
+
+    modality: Literal["brain"] = "brain"
+    splits: VolumeSplits = Field(default_factory=dict)
+    brain: Brain = Field(default_factory=dict)
+    qc: QualityControl = QualityControl()
+    training: VolumeTraining = Field(default_factory=dict)
+    figures: VolumeFigures = VolumeFigures()
+
+    def image_shape(self) -> tuple[int, ...]:
+        """Voxels of the grid."""
+        return tuple(self.brain.shape)
+
+    def paths(self) -> Paths:
+        """Its template and its lists of volumes, too."""
+        yield from super().paths()
+        if self.brain.template is not None:
+            yield "brain.template", self.brain.template
+        for key, path in self.qc.lists().items():
+            yield f"qc.{key}", path
+
+
+class FilmDataset(CohortDataset):
+    """Chest films."""
+
+    SHAPE = "chest.crop"
+
+    modality: Literal["chest"] = "chest"
+    splits: FilmSplits = Field(default_factory=dict)
+    chest: Chest = Chest()
+    training: FilmTraining = Field(default_factory=dict)
+    figures: FilmFigures = FilmFigures()
+
+    def image_shape(self) -> tuple[int, ...]:
+        """Pixels of the square that is cut out."""
+        return (self.chest.crop,) * 2
+
+
+class AdniDataset(VolumeDataset):
+    """Mild cognitive impairment and Alzheimer's disease, from ADNI."""
+
+    source: Literal["adni"]
+    title: Text = "ADNI"
+    disease: Disease = Disease(name="Alzheimer's disease", healthy="MCI", diseased="AD")
+    archive: AdniArchive
+    columns: Columns = None
+    demo: AdniDemo | None = None
+
+
+class CopdDataset(FilmDataset):
+    """Films of people with and without COPD, told apart by lung function tests."""
+
+    source: Literal["copd"]
+    title: Text = "COPD"
+    disease: Disease = Disease(name="COPD", healthy="normal", diseased="COPD")
+    archive: CopdArchive
+    labels: SpirometryLabels
+    demo: CopdDemo | None = None
+
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the films come from a server."""
+        return self.archive.orthanc is not None
+
+    @model_validator(mode="after")
+    def _check_server(self) -> Self:
+        if self.is_demo and self.is_fetched:
+            raise mistake(
+                "a demonstration makes its films; set one of the two to null", "archive.orthanc"
+            )
+        return self
+
+
+class BidsDataset(VolumeDataset):
+    """Volumes of a BIDS dataset."""
+
+    source: Literal["bids"]
+    archive: BidsArchive
+    columns: Columns = None
+    labels: Classes
+    demo: None = None
+
+
+class PlainVolumes(VolumeDataset):
+    """Volumes that a table names."""
+
+    source: Literal["manifest"]
+    modality: Literal["brain"]
+    archive: PlainArchive
+    columns: Columns = None
+    labels: Classes
+    demo: None = None
+
+
+class PlainFilms(FilmDataset):
+    """Films that a table names."""
+
+    source: Literal["manifest"]
+    modality: Literal["chest"]
+    archive: PlainArchive
+    columns: Columns = None
+    labels: Classes
+    demo: None = None
+
+
+AnyDataset = Annotated[
+    AdniDataset
+    | CopdDataset
+    | ImageDataset
+    | BidsDataset
+    | Annotated[PlainVolumes | PlainFilms, Field(discriminator="modality")],
+    Field(discriminator="source"),
+]

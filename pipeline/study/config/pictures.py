@@ -1,0 +1,76 @@
+"""Pictures of explanations."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from pipeline.study.config.values import ALL_DIFFERENT, Name, Section, Share, mistake
+
+
+def _check_box(box: list[float]) -> list[float]:
+    left, top, right, bottom = box
+    if not (left < right and top < bottom):
+        raise mistake(
+            "expected left, top, right, bottom with left before right and top above bottom, "
+            f"found {box}"
+        )
+    return box
+
+
+Box = Annotated[
+    list[Share],
+    Field(
+        min_length=4,
+        max_length=4,
+        description="left, top, right and bottom in shares of the picture",
+    ),
+    AfterValidator(_check_box),
+]
+
+
+class FilmDetail(Section):
+    """A part of a film."""
+
+    box: Box
+
+
+class VolumeDetail(Section):
+    """A part of one plane of a volume."""
+
+    plane: Literal["sagittal", "coronal", "axial"]
+    box: Box
+
+
+class Figures(Section):
+    """Which pairs are drawn, how, and what of them is shown large."""
+
+    subjects: Annotated[list[Name], Field(min_length=1), *ALL_DIFFERENT] | None = Field(
+        None, description="of the test split; null shows the best, median and worst pair"
+    )
+    colours: Literal["paper", "safe"] = "paper"
+
+
+class VolumeFigures(Figures):
+    """Figures of volumes."""
+
+    details: dict[str, VolumeDetail] = Field(
+        {
+            "ventricles": VolumeDetail(plane="axial", box=[0.25, 0.25, 0.75, 0.75]),
+            "temporal lobes": VolumeDetail(plane="coronal", box=[0.1, 0.4, 0.9, 1.0]),
+        },
+        min_length=1,
+    )
+
+
+class FilmFigures(Figures):
+    """Figures of films."""
+
+    details: dict[str, FilmDetail] = Field(
+        {
+            "trachea": FilmDetail(box=[0.38, 0.0, 0.62, 0.3]),
+            "shoulder": FilmDetail(box=[0.0, 0.0, 0.3, 0.25]),
+            "diaphragm": FilmDetail(box=[0.0, 0.65, 0.35, 1.0]),
+            "heart": FilmDetail(box=[0.5, 0.5, 1.0, 1.0]),
+        },
+        min_length=1,
+    )

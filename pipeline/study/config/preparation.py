@@ -1,0 +1,86 @@
+"""How images are prepared: brain volumes and their quality control, films, the toy squares."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import core_schema
+
+from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, RENAMED
+from pipeline.study.config.values import (
+    ALL_DIFFERENT,
+    Between0And1,
+    Count,
+    Keys,
+    NumberOf,
+    Positive,
+    Section,
+    Text,
+    mistake,
+)
+
+
+def _engine(stage: str) -> core_schema.CoreSchema:
+    choices = core_schema.literal_schema([AUTO, EMBEDDED, *ENGINES[stage]])
+    return core_schema.with_default_schema(choices, default=AUTO)
+
+
+def _check_names(given: object) -> object:
+    for old, new in RENAMED.items():
+        if isinstance(given, dict) and old in given:
+            raise mistake(f"the stage is called {new} now; rename the key", old)
+    return given
+
+
+Engines = Annotated[
+    dict[str, str],
+    Keys({stage: _engine(stage) for stage in ENGINES}),
+    BeforeValidator(_check_names),
+    Field(description="what does each stage"),
+]
+
+
+class Brain(Section):
+    """Preparation of brain volumes."""
+
+    engines: Engines = Field(default_factory=dict)
+    mixed_engines: bool = False
+    template: Text | None = None
+    bet_fraction: Between0And1 = 0.25
+    voxel_mm: Positive = 1.3
+    shape: list[Count] = Field(
+        [128, 160, 112], min_length=3, max_length=3, description="voxels along x, y and z"
+    )
+
+
+class QualityControl(Section):
+    """Which volumes are left out."""
+
+    exclude: Annotated[
+        list[Literal["empty_planes", "brain_volume", "correlation", "overlap", "orientation"]],
+        *ALL_DIFFERENT,
+    ] = Field(["empty_planes"], description="checks whose suspects are left out")
+    keep: Text | None = None
+    drop: Text | None = None
+
+    def lists(self) -> dict[str, str]:
+        """The user's lists, by their keys."""
+        return {key: path for key, path in (("keep", self.keep), ("drop", self.drop)) if path}
+
+
+class Chest(Section):
+    """Preparation of films."""
+
+    resize: Count = 256
+    crop: Count = 224
+    shards: Count = 64
+
+
+class Squares(Section):
+    """The toy data set: squares of smoothed noise."""
+
+    seed: NumberOf = 2020
+    size: Count = 224
+    texture_sigma: Positive = 2.5
+    train: Count = 10000
+    validation: Count = 200
+    test: Count = 1000

@@ -1,0 +1,314 @@
+"""A study as the rules of the workflow see it: which files there are, and with which settings.
+
+Nothing here knows Snakemake; `pipeline.study.job_settings` tells why some of it are functions of a
+job's wildcards.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pipeline.chest.shards import shard_of
+from pipeline.method.registry import find_method
+from pipeline.stage import layout
+from pipeline.stage.errors import InputError
+from pipeline.study.job_settings import JobSettings, Wildcards, as_json
+from pipeline.study.patterns import figure, model
+
+CASES = ("best", "median", "worst")
+
+
+class Study(JobSettings):
+    """What the rules ask: the files that each reads, besides the settings of its jobs."""
+
+    # ---- who is studied ----
+
+    def tables_read(self, wildcards: Wildcards) -> list[str]:
+        """What makes an ingest run again."""
+        return self.cohort.files_read(wildcards.dataset)
+
+    def truth_folder(self, wildcards: Wildcards) -> str | list[str]:
+        """True fields of a demonstration; nothing for real studies."""
+        demo = self.cohorts[wildcards.dataset].demo
+        return demo.truth if demo else []
+
+    def archive_tables(self, wildcards: Wildcards) -> list[str]:
+        """Tables of an archive; the whole folder of those that a job makes."""
+        return self.cohort.tables(wildcards.dataset)
+
+    def volumes_table(self, wildcards: Wildcards) -> str | list[str]:
+        """Engines of the volumes; films and made images have none."""
+        name = wildcards.dataset
+        return f"results/{name}/volumes.parquet" if name in self.volumes else []
+
+    def volumes_option(self, wildcards: Wildcards) -> list[str]:
+        """The same, as an option."""
+        table = self.volumes_table(wildcards)
+        return ["--volumes", str(table)] if table else []
+
+    def truth_option(self, wildcards: Wildcards) -> list[str]:
+        """The same, as an option."""
+        demo = self.cohorts[wildcards.dataset].demo
+        return ["--truth", demo.truth] if demo else []
+
+    # ---- brain volumes ----
+
+    def raw_volume(self, wildcards: Wildcards) -> str:
+        """The image that a volume begins as."""
+        paths = self.cohort(wildcards.dataset).paths
+        return paths[wildcards.subject, wildcards.session]
+
+    def grid_volumes(self, name: str) -> list[str]:
+        """Prepared volumes of a data set."""
+        return [
+            f"results/{layout.volume(name, 'grid', row.subject, row.session)}"
+            for row in self.cohort(name).manifest.itertuples()
+        ]
+
+    def reviewed_volumes(self, wildcards: Wildcards) -> list[str]:
+        """Figures and pictures of a data set's quality control, and the user's lists."""
+        name = wildcards.dataset
+        files = [
+            f"results/{layout.quality(name, row.subject, row.session, suffix)}"
+            for row in self.cohort(name).manifest.itertuples()
+            for suffix in ("json", "jpg")
+        ]
+        return [*files, *self.volumes[name].qc.lists().values()]
+
+    def volume_pairs(self, name: str, suffix: str) -> list[str]:
+        """A file of each pair of a data set."""
+        return [
+            f"results/{layout.pair(name, row.subject, row.followup, row.baseline, suffix)}"
+            for row in self.cohort(name).pairs.itertuples()
+        ]
+
+    def packed_volumes(self, wildcards: Wildcards) -> list[str]:
+        """All that is packed of a data set of volumes."""
+        name = wildcards.dataset
+        pairs = [self.volume_pairs(name, f"{kind}.nii.gz") for kind in ("difference", "mask")]
+        return [*self.grid_volumes(name), *pairs[0], *pairs[1]]
+
+    # ---- films ----
+
+    def shard_films(self, wildcards: Wildcards) -> list[str]:
+        """Raw films of a shard; a new film reruns its own shard alone."""
+        shard, shards = int(wildcards.shard), self.films[wildcards.dataset].chest.shards
+        rows = self.cohort(wildcards.dataset).manifest.itertuples()
+        return [row.path for row in rows if shard_of(row.subject, shards) == shard]
+
+    def film_shards(self, name: str, stage: str) -> list[str]:
+        """Arrays of the shards that hold any ``film``, or any of ``pairs``."""
+        who, shards = self.cohort(name), self.films[name].chest.shards
+        table = who.manifest if stage == "film" else who.pairs
+        used = sorted({shard_of(subject, shards) for subject in table["subject"]})
+        return [f"results/{name}/{stage}/shard-{shard}.npz" for shard in used]
+
+    def packed_films(self, wildcards: Wildcards) -> list[str]:
+        """All that is packed of a data set of films."""
+        name = wildcards.dataset
+        shards = [*self.film_shards(name, "film"), *self.film_shards(name, "pairs")]
+        return [*shards, *(path.replace(".npz", ".csv") for path in shards)]
+
+    # ---- models and their pictures ----
+
+    def critic_weights(self, wildcards: Wildcards) -> str | list[str]:
+        """The file that the critic of a training starts from, where it does not start at random."""
+        networks = self.datasets[wildcards.dataset].training.networks
+        critic = "critic_weights" in find_method(wildcards.method).shared
+        if not critic or networks.critic_weights == "random":
+            return []
+        return f"results/{layout.critic_weights(wildcards.dataset)}"
+
+    def on_methods(self, pattern: str) -> list[str]:
+        """`pattern` for each data set, each of its methods and each seed."""
+        return [
+            path
+            for name, dataset in self.datasets.items()
+            for path in self._on_methods(name, dataset.training.methods, pattern)
+        ]
+
+    def _on_methods(self, name: str, methods: Iterable[str], pattern: str) -> list[str]:
+        return [
+            pattern.format(dataset=name, method=method, seed=seed)
+            for method in methods
+            for seed in self.seeds
+        ]
+
+    def on_sweep(self, pattern: str) -> list[str]:
+        """`pattern` for each data set, each of its methods with a lambda and each factor on it."""
+        return [
+            pattern.format(dataset=name, method=method, factor=factor)
+            for name, dataset in self.datasets.items()
+            for method, options in dataset.training.methods.items()
+            if "lambda" in options.to_dict()
+            for factor in self.config.sweep.factors
+        ]
+
+    def drawn_scores(self, wildcards: Wildcards) -> str:
+        """Scores of the first model of the method that is drawn."""
+        name = wildcards.dataset
+        names = {"dataset": name, "method": self.drawn_method[name], "seed": self.seeds[0]}
+        return model("scores.parquet").format(**names)
+
+    def methods(self, wildcards: Wildcards) -> list[str]:
+        """Methods of a data set."""
+        return list(self.datasets[wildcards.dataset].training.methods)
+
+    def models(self, pattern: str, *, deforming: bool = False) -> Callable[[Wildcards], list[str]]:
+        """`pattern`, a wildcard or a path, of a data set's models, method by method, seed by seed.
+
+        Those of methods that deform alone, if `deforming`.
+        """
+
+        def found(wildcards: Wildcards) -> list[str]:
+            methods = self.methods(wildcards)
+            if deforming:
+                methods = [method for method in methods if find_method(method).deforms]
+            return self._on_methods(wildcards.dataset, methods, pattern)
+
+        return found
+
+    def overview_files(self) -> list[str]:
+        """What the picture needs of each data set: arrays, and one model with its scores."""
+        files = "results/{dataset}/packed", model("generator.safetensors"), model("scores.parquet")
+        return [
+            pattern.format(dataset=name, method=method, seed=self.seeds[0])
+            for name, method in self.drawn_method.items()
+            for pattern in files
+        ]
+
+    def shown_models(self, wildcards: Wildcards) -> list[str]:
+        """The first model of each method, for a test pair that there is."""
+        if wildcards.dataset not in self.made:
+            self._check_case(wildcards)
+        return [
+            model("generator.safetensors").format(
+                dataset=wildcards.dataset, method=method, seed=self.seeds[0]
+            )
+            for method in self.methods(wildcards)
+        ]
+
+    def _check_case(self, wildcards: Wildcards) -> None:
+        """A wrong subject stops the run before the first job; of a made archive, the drawing."""
+        pairs = self.cohort(wildcards.dataset).pairs
+        known = sorted(set(pairs.loc[pairs["split"] == "test", "subject"]))
+        subject = wildcards.case.removeprefix("sub-")
+        if wildcards.case.startswith("sub-") and subject not in known:
+            raise InputError(
+                f"datasets.{wildcards.dataset}.figures.subjects: {subject} has no test pair; "
+                f"subjects with one: {', '.join(known)}"
+            )
+
+    def cases(self, name: str) -> list[str]:
+        """Pairs of a data set that are drawn."""
+        subjects = self.cohorts[name].figures.subjects
+        return [f"sub-{subject}" for subject in subjects] if subjects else list(CASES)
+
+    def figures(self, suffixes: Iterable[str] = ("png", "svg")) -> list[str]:
+        """Every picture of a pair."""
+        return [
+            figure(name, suffix).format(dataset=dataset, case=case)
+            for dataset in self.drawn
+            for case in self.cases(dataset)
+            for name in layout.FIGURES
+            for suffix in suffixes
+        ]
+
+    # ---- targets of whole stages ----
+
+    def all_volumes(self, wildcards: Wildcards) -> list[str]:
+        """Every prepared volume."""
+        return [path for name in self.volumes for path in self.grid_volumes(name)]
+
+    def all_films(self, wildcards: Wildcards) -> list[str]:
+        """Every prepared shard of films."""
+        return [path for name in self.films for path in self.film_shards(name, "film")]
+
+    def all_pairs(self, wildcards: Wildcards) -> list[str]:
+        """Every pair of volumes, and every shard of pairs of films."""
+        volumes = [self.volume_pairs(name, "difference.nii.gz") for name in self.volumes]
+        films = [self.film_shards(name, "pairs") for name in self.films]
+        return [path for paths in (*volumes, *films) for path in paths]
+
+    # ---- results ----
+
+    @property
+    def truth_table(self) -> list[str]:
+        """Where there is anything to compare with the truth."""
+        return ["results/truth.csv"] if self.known_fields else []
+
+    @property
+    def extended_table(self) -> list[str]:
+        """Where there is anything but toys."""
+        return ["results/table1_extended.csv"] if self.cohorts else []
+
+    @property
+    def biomarker_table(self) -> list[str]:
+        """Where there are fields that anything can be measured in."""
+        return ["results/biomarkers.csv"] if self.drawn else []
+
+    def results(self) -> list[str]:
+        """What a run is for; its record tells where they come from, and the report shows both."""
+        return [
+            "results/config.yaml",
+            "results/table1.csv",
+            "results/table1.md",
+            "results/overview.png",
+            *self.truth_table,
+            *self.extended_table,
+            *self.biomarker_table,
+            *self.figures(),
+            *(f"results/{name}/cohort.html" for name in self.cohorts),
+            *(f"results/{name}/qc.html" for name in self.volumes),
+            *(f"results/{name}/exclusions.csv" for name in self.datasets),
+        ]
+
+    def _sections(self) -> dict[str, list[str]]:
+        sections = {
+            "Table 1": ["results/table1.md", "results/table1.csv"],
+            "Figures": ["results/overview.png", *self.figures(["png"])],
+            "Other explanations": self.extended_table,
+            "Biomarkers": self.biomarker_table,
+            "Known truth of the demonstration": self.truth_table,
+            "Who was studied": [f"results/{name}/cohort.html" for name in self.cohorts],
+            "Quality control": [f"results/{name}/qc.html" for name in self.volumes],
+            "Methods and provenance": ["results/methods.md", "results/provenance.json"],
+        }
+        return {title: files for title, files in sections.items() if files}
+
+    def report_sections(self) -> str:
+        """Sections of the report, with the files that each shows; what is added appears there."""
+        return as_json(self._sections())
+
+    def _reported(self, name: str) -> dict[str, Any]:
+        """What the report reads of a data set."""
+        files = {"generator": "generator.safetensors"}
+        files |= {"scores": "scores.parquet", "history": "history.parquet"}
+        models = [
+            {"method": method, "seed": seed}
+            | {
+                key: model(file).format(dataset=name, method=method, seed=seed)
+                for key, file in files.items()
+            }
+            for method in self.datasets[name].training.methods
+            for seed in self.seeds
+        ]
+        return {
+            "packed": f"results/{name}/packed",
+            "cohort": f"results/{name}/cohort.json" if name in self.cohorts else None,
+            "exclusions": f"results/{name}/exclusions.csv",
+            "models": models,
+        }
+
+    def report_datasets(self) -> str:
+        """What the report has to know of each data set."""
+        known = {n: d.describe() | self._reported(n) for n, d in self.datasets.items()}
+        return as_json(known)
+
+    def report_files(self) -> list[str]:
+        """What the report reads: the files of its sections and of its data sets."""
+        files = [path for paths in self._sections().values() for path in paths]
+        for reported in map(self._reported, self.datasets):
+            files += filter(None, map(reported.get, ("packed", "cohort", "exclusions")))
+            for trained in reported["models"]:
+                files += map(trained.get, ("generator", "scores", "history"))
+        return files
