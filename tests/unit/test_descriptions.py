@@ -2,7 +2,7 @@
 
 import json
 import re
-import shutil
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +18,7 @@ from pipeline.biomarkers.measure import make_biomarker_table
 from pipeline.cohort.flow_page import write_cohort_page
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.manifest import MANIFEST_COLUMNS, Cohort, as_manifest
+from pipeline.dataset.packed import Geometry
 from pipeline.figures.explanation import draw_explanation
 from pipeline.figures.overview import draw_overview
 from pipeline.figures.pair_figures import draw_pair
@@ -33,7 +34,8 @@ from pipeline.score.model import score_model
 from pipeline.score.table import make_table
 from pipeline.stage import layout
 from pipeline.stage.exclusions import exclusion_table
-from pipeline.study.config import describe_dataset
+from pipeline.stage.files import write_json
+from pipeline.study.config import parse_config
 
 ABOUT = {
     "mine": {
@@ -48,7 +50,6 @@ ABOUT = {
     },
 }
 SHAPES = {"mine": (16, 16, 16), "films": (16, 24)}
-VOXEL_MM = {"mine": 4.0, "films": None}
 ENGINES = {"mine": {"orient": {"fsl 6": 3}, "grid": {"scipy 1": 3}}, "films": {}}
 METHODS = ("va-gan", "defi-gan")
 OTHERS = re.compile(r"\b(ADNI|COPD|Alzheimer|MCI|AD)\b")
@@ -98,6 +99,10 @@ def results(tmp_path_factory):
             packed / "train.parquet"
         )
         pairs.assign(row=0).to_parquet(packed / "pairs.parquet")
+        made = Geometry.of_made_images(1, shape)
+        replace(made, pixel_mm=np.array([4.0])).write(packed)
+        facts = {"images": 3, "pairs": 1, "subjects": 2}
+        write_json(facts, results / name / "cohort.json")
         for method in METHODS:
             torch.manual_seed(0)
             sizes = {"dimensions": len(shape), "base_filters": 2, "poolings": 2}
@@ -159,10 +164,10 @@ def test_biomarkers(tmp_path):
 def test_figures_of_a_pair(results, tmp_path, pictures, name):
     detail = {"box": [0.2, 0.2, 0.8, 0.8]} | ({"plane": "axial"} if name == "mine" else {})
     settings = {"colours": "paper", "details": {"part": detail}, **described()[name]}
-    settings |= {"voxel_mm": 4.0} if name == "mine" else {"resize": 32}
     generators = {method: model_file(results, name, method) for method in METHODS}
     scores = model_file(results, name, "defi-gan", "scores.parquet")
-    draw_pair(results, name, "best", generators, scores, settings, tmp_path / "best")
+    paths = (results / name / "packed", "best", generators, scores, settings, tmp_path / "best")
+    draw_pair(*paths, dataset=name)
     assert len(pictures) == len(layout.FIGURES)
     for words in pictures:
         assert_named(words, name)
@@ -214,11 +219,23 @@ def test_pages_of_cohort_and_quality_control(results, tmp_path, name):
 
 
 def test_report(results):
+    files = {"generator": "generator.safetensors", "scores": "scores.parquet"}
+    files |= {"history": "history.parquet"}
     datasets = {
-        name: about | {"cohort": True, "methods": METHODS, "voxel_mm": VOXEL_MM[name]}
+        name: about
+        | {
+            "packed": str(results / name / "packed"),
+            "cohort": str(results / name / "cohort.json"),
+            "exclusions": str(results / name / "exclusions.csv"),
+            "models": [
+                {"method": method, "seed": 0}
+                | {key: str(model_file(results, name, method, file)) for key, file in files.items()}
+                for method in METHODS
+            ],
+        }
         for name, about in described().items()
     }
-    make_report(results, results / "report/index.html", datasets, {}, [0])
+    make_report(results / "report/index.html", datasets, {}, 0)
     text = (results / "report/index.html").read_text(encoding="utf-8")
     own = text[: text.index('<section id="licences"')]
     data = re.search(r'id="explorer-data">(.*?)</script>', text, re.DOTALL).group(1)
@@ -261,16 +278,24 @@ def config_of(tmp_path):
     config = yaml.safe_load((ROOT / "config/paper.yaml").read_text(encoding="utf-8"))
     like = {"mine": "adni", "films": "copd"}
     tables, images = tmp_path / "tables", tmp_path / "raw"
-    tables.mkdir()
-    shutil.copytree(ROOT / "docs/images", images)  # whatever lies there
+    for folder in (tables, images):
+        folder.mkdir()
     datasets = {}
     for name, about in ABOUT.items():
         values = {"healthy": about["disease"]["healthy"], "diseased": about["disease"]["diseased"]}
         rows = [
-            {"subject": f"s{n}", "session": session, "path": "overview.png", "day": day, "group": g}
+            {
+                "subject": f"s{n}",
+                "session": s,
+                "path": f"{n}{s}",
+                "day": day,
+                "group": group,
+            }
             for n in range(6)
-            for session, day, g in (("a", 0, values["healthy"]), ("b", 90, values["diseased"]))
+            for s, day, group in (("a", 0, values["healthy"]), ("b", 90, values["diseased"]))
         ]
+        for row in rows:
+            (images / row["path"]).write_text(row["path"])  # a dry run reads none of them
         pd.DataFrame(rows).to_csv(tables / f"{name}.csv", index=False)
         datasets[name] = config["datasets"][like[name]] | about
         datasets[name] |= {
@@ -286,8 +311,8 @@ def config_of(tmp_path):
 
 
 def test_every_job_is_told_the_names(config_of, tmp_path):
-    for name, about in ABOUT.items():
-        assert describe_dataset(config_of["datasets"][name]) == about | {"data": "real"}
+    for name, dataset in parse_config(config_of).datasets.items():
+        assert dataset.describe() == ABOUT[name] | {"data": "real"}
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config_of))
     arguments = ("--configfile", tmp_path / "study.yaml", "--dry-run", "--printshellcmds")
     rules = ("describe_cohort", "review_volumes", "draw_figures", "make_table", "make_report")

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -18,8 +19,6 @@ from pipeline.figures.overview import draw_overview
 from pipeline.figures.pair_figures import draw_pair
 from pipeline.method.fit import fit_model
 from pipeline.method.registry import METHODS
-from pipeline.record.methods_text import methods_text
-from pipeline.record.provenance import describe_run, record_model
 from pipeline.report.explorer import explorer_data
 from pipeline.report.page import make_report
 from pipeline.score.classifier import score_attributions
@@ -27,9 +26,7 @@ from pipeline.score.model import score_model
 from pipeline.score.table import make_table
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
-from pipeline.study.config import check_config, model_config, training_settings
-from pipeline.study.plan import plan_study
-from pipeline.study.status import training_status
+from pipeline.stage.exclusions import exclusion_table
 
 OPTIONS = {"length": 1.5}
 
@@ -51,6 +48,14 @@ def registered(monkeypatch):
     monkeypatch.setitem(METHODS, ConstantField.name, ConstantField())
 
 
+def settings_of(config, method):
+    """As `pipeline.study.config.Config.training_settings` gives them."""
+    training = config["datasets"]["toy"]["training"]
+    shared = {key: value for key, value in training.items() if key not in ("networks", "methods")}
+    own = METHODS[method].options.read(training["methods"][method]).to_dict()
+    return METHODS[method].settings(shared | training["networks"], own, 0)
+
+
 def model_file(results, method, name):
     return results / layout.model("toy", method, 0, name)
 
@@ -66,33 +71,20 @@ def results(config, make_packed, registered, tmp_path):
     pairs.to_parquet(packed / "pairs.parquet")
     for name in config["datasets"]["toy"]["training"]["methods"]:
         model = model_file(results, name, "generator.safetensors")
-        settings = training_settings(config, "toy", name, 0)
+        settings = settings_of(config, name)
         fit_model(packed, model.parent, settings, device="cpu", threads=1)
         names = {"dataset": "toy", "method": name, "seed": 0}
         score_model(packed, model, model.with_name("scores.parquet"), device="cpu", **names)
     return results
 
 
-def test_configuration_takes_it_and_names_its_mistakes(config, registered):
-    check_config(config)
-    training = config["datasets"]["toy"]["training"]
-    training["methods"]["constant-field"] = {"lenght": 1.5}
-    with pytest.raises(InputError, match=r"unknown key 'lenght'; did you mean 'length'\?"):
-        check_config(config)
-    training["methods"]["constant-field"] = {"length": 0}
-    with pytest.raises(InputError, match=r"constant-field.length: expected number, above 0"):
-        check_config(config)
-
-
-def test_its_fit_leaves_what_every_fit_leaves(config, results):
+def test_its_fit_leaves_what_every_fit_leaves(results):
     folder = model_file(results, "constant-field", "generator.safetensors").parent
     made = {path.name for path in folder.iterdir()}
     assert {"generator.safetensors", "history.parquet", "training.json", "tensorboard"} <= made
     training = json.loads((folder / "training.json").read_text())
     # Neither epochs nor networks are among the settings on which it depends.
     assert training["settings"] == {"method": "constant-field", "seed": 0, **OPTIONS}
-    status = training_status(config, results).set_index("method")
-    assert status.loc["constant-field", "status"] == "done"
 
 
 def test_it_is_in_both_tables(results, tmp_path):
@@ -127,9 +119,10 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     generators = {m: model_file(results, m, "generator.safetensors") for m in methods}
     scores = model_file(results, "defi-gan", "scores.parquet")
     details = {"edge": {"plane": "axial", "box": [0, 0, 0.5, 0.5]}}
-    settings = {"colours": "paper", "details": details, "data": "demo", "voxel_mm": 4.0, **ADNI}
+    settings = {"colours": "paper", "details": details, "data": "demo", **ADNI}
     prefix = results / "figures/toy/best"
-    draw_pair(results, "toy", "best", generators, scores, settings, prefix)
+    paths = (results / "toy/packed", "best", generators, scores, settings, prefix)
+    draw_pair(*paths, dataset="toy")
     drawing = (results / layout.figure("toy", "best", "explanation", "svg")).read_text()
     # Both fields; the first configured method that deforms is drawn large.
     assert drawing.count("<!-- displacement field -->") == 2
@@ -145,48 +138,33 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
 
 def test_it_is_in_explorer_and_report(config, results):
     methods = list(config["datasets"]["toy"]["training"]["methods"])
-    about = {**TOY, "data": "toy", "cohort": False, "methods": methods, "voxel_mm": 4.0}
-    datasets = {"toy": about}
-    (entry,) = explorer_data(results, datasets, 0)["datasets"]
+    files = {"generator": "generator.safetensors", "scores": "scores.parquet"}
+    files |= {"history": "history.parquet"}
+    models = [
+        {"method": method, "seed": 0}
+        | {key: str(model_file(results, method, file)) for key, file in files.items()}
+        for method in methods
+    ]
+    exclusions = results / "toy/exclusions.csv"
+    exclusion_table([]).to_csv(exclusions, index=False)
+    reads = {"packed": str(results / "toy/packed"), "cohort": None, "exclusions": str(exclusions)}
+    datasets = {"toy": {**TOY, "data": "toy", **reads, "models": models}}
+    (entry,) = explorer_data(datasets, 0)["datasets"]
     assert entry["methods"]["constant-field"] == "Constant field"
     assert set(entry["pairs"][0]["changes"]["constant-field"]) == {"field"}
     assert next(iter(entry["methods"])) == "defi-gan"  # shown first, its scores rank the pairs
-    make_report(results, results / "report/index.html", datasets, {}, [0])
+    make_report(results / "report/index.html", datasets, {}, 0)
     page = (results / "report/index.html").read_text(encoding="utf-8")
     assert "VA-GAN and DeFI-GAN and Constant field explain diseased images" in page
 
 
-def test_it_is_in_the_plan(config, registered, tmp_path):
-    with_it, _ = plan_study(config | {"device": "cpu"}, tmp_path)
-    del config["datasets"]["toy"]["training"]["methods"]["constant-field"]
-    without, _ = plan_study(config | {"device": "cpu"}, tmp_path)
-    jobs = [table.set_index("rule")["jobs"]["train_model"] for table in (with_it, without)]
-    assert jobs == [3, 2]
-
-
-def test_it_is_in_the_methods_text(config, results):
-    pd.DataFrame(columns=["stage", "reason"]).to_csv(results / "toy/exclusions.csv", index=False)
-    models = []
-    for method in config["datasets"]["toy"]["training"]["methods"]:
-        files = [model_file(results, method, n) for n in ("training.json", "generator.safetensors")]
-        models.append(model_file(results, method, "provenance.json"))
-        record_model(
-            results / "toy/packed", *files, models[-1], model_config(config, "toy", method)
-        )
-    text = methods_text(describe_run(config, results, models, []))
-    assert "Constant field moves the whole diseased image one way." in text
-    assert "and by two trials (Constant field of 1.5 voxels)" in text
-    assert "- Nobody: Where All Points Go. 2026." in text
-
-
-def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, tmp_path):
-    """Its module, the registry, a configuration: Snakemake plans its models as any other's."""
-    copy = tmp_path / "copy"
+def copy_with_the_method(folder, config):
+    """A copy of the pipeline with the method: its module, the registry, a configuration."""
     for name in ("pipeline", "workflow", "profiles"):
-        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", copy)
-    shutil.copy(ROOT / "tests/helpers/constant_field.py", copy / "pipeline/method")
-    registry = copy / "pipeline/method/registry.py"
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "Snakefile", folder)
+    shutil.copy(ROOT / "tests/helpers/constant_field.py", folder / "pipeline/method")
+    registry = folder / "pipeline/method/registry.py"
     text = registry.read_text(encoding="utf-8")
     text = text.replace(
         "from pipeline.method.defi_gan",
@@ -194,18 +172,77 @@ def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, tmp_path):
     )
     text = text.replace("(VaGan(), DefiGan())", "(VaGan(), DefiGan(), ConstantField())")
     registry.write_text(text, encoding="utf-8")
-    (copy / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    command = ["snakemake", "--cores", "1", "--configfile", "study.yaml", "--dry-run", "all"]
-    done = subprocess.run(
-        [*command, "--printshellcmds"],
-        cwd=copy,
+    (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def run(folder, *command):
+    return subprocess.run(
+        command,
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(copy)},
+        env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(folder)},
     )
+
+
+def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, results, tmp_path):
+    """Its models are planned, followed, recorded and told as any other's."""
+    copy = tmp_path / "copy"
+    copy_with_the_method(copy, config)
+    snakemake = ("snakemake", "--cores", "1", "--configfile", "study.yaml", "--dry-run", "all")
+    done = run(copy, *snakemake, "--printshellcmds")
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     for part in ("generator.safetensors", "scores.parquet", "provenance.json"):
         assert f"results/toy/models/constant-field/seed-0/{part}" in said
     assert '"length": 1.5, "method": "constant-field"' in said
+
+    python = (sys.executable, "-m", "pipeline")
+    plan = run(copy, *python, "plan", "--configfile", "study.yaml")
+    assert plan.returncode == 0, plan.stderr
+    (trainings,) = (line for line in plan.stdout.splitlines() if "train_model" in line)
+    assert trainings.split()[2] == "3"
+
+    shutil.copytree(results, copy / "results")
+    status = run(copy, *python, "status", "--configfile", "study.yaml")
+    (told,) = (line for line in status.stdout.splitlines() if "constant-field" in line)
+    assert "done" in told
+
+    exclusion_table([]).to_csv(copy / "results/toy/exclusions.csv", index=False)
+    told = run(copy, sys.executable, "-c", TELL)
+    assert told.returncode == 0, told.stderr
+    assert "Constant field moves the whole diseased image one way." in told.stdout
+    assert "and by two trials (Constant field of 1.5 voxels)" in told.stdout
+    assert "- Nobody: Where All Points Go. 2026." in told.stdout
+
+
+TELL = """
+from pathlib import Path
+import yaml
+from pipeline.record.methods_text import methods_text
+from pipeline.record.provenance import describe_run, record_model
+from pipeline.study.config import parse_config
+config = parse_config(yaml.safe_load(Path("study.yaml").read_text()))
+results, models = Path("results"), []
+for method in config.datasets["toy"].training.methods:
+    folder = results / "toy/models" / method / "seed-0"
+    files = [folder / "training.json", folder / "generator.safetensors"]
+    models.append(folder / "provenance.json")
+    record_model(results / "toy/packed", *files, models[-1], config.of_model("toy", method))
+print(methods_text(describe_run(config.effective(), results, models, [])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lenght": 1.5}, "unknown key 'lenght'; did you mean 'length'?"),
+        ({"length": 0}, "constant-field.length: expected number, above 0, found 0"),
+    ],
+)
+def test_its_mistakes_are_named(config, tmp_path, options, said):
+    config["datasets"]["toy"]["training"]["methods"]["constant-field"] = options
+    copy_with_the_method(tmp_path / "copy", config)
+    command = (sys.executable, "-m", "pipeline", "plan", "--configfile", "study.yaml")
+    assert said in run(tmp_path / "copy", *command).stderr
