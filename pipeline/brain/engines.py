@@ -5,7 +5,6 @@ An engine has the name of the program or package that does the work. A configura
 is installed in a version that is known, the embedded engine elsewhere.
 """
 
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from typing import Any
 
 from pipeline.brain.tools import TOOLS, find_tool
 from pipeline.stage.errors import InputError, unknown
+from pipeline.stages import load
 
 EMBEDDED, AUTO = "embedded", "auto"
 NONE = "none"  # the engine of a stage that is left out: it passes the volume on
@@ -196,9 +196,8 @@ def use_engine(stage: str, name: str) -> tuple[Callable[..., Any], dict[str, str
         There is no such engine, or it is not installed here.
     """
     engine = get_engine(stage, name)
-    module, function = engine.function.split(":")
     told = {"engine": engine.title, "version": _require(name, engine)}
-    return getattr(importlib.import_module(module), function), told
+    return load(engine.function), told
 
 
 def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[str, Choice]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.stage.errors import InputError
-from pipeline.stage.layout import BRAIN_STAGES
+from pipeline.stages import BRAIN_STAGES
 
 
 def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFrame:

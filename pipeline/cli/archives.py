@@ -4,24 +4,25 @@ import argparse
 import logging
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_settings, add_source, load
+from pipeline.cli.commands import Commands, add_settings, add_source
+from pipeline.stages import stage_function
 
 log = logging.getLogger(__name__)
 
 
 def _make_demo_adni(args: argparse.Namespace) -> None:
-    make_demo_adni = load("pipeline.demo.adni_studies:make_demo_adni")
+    make_demo_adni = stage_function(args.stage)
     make_demo_adni(args.images, args.tables, args.truth, **args.settings)
 
 
 def _make_demo_copd(args: argparse.Namespace) -> None:
-    make_demo_copd = load("pipeline.demo.copd_studies:make_demo_copd")
+    make_demo_copd = stage_function(args.stage)
     paths = (args.films, args.spirometry, args.truth, args.pseudonym_key)
     make_demo_copd(*paths, **args.settings)
 
 
 def _fetch_films(args: argparse.Namespace) -> None:
-    fetch_films = load("pipeline.cohort.orthanc:fetch_films")
+    fetch_films = stage_function(args.stage)
     paths = {"patients": args.patients, "pseudonym_key": args.pseudonym_key}
     fetch_films(args.folder, args.fetched, **paths, **args.settings)
 
@@ -42,7 +43,7 @@ def _ingest(args: argparse.Namespace) -> None:
 
 
 def _make_toy(args: argparse.Namespace) -> None:
-    pack_toy = load("pipeline.demo.toy_squares:pack_toy")
+    pack_toy = stage_function(args.stage)
     pack_toy(args.destination, args.exclusions, **args.settings)
 
 
@@ -58,35 +59,27 @@ def _describe_cohort(args: argparse.Namespace) -> None:
 
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
-    sub = commands.add(
-        "make-demo-adni", _make_demo_adni, "simulate MRI studies", "images", "tables", "truth"
-    )
+    sub = commands.stage("make-demo-adni", _make_demo_adni, "images", "tables", "truth")
     add_settings(sub)
-    sub = commands.add(
+    sub = commands.stage(
         "make-demo-copd",
         _make_demo_copd,
-        "simulate chest films",
         *("films", "spirometry", "truth", "pseudonym_key"),
     )
     add_settings(sub)
-    sub = commands.add(
-        "fetch-films", _fetch_films, "fetch films from Orthanc, anonymised", "folder", "fetched"
-    )
+    sub = commands.stage("fetch-films", _fetch_films, "folder", "fetched")
     sub.add_argument("--patients", type=Path, required=True, help="table of ids, for the site only")
     sub.add_argument("--pseudonym-key", type=Path, required=True, help="secret of the names")
     add_settings(sub)
-    sub = commands.add(
-        "ingest", _ingest, "read an archive: who is studied, and who is not", "folder"
-    )
+    sub = commands.stage("ingest", _ingest, "folder")
     sub.add_argument("--fetched", type=Path, help="table of the films fetched from a server")
     add_settings(sub)
-    sub = commands.add("make-toy", _make_toy, "make the toy data set, packed", "destination")
+    sub = commands.stage("make-toy", _make_toy, "destination")
     sub.add_argument("--exclusions", type=Path, required=True, help="table of all left out")
     add_settings(sub)
-    sub = commands.add(
+    sub = commands.stage(
         "describe-cohort",
         _describe_cohort,
-        "tell who was studied, who was not, and by which rule",
         *("ingest", "exclusions", "page", "facts"),
     )
     sub.add_argument("--tables", type=Path, nargs="*", default=[], help="of the archive")

@@ -1,13 +1,13 @@
 """What the parts of the command line share: how a subcommand is added, and common options."""
 
 import argparse
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pipeline.stage.errors import InputError
+from pipeline.stages import STAGES
 
 
 class Commands:
@@ -19,6 +19,10 @@ class Commands:
         self._common.add_argument("--log", type=Path, help="file for the messages of this stage")
         self._stages = parser.add_subparsers(dest="stage", required=True, metavar="STAGE")
 
+    def stage(self, name: str, command: Callable, *paths: str) -> argparse.ArgumentParser:
+        """Add the subcommand of a stage, as `add`."""
+        return self.add(name, command, STAGES[name].title, *paths)
+
     def add(self, name: str, command: Callable, text: str, *paths: str) -> argparse.ArgumentParser:
         """Add a subcommand that calls ``command(arguments)``; `paths` are its first arguments."""
         sub = self._stages.add_parser(name, parents=[self._common], help=text, description=text)
@@ -26,12 +30,6 @@ class Commands:
         for path in paths:
             sub.add_argument(path, type=Path)
         return sub
-
-
-def load(name: str) -> Callable[..., Any]:
-    """The function ``module:function``, imported now and not when the command line starts."""
-    module, function = name.split(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:

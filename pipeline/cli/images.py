@@ -4,27 +4,18 @@ import argparse
 from pathlib import Path
 
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES
-from pipeline.cli.commands import Commands, add_shard, add_source, load
+from pipeline.cli.commands import Commands, add_shard, add_source
 from pipeline.stage.sidecar import run_image_stage
+from pipeline.stages import BRAIN_STAGES, STAGES, load, stage_function
 
-# Stages of one volume: function(source, destination, **settings). Options after the two files
-# become settings of the same name.
-IMAGE_STAGES = {
-    "orient": "pipeline.brain.orient:orient_volume",
-    "crop": "pipeline.brain.crop:crop_field_of_view",
-    "bias": "pipeline.brain.bias:correct_bias",
-    "template": "pipeline.brain.template:register_to_template",
-    "skull": "pipeline.brain.skull:strip_skull",
-    "skull_refine": "pipeline.brain.skull:refine_skull",
-    "grid": "pipeline.brain.grid:resample_to_grid",
-}
+# Options of a stage of one volume after the two files become settings of the same name, but these.
 NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")
 
 
 def _image_stage(args: argparse.Namespace) -> None:
     settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
-    function = load(IMAGE_STAGES[args.stage])
-    first = args.stage == "orient"
+    function = stage_function(args.stage)
+    first = args.stage == BRAIN_STAGES[0]
     run_image_stage(
         *(args.stage, function, args.source, args.destination, settings),
         first=first,
@@ -37,12 +28,12 @@ def _check(args: argparse.Namespace) -> None:
 
     stages = (args.orient, args.template_space, args.skull, args.skull_refine, args.grid)
     template = args.template or packaged_template()
-    check_volume = load("pipeline.qc.check:check_volume")
+    check_volume = stage_function(args.stage)
     check_volume(*stages, template, args.figures, args.picture, args.asymmetry)
 
 
 def _review(args: argparse.Namespace) -> None:
-    review_volumes = load("pipeline.qc.review:review_volumes")
+    review_volumes = stage_function(args.stage)
     review_volumes(
         args.results,
         args.dataset,
@@ -80,7 +71,7 @@ def _benchmark_films(args: argparse.Namespace) -> None:
 
 
 def _register_volumes(args: argparse.Namespace) -> None:
-    register = load("pipeline.dataset.longitudinal:register_brain_pair")
+    register = stage_function(args.stage)
     register(args.baseline, args.followup, args.difference, args.mask)
 
 
@@ -95,14 +86,14 @@ def _register_films(args: argparse.Namespace) -> None:
 
 
 def _pack_volumes(args: argparse.Namespace) -> None:
-    pack_volumes = load("pipeline.dataset.pack:pack_volumes")
+    pack_volumes = stage_function(args.stage)
     files = (args.destination, args.exclusions, args.volumes)
     mixed = args.mixed_engines
     pack_volumes(args.results, args.dataset, *files, qc=args.qc, mixed_engines=mixed)
 
 
 def _pack_films(args: argparse.Namespace) -> None:
-    pack_films = load("pipeline.dataset.pack:pack_films")
+    pack_films = stage_function(args.stage)
     pack_films(args.results, args.dataset, args.destination, args.exclusions, shards=args.shards)
 
 
@@ -115,36 +106,31 @@ def _add_pack(sub: argparse.ArgumentParser) -> None:
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
 
-    def volume_stage(name: str, text: str) -> argparse.ArgumentParser:
-        sub = commands.add(name, _image_stage, text, "source", "destination")
+    def volume_stage(name: str) -> argparse.ArgumentParser:
+        sub = commands.stage(name, _image_stage, "source", "destination")
         sub.add_argument("--minutes", type=float, help="time limit of the job")
-        if name in ENGINES:
+        if STAGES[name].engines:
             known = ", ".join([EMBEDDED, *ENGINES[name]])
             sub.add_argument("--engine", default=EMBEDDED, help=f"what does it: {known}")
         return sub
 
-    volume_stage("orient", "check a volume and turn it to the axes of the template")
-    volume_stage("crop", "crop the field of view to the head")
-    volume_stage("bias", "correct the bias field (N4)")
-    sub = volume_stage("template", "register to the template, 7 degrees of freedom")
+    for name in ("orient", "crop", "bias", "skull"):
+        volume_stage(name)
+    sub = volume_stage("template")
     sub.add_argument("--template", help="NIfTI file in place of the packaged template")
-    volume_stage("skull", "strip the skull")
-    sub = volume_stage("skull_refine", "strip what is left of the skull")
+    sub = volume_stage("skull_refine")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
-    sub = volume_stage("grid", "resample to the grid of the networks, scale to [-1, 1]")
+    sub = volume_stage("grid")
     sub.add_argument("--voxel-mm", type=float, required=True)
     sub.add_argument("--shape", type=int, nargs=3, required=True, metavar=("X", "Y", "Z"))
-    sub = commands.add(
+    sub = commands.stage(
         "check",
         _check,
-        "quality control of a volume: figures and picture",
         *("orient", "template_space", "skull", "skull_refine", "grid"),
         *("figures", "picture", "asymmetry"),
     )
     sub.add_argument("--template", type=Path, help="NIfTI file in place of the packaged template")
-    sub = commands.add(
-        "review", _review, "find the suspects among the volumes of a data set", "results"
-    )
+    sub = commands.stage("review", _review, "results")
     sub.add_argument("dataset")
     sub.add_argument("table", type=Path)
     sub.add_argument("page", type=Path)
@@ -156,7 +142,7 @@ def add_commands(commands: Commands) -> None:
         "measure-engines", _measure_engines, "measure the engines of the stages", "page"
     )
     sub.add_argument("--engine", choices=(EMBEDDED, AUTO), default=EMBEDDED)
-    sub = commands.add("films", _films, "prepare the films of a shard", "manifest", "destination")
+    sub = commands.stage("films", _films, "manifest", "destination")
     sub.add_argument("--resize", type=int, required=True, help="side of the square, pixels")
     add_shard(sub)
     sub = commands.add(
@@ -164,27 +150,23 @@ def add_commands(commands: Commands) -> None:
     )
     sub.add_argument("--resize", type=int, default=256, help="side of the square, pixels")
     sub.add_argument("--processes", type=int, default=2, help="that work at the same time")
-    commands.add(
+    commands.stage(
         "register-volumes",
         _register_volumes,
-        "register the baseline volume of a pair; observed difference and mask",
         *("baseline", "followup", "difference", "mask"),
     )
-    sub = commands.add(
+    sub = commands.stage(
         "register-films",
         _register_films,
-        "register the pairs of a shard; observed differences and masks",
         *("films", "pairs", "destination"),
     )
     sub.add_argument("--crop", type=int, required=True, help="side of the centred crop, pixels")
     add_shard(sub)
-    sub = commands.add(
-        "pack-volumes", _pack_volumes, "pack volumes and pairs into arrays", "results"
-    )
+    sub = commands.stage("pack-volumes", _pack_volumes, "results")
     _add_pack(sub)
     sub.add_argument("--qc", type=Path, required=True, help="table of the quality control")
     sub.add_argument("--volumes", type=Path, required=True, help="table of all volumes")
     sub.add_argument("--mixed-engines", action="store_true", help="allow different engines")
-    sub = commands.add("pack-films", _pack_films, "pack films and pairs into arrays", "results")
+    sub = commands.stage("pack-films", _pack_films, "results")
     _add_pack(sub)
     sub.add_argument("--shards", type=int, required=True, help="number of shards")

@@ -8,14 +8,14 @@ from pipeline.cli.commands import (
     add_configuration,
     add_device,
     add_settings,
-    load,
     load_yaml,
 )
 from pipeline.stage.errors import InputError
+from pipeline.stages import load, stage_function
 
 
 def _fetch_critic_weights(args: argparse.Namespace) -> None:
-    fetch_critic_weights = load("pipeline.method.weights:fetch_critic_weights")
+    fetch_critic_weights = stage_function(args.stage)
     fetch_critic_weights(args.source, args.destination, args.sha256)
 
 
@@ -25,7 +25,7 @@ def _import_weights(args: argparse.Namespace) -> None:
 
 
 def _train(args: argparse.Namespace) -> None:
-    fit_model = load("pipeline.method.fit:fit_model")
+    fit_model = stage_function(args.stage)
     fit_model(
         args.packed,
         args.generator.parent,
@@ -38,7 +38,7 @@ def _train(args: argparse.Namespace) -> None:
 
 
 def _choose_lambda(args: argparse.Namespace) -> None:
-    summarise_sweep = load("pipeline.method.training.sweep:summarise_sweep")
+    summarise_sweep = stage_function(args.stage)
     summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
@@ -78,10 +78,9 @@ def _explain(args: argparse.Namespace) -> None:
 
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
-    sub = commands.add(
+    sub = commands.stage(
         "fetch-critic-weights",
         _fetch_critic_weights,
-        "get the weights that the critics of films start from",
         "destination",
     )
     sub.add_argument("source", help="imagenet, or a file")
@@ -98,16 +97,14 @@ def add_commands(commands: Commands) -> None:
         default=1,
         help="voxels per unit of the field: 1 for the paper's models, 10 for the toy data's",
     )
-    sub = commands.add("train", _train, "fit a model", "packed", "generator")
+    sub = commands.stage("train", _train, "packed", "generator")
     add_settings(sub)
     add_device(sub)
     sub.add_argument("--jobs-per-gpu", type=int, default=1, help="trainings that may share a GPU")
     sub.add_argument(
         "--state-minutes", type=float, default=10, help="time between two states to resume from"
     )
-    sub = commands.add(
-        "choose-lambda", _choose_lambda, "compare the lambdas of a sweep", "csv", "png"
-    )
+    sub = commands.stage("choose-lambda", _choose_lambda, "csv", "png")
     sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     add_settings(sub, "--titles")

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from pipeline.cli.commands import Commands, add_configuration, load, load_yaml
+from pipeline.cli.commands import Commands, add_configuration, load_yaml
+from pipeline.stages import load
 
 
 def _doctor(args: argparse.Namespace) -> None:

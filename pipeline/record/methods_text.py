@@ -6,17 +6,9 @@ from typing import Any
 from pipeline.brain.engines import NONE, citations
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
+from pipeline.stages import STAGES
 from pipeline.study.config import parse_config
 
-STAGES = {
-    "orient": "turned to the axes of the template",
-    "crop": "cropped to the head",
-    "bias": "corrected for the bias field",
-    "template": "registered to the template with 7 degrees of freedom",
-    "skull": "skull-stripped",
-    "skull_refine": "skull-stripped again",
-    "grid": "resampled to the grid of the networks",
-}
 PACKAGES = {
     "snakemake": "Snakemake",
     "torch": "PyTorch",
@@ -99,18 +91,18 @@ def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
             for stage, used in dataset["cohort"]["engines"].items()
             if (done := sorted(set(used) - {NONE}))
         }
-        *steps, last = (f"{STAGES[stage]} ({'; '.join(done)})" for stage, done in engines.items())
+        *steps, last = (
+            f"{STAGES[stage].told} ({'; '.join(done)})" for stage, done in engines.items()
+        )
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (
             f"Volumes were {', '.join(steps)} and {last}: {shape} voxels of "
             f"{settings['brain']['voxel_mm']:g} mm. The observed change of a pair is the "
-            "difference after rigid registration of its volumes."
+            f"difference after {STAGES['register-volumes'].told}."
         )
-    chest = settings["chest"]
     return (
-        f"Films were resized to {chest['resize']} × {chest['resize']} pixels and their histograms "
-        f"equalised; the networks see {chest['crop']} × {chest['crop']} pixels. The observed "
-        "change of a pair is the difference after affine registration of its films."
+        f"Films were {STAGES['films'].told.format(**settings['chest'])}. The observed change of a "
+        f"pair is the difference after {STAGES['register-films'].told}."
     )
 
 

@@ -6,7 +6,6 @@ wildcards of Snakemake, so that the rules use the same functions as the code.
 
 from pathlib import Path
 
-BRAIN_STAGES = ("orient", "crop", "bias", "template", "skull", "skull_refine", "grid")
 FIGURES = ("explanation", "deformation", "details")
 
 

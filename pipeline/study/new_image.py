@@ -24,6 +24,7 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
+from pipeline.stages import BRAIN_STAGES, stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
 from pipeline.study.config.preparation import Brain
 
@@ -89,26 +90,18 @@ def _largest(explanation: ImageExplanation) -> float | None:
 
 def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
     """Stages of the preparation, with their settings."""
-    from pipeline.brain.bias import correct_bias
-    from pipeline.brain.crop import crop_field_of_view
     from pipeline.brain.engines import resolve_engines
-    from pipeline.brain.grid import resample_to_grid
-    from pipeline.brain.orient import orient_volume
-    from pipeline.brain.skull import refine_skull, strip_skull
-    from pipeline.brain.template import register_to_template
 
-    engines = resolve_engines(brain.engines)
-    tools = [
-        ("orient", orient_volume, {}),
-        ("crop", crop_field_of_view, {}),
-        ("bias", correct_bias, {}),
-        ("template", register_to_template, {"template": brain.template}),
-        ("skull", strip_skull, {}),
-        ("skull_refine", refine_skull, {"fraction": brain.bet_fraction}),
+    own: dict[str, dict[str, Any]] = {
+        "template": {"template": brain.template},
+        "skull_refine": {"fraction": brain.bet_fraction},
+        "grid": {"voxel_mm": brain.voxel_mm, "shape": brain.shape},
+    }
+    engines = {s: {"engine": e.name} for s, e in resolve_engines(brain.engines).items()}
+    return [
+        (stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
+        for stage in BRAIN_STAGES
     ]
-    chain = [(name, stage, {**own, "engine": engines[name].name}) for name, stage, own in tools]
-    grid = {"voxel_mm": brain.voxel_mm, "shape": brain.shape}
-    return [*chain, ("grid", resample_to_grid, grid)]
 
 
 def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict]:

@@ -26,6 +26,7 @@ from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
+from pipeline.stages import BRAIN_STAGES, STAGES
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import (
     AnyDataset,
@@ -37,21 +38,14 @@ from pipeline.study.config.simulations import AdniDemo
 
 COSTS = files("pipeline.study") / "plan_costs.csv"
 COLUMNS = ["dataset", "rule", "jobs", "cpu_hours", "gpu_hours", "gigabytes", "measured"]
-ON_GPU = ("train_model", "score_attributions")
+ON_GPU = ("training", "attributions")  # kinds of work
 # Floating-point operations of networks a second. One processor thread: measured, from the size of
 # the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
 # NVIDIA A100 does at best in single precision (19.5e12 by its data sheet).
 CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions")
-INTERMEDIATE = (
-    "orient_volume",
-    "crop_volume",
-    "correct_bias",
-    "register_template",
-    "strip_skull",
-    "refine_skull",
-)
+INTERMEDIATE = BRAIN_STAGES[:-1]
 
 
 @dataclass(frozen=True)
@@ -224,6 +218,13 @@ def _recorded_config(results: Path) -> Config | None:
         return None
 
 
+def _costs() -> pd.DataFrame:
+    """What is known of the cost of each stage: its row of `STAGES` and what was measured."""
+    measured = pd.read_csv(COSTS, comment="#")
+    known = pd.DataFrame({"stage": name, **vars(stage)} for name, stage in STAGES.items())
+    return measured.merge(known[["stage", "rule", "per", "work", "benchmark"]], on="stage")
+
+
 def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
     """Estimate what a run of a configuration costs, from nothing to its end.
 
@@ -249,7 +250,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     InputError
         As `count_cohort`, and if a network does not fit its images.
     """
-    costs = pd.read_csv(COSTS, comment="#")
+    costs = _costs()
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = config.gpus_per_training() > 0
@@ -268,7 +269,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             jobs = study.jobs(cost.per)
             if not jobs:
                 continue
-            network = cost.rule in ON_GPU
+            network = cost.work in ON_GPU
             column = "s" if network and gpu else "cpu_time"
             methods = dataset.training.methods
             patterns = {cost.benchmark.format(dataset=name, method=m) for m in methods}
@@ -280,7 +281,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             rows.append(_row(cost, jobs, told, gpu, study, before))
     planned = {row["rule"] for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
-        if cost.per == "run" or cost.per in planned:
+        if cost.per == "run" or STAGES[cost.per].rule in planned:
             rows.append(_row(cost, 1, _measured(benchmarks, [cost.benchmark], "cpu_time"), False))
     table = pd.DataFrame(rows, columns=COLUMNS)
     return table, [*notes, *_notes(config.device, table, with_gpu)]
@@ -322,15 +323,15 @@ def _row(
     before: _Study | None = None,
 ) -> dict[str, Any]:
     """A row of the plan: a row of the costs, with `told`, what an earlier run says, before it."""
-    on_gpu = gpu and cost.rule in ON_GPU
+    on_gpu = gpu and cost.work in ON_GPU
     seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
     known = "demonstration" if told is None else "earlier run"
-    if isinstance(cost.work, str):
+    if cost.work:
         work = study.work(cost.work)
         growth = work / (cost.measured if told is None else before.work(cost.work))
         if cost.work not in NETWORK_WORK:  # a model is as large however long it trains
             size *= work / cost.measured
-    if cost.rule in INTERMEDIATE and not study.config.keep_intermediates:
+    if cost.stage in INTERMEDIATE and not study.config.keep_intermediates:
         size = 0
     seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
     if on_gpu and told is None:

@@ -20,8 +20,8 @@ from helpers.slurm import job_details, missing_programs, write_quick_profile
 from helpers.workflow import jobs_of_command, planned_jobs, run_snakemake
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.stage import layout
 from pipeline.stage.sidecar import read_sidecar
+from pipeline.stages import BRAIN_STAGES
 from pipeline.study.config import parse_config
 from pipeline.study.new_image import explain_file
 
@@ -292,7 +292,7 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     assert plan == again | {"total": 16}
 
 
-OLDER = {"fetched.csv", "ingest", "qc", "qc.csv", "film", "pairs", *layout.BRAIN_STAGES}
+OLDER = {"fetched.csv", "ingest", "qc", "qc.csv", "film", "pairs", *BRAIN_STAGES}
 
 
 @pytest.fixture

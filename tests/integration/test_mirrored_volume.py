@@ -17,6 +17,7 @@ from pipeline.demo.brain_disease import make_subject, random_pose, simulate_visi
 from pipeline.stage import layout
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.files import read_json
+from pipeline.stages import BRAIN_STAGES
 
 SUBJECT = "023S0030"
 SESSIONS = ("bl", "m12", "m24")
@@ -71,7 +72,7 @@ def prepare(raw, results, session):
     """Every stage and the checks of a volume, with the commands of the rules; its figures."""
     source = raw
     paths = {}
-    for stage in layout.BRAIN_STAGES:
+    for stage in BRAIN_STAGES:
         paths[stage] = results / layout.volume("adni", stage, SUBJECT, session)
         pipeline(stage, source, paths[stage], *OPTIONS.get(stage, ()))
         source = paths[stage]

@@ -23,6 +23,7 @@ from pipeline.dataset.packed import PackedDataset
 from pipeline.demo.copd_studies import make_demo_copd
 from pipeline.stage import layout
 from pipeline.stage.sidecar import write_sidecar
+from pipeline.stages import BRAIN_STAGES
 
 MINIATURE = yaml.safe_load((Path(__file__).parent / "miniature.yaml").read_text())
 TABLE = ("results/table1.csv", "results/table1.md")
@@ -108,7 +109,7 @@ def test_bids_dataset(tmp_path, coarse_head):
             noisy[20:28, 24:32, 20:24] *= 0.4  # the disease
         save_volume(noisy, affine, path)
         stripped = np.where(brain, noisy, 0)
-        for stage in layout.BRAIN_STAGES[:-1]:
+        for stage in BRAIN_STAGES[:-1]:
             image = tmp_path / "results" / layout.volume("mine", stage, subject, session)
             image.parent.mkdir(parents=True, exist_ok=True)
             save_volume(stripped if stage in ("skull", "skull_refine") else noisy, affine, image)

@@ -13,19 +13,9 @@ from helpers.small_study import write_small_study
 from helpers.workflow import planned_jobs, run_snakemake
 
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, NONE
-from pipeline.stage.layout import BRAIN_STAGES, volume
+from pipeline.stage.layout import volume
 from pipeline.stage.sidecar import read_sidecar
-
-RULES = {
-    "orient": "orient_volume",
-    "crop": "crop_volume",
-    "bias": "correct_bias",
-    "template": "register_template",
-    "skull": "strip_skull",
-    "skull_refine": "refine_skull",
-    "grid": "resample_grid",
-}
-
+from pipeline.stages import BRAIN_STAGES, STAGES
 
 BY_ROLE = [
     (stage, {engine.role: name for name, engine in engines.items()})
@@ -121,7 +111,7 @@ def test_tools_are_used_and_another_engine_reruns_its_stage(fakes, tmp_path):
     # A new release of the tool, too.
     config = write_small_study(tmp_path)
     (fakes.fsl / "etc/fslversion").write_text("6.0.8\n")
-    assert rules_planned(tmp_path, config) == set(RULES.values())
+    assert rules_planned(tmp_path, config) == {STAGES[stage].rule for stage in BRAIN_STAGES}
     assert rules_planned(tmp_path, config, "--until", "orient_volume") == {"orient_volume"}
 
 

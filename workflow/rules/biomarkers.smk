@@ -20,7 +20,7 @@ rule measure_biomarkers:
         mem_mb=4000,
         runtime=600,
     params:
-        version=1,
+        version=STAGES["biomarkers"].version,
         modality=study.modality,
         truth=study.truth_option,
         methods=study.models("{method}"),
@@ -51,7 +51,7 @@ rule make_biomarker_table:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=STAGES["biomarker-table"].version,
         datasets=study.described(study.drawn),
     shell:
         "python -m pipeline biomarker-table {output:q} {input:q}"

@@ -19,7 +19,7 @@ rule orient_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=3,
+        version=STAGES["orient"].version,
         engine=study.engine("orient"),
         engine_version=study.engine_version("orient"),
     shell:
@@ -44,7 +44,7 @@ rule crop_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=STAGES["crop"].version,
         engine=study.engine("crop"),
         engine_version=study.engine_version("crop"),
     shell:
@@ -69,7 +69,7 @@ rule correct_bias:
         mem_mb=2000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["bias"].version,
         engine=study.engine("bias"),
         engine_version=study.engine_version("bias"),
     shell:
@@ -95,7 +95,7 @@ rule register_template:
         mem_mb=2000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["template"].version,
         engine=study.engine("template"),
         engine_version=study.engine_version("template"),
         template=study.template_option,
@@ -121,7 +121,7 @@ rule strip_skull:
         mem_mb=3000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["skull"].version,
         engine=study.engine("skull"),
         engine_version=study.engine_version("skull"),
     shell:
@@ -146,7 +146,7 @@ rule refine_skull:
         mem_mb=3000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["skull_refine"].version,
         engine=study.engine("skull_refine"),
         engine_version=study.engine_version("skull_refine"),
         fraction=study.brain("bet_fraction"),
@@ -172,7 +172,7 @@ rule resample_grid:
         mem_mb=1000,
         runtime=10,
     params:
-        version=2,
+        version=STAGES["grid"].version,
         voxel_mm=study.brain("voxel_mm"),
         shape=study.brain("shape"),
     shell:

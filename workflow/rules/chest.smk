@@ -20,7 +20,7 @@ rule prepare_films:
         mem_mb=2000,
         runtime=60,
     params:
-        version=3,
+        version=STAGES["films"].version,
         shards=study.chest("shards"),
         resize=study.chest("resize"),
     shell:

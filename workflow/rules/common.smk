@@ -12,6 +12,7 @@ from pipeline.brain.engines import engine_table
 from pipeline.method.registry import METHODS
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
+from pipeline.stages import STAGES
 from pipeline.study.config import read_config
 from pipeline.study.doctor import check_jobs, quick_checks, wrong
 from pipeline.study.patterns import (

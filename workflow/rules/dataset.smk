@@ -22,7 +22,7 @@ rule pack_volumes:
         mem_mb=2000,
         runtime=60,
     params:
-        version=3,
+        version=STAGES["pack-volumes"].version,
         mixed_engines=study.mixed_engines_option,
     shell:
         "python -m pipeline pack-volumes results {wildcards.dataset} {output.packed:q}"
@@ -49,7 +49,7 @@ rule pack_films:
         mem_mb=2000,
         runtime=60,
     params:
-        version=2,
+        version=STAGES["pack-films"].version,
         shards=study.chest("shards"),
     shell:
         "python -m pipeline pack-films results {wildcards.dataset} {output.packed:q}"
@@ -72,7 +72,7 @@ rule make_toy:
         mem_mb=2000,
         runtime=60,
     params:
-        version=2,
+        version=STAGES["make-toy"].version,
         settings=study.toy_settings,
     shell:
         "python -m pipeline make-toy {output.packed:q} --exclusions {output.exclusions:q}"
@@ -99,7 +99,7 @@ rule describe_cohort:
         mem_mb=1000,
         runtime=10,
     params:
-        version=2,
+        version=STAGES["describe-cohort"].version,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
         settings=study.page_settings,
     shell:

@@ -21,7 +21,7 @@ for name, dataset in study.demos_of("adni").items():
             mem_mb=3000,
             runtime=60,
         params:
-            version=1,
+            version=STAGES["make-demo-adni"].version,
             settings=study.demo_settings(name),
         shell:
             "python -m pipeline make-demo-adni {output.images:q} {output.tables:q}"
@@ -48,7 +48,7 @@ for name, dataset in study.demos_of("copd").items():
             mem_mb=2000,
             runtime=60,
         params:
-            version=3,
+            version=STAGES["make-demo-copd"].version,
             settings=study.demo_settings(name),
         shell:
             "python -m pipeline make-demo-copd {output.films:q} {output.spirometry:q}"

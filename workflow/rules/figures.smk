@@ -20,7 +20,7 @@ rule draw_overview:
         mem_mb=2000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["overview"].version,
         names=study.with_fields,
         datasets=study.described(study.with_fields),
     shell:
@@ -54,7 +54,7 @@ rule draw_figures:
         mem_mb=3000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["figures"].version,
         settings=study.figure_settings,
         methods=study.methods,
         prefix="results/figures/{dataset}/{case}",

@@ -16,7 +16,7 @@ rule fetch_films:
         PYTHON_ENV
     # The films themselves are not declared: Snakemake would remove them before a job that goes on.
     params:
-        version=2,
+        version=STAGES["fetch-films"].version,
         paths=study.server_paths,
         settings=study.server_settings,
     shell:
@@ -42,7 +42,7 @@ checkpoint ingest_made:
         mem_mb=2000,
         runtime=30,
     params:
-        version=4,
+        version=STAGES["ingest"].version,
         archive=study.archive_state,
         settings=study.ingest_settings,
         folder=lambda wildcards, output: Path(output.manifest).parent,

@@ -20,7 +20,7 @@ rule register_volumes:
         mem_mb=2000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["register-volumes"].version,
     shell:
         "python -m pipeline register-volumes {input.baseline_image:q} {input.followup_image:q}"
         " {output.difference:q} {output.mask:q} --threads {threads} --log {log:q}"
@@ -46,7 +46,7 @@ rule register_films:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=STAGES["register-films"].version,
         shards=study.chest("shards"),
         crop=study.chest("crop"),
     shell:

@@ -25,7 +25,7 @@ rule check_volume:
         mem_mb=1000,
         runtime=10,
     params:
-        version=3,
+        version=STAGES["check"].version,
         template=study.template_option,
     shell:
         "python -m pipeline check {input.orient:q} {input.template_space:q} {input.skull:q}"
@@ -52,7 +52,7 @@ rule review_volumes:
         mem_mb=1000,
         runtime=20,
     params:
-        version=2,
+        version=STAGES["review"].version,
         settings=study.review_settings,
     shell:
         "python -m pipeline review results {wildcards.dataset} {output.table:q} {output.page:q}"

@@ -11,7 +11,7 @@ rule record_config:
     conda:
         PYTHON_ENV
     params:
-        version=1,
+        version=STAGES["record-config"].version,
         config=study.effective_config(),
     shell:
         "python -m pipeline record-config {output:q} --config {params.config:q} --log {log:q}"
@@ -35,7 +35,7 @@ rule record_model:
         mem_mb=1000,
         runtime=30,
     params:
-        version=2,
+        version=STAGES["record-model"].version,
         volumes=study.volumes_option,
         config=study.model_settings,
     shell:
@@ -66,7 +66,7 @@ rule record_run:
         mem_mb=1000,
         runtime=60,
     params:
-        version=1,
+        version=STAGES["record-run"].version,
     shell:
         "python -m pipeline record-run results --config {input.config:q}"
         " --models {input.models:q} --files {input.files:q} --log {log:q}"

@@ -20,7 +20,7 @@ rule make_report:
         mem_mb=4000,
         runtime=30,
     params:
-        version=1,
+        version=STAGES["report"].version,
         sections=study.report_sections(),
         datasets=study.report_datasets(),
         seed=study.seeds[0],

@@ -18,7 +18,7 @@ rule score_model:
         runtime=60,
         device=study.config.device,
     params:
-        version=1,
+        version=STAGES["score"].version,
     shell:
         "python -m pipeline score {input.packed:q} {input.generator:q} {output:q}"
         " --dataset {wildcards.dataset} --method {wildcards.method} --seed {wildcards.seed}"
@@ -43,7 +43,7 @@ rule score_true_deformation:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=STAGES["score-true-deformation"].version,
     shell:
         "python -m pipeline score-true-deformation {input.packed:q} {input.truth:q} {output:q}"
         " --dataset {wildcards.dataset} --log {log:q}"
@@ -68,7 +68,7 @@ rule compare_with_truth:
         mem_mb=2000,
         runtime=60,
     params:
-        version=1,
+        version=STAGES["compare-with-truth"].version,
         modality=study.modality,
         methods=study.models("{method}", deforming=True),
         seeds=study.models("{seed}", deforming=True),
@@ -94,7 +94,7 @@ rule make_truth_table:
         mem_mb=1000,
         runtime=10,
     params:
-        version=1,
+        version=STAGES["truth-table"].version,
     shell:
         "python -m pipeline truth-table {output:q} {input:q} --log {log:q}"
 
@@ -123,7 +123,7 @@ rule make_table:
     conda:
         PYTHON_ENV
     params:
-        version=1,
+        version=STAGES["table"].version,
         datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"
@@ -149,7 +149,7 @@ rule score_attributions:
         gpu=study.config.gpus_per_training(),
         device=study.config.device,
     params:
-        version=1,
+        version=STAGES["score-attributions"].version,
         settings=study.attribution_settings,
     shell:
         "python -m pipeline score-attributions {input.packed:q} {output:q}"
@@ -175,7 +175,7 @@ rule make_extended_table:
     conda:
         PYTHON_ENV
     params:
-        version=1,
+        version=STAGES["extended-table"].version,
         datasets=study.table_settings(),
     shell:
         "python -m pipeline table {output.csv:q} {output.md:q} {input:q}"

@@ -12,7 +12,7 @@ use rule train_model as train_sweep with:
     benchmark:
         "benchmarks/{dataset}/sweep/{method}_factor-{factor}.tsv"
     params:
-        version=1,
+        version=STAGES["train"].version,
         settings=study.sweep_settings,
 
 
@@ -32,7 +32,7 @@ rule choose_lambda:
         mem_mb=1000,
         runtime=20,
     params:
-        version=1,
+        version=STAGES["choose-lambda"].version,
         names=study.on_sweep("{dataset}"),
         titles=study.titles(),
     shell:

@@ -14,7 +14,7 @@ rule fetch_critic_weights:
         mem_mb=1000,
         runtime=30,
     params:
-        version=1,
+        version=STAGES["fetch-critic-weights"].version,
         source=study.critic_source,
     shell:
         "python -m pipeline fetch-critic-weights {output:q} {params.source:q} --log {log:q}"
@@ -42,7 +42,7 @@ rule train_model:
         device=study.config.device,
         jobs_per_gpu=study.config.jobs_per_gpu,
     params:
-        version=1,
+        version=STAGES["train"].version,
         settings=study.train_settings,
     shell:
         "python -m pipeline train {input.packed:q} {output.generator:q}"
