@@ -20,7 +20,7 @@ from pipeline.stage.errors import ImageError
 from pipeline.stage.exclusions import exclusion_table, read_exclusions
 from pipeline.stage.files import atomic_path, write_csv
 from pipeline.stage.progress import progress
-from pipeline.stage.rules import Rule
+from pipeline.stage.rules import Rule, Told
 from pipeline.stage.sidecar import exclude_image, read_sidecar, write_sidecar
 
 log = logging.getLogger(__name__)
@@ -41,10 +41,10 @@ def pair_exclusion(
     return {"stage": STAGE, "item": "pair", **pair, "rule": rule, "reason": reason}
 
 
-def of_excluded_image(name: str, stage: str, reason: str) -> dict[str, str]:
+def of_excluded_image(name: str, stage: str, reason: str) -> Told:
     """Rule and reason for a pair of which an image was excluded."""
     told = f"{name} excluded ({stage}): {reason}"
-    return {"rule": Rule.IMAGE_EXCLUDED, "reason": told}
+    return Told(rule=Rule.IMAGE_EXCLUDED, reason=told)
 
 
 def subtract_volumes(
@@ -188,4 +188,4 @@ def register_film_pairs(
             arrays[f"{key}/mask"] = found.inside
     write_csv(exclusion_table(rows), status)
     with atomic_path(destination) as temporary:
-        np.savez(temporary, **arrays)
+        np.savez(temporary, allow_pickle=False, **arrays)

@@ -32,6 +32,7 @@ from pipeline.stage.content import content_hash
 from pipeline.stage.exclusions import exclusion_table, read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 from pipeline.stage.progress import progress
+from pipeline.stage.rules import Told
 from pipeline.stage.sidecar import read_sidecar
 
 STAGE = "pack"
@@ -89,7 +90,7 @@ def pack_volumes(
     def load(path: Path) -> np.ndarray:
         return np.asarray(nib.load(path).dataobj)
 
-    def load_pair(subject: str, baseline: str, followup: str, kind: str) -> np.ndarray:
+    def load_pair(kind: str, subject: str, baseline: str, followup: str) -> np.ndarray:
         if kind == "image":
             return load(image_path(subject, followup))
         return load(pair_path(subject, baseline, followup, kind))
@@ -137,7 +138,7 @@ def pack_volumes(
     def usable_pair(subject: str, baseline: str, followup: str) -> bool:
         status = read_sidecar(pair_path(subject, baseline, followup, "difference"))
         if status["status"] == "excluded":
-            told = {name: status[name] for name in ("rule", "reason")}
+            told: Told | None = Told(rule=status["rule"], reason=status["reason"])
         else:
             told = lost_image(gone, subject, baseline, followup)
         if told:
@@ -179,7 +180,7 @@ def pack_films(
         def load_image(subject: str, session: str) -> np.ndarray:
             return archives[shard_path("film", subject)][film_key(subject, session)]
 
-        def load_pair(subject: str, baseline: str, followup: str, kind: str) -> np.ndarray:
+        def load_pair(kind: str, subject: str, baseline: str, followup: str) -> np.ndarray:
             key = f"{pair_key(subject, baseline, followup)}/{kind}"
             return archives[shard_path("pairs", subject)][key]
 
@@ -217,7 +218,7 @@ def pack_films(
             mm = np.stack([raw(*film, "raw_mm") for film in followups])
             first = pairs.iloc[0]
             resize = len(load_image(first["subject"], first["followup"]))
-            crop = len(load_pair(first["subject"], first["baseline"], first["followup"], "image"))
+            crop = len(load_pair("image", first["subject"], first["baseline"], first["followup"]))
             return Geometry(
                 affine=np.eye(3),
                 to_raw=np.stack([film_to_raw(shape, resize, crop) for shape in shapes]),
@@ -235,7 +236,7 @@ def pack_films(
 
 def lost_image(
     gone: Mapping[Image, dict[str, str]], subject: str, baseline: str, followup: str
-) -> dict[str, str] | None:
+) -> Told | None:
     """Rule and reason for a pair of which an image was left out; None if both are there."""
     for name, session in (("baseline", baseline), ("follow-up", followup)):
         told = gone.get((subject, session))
@@ -310,7 +311,7 @@ def _pack(
         for kind, dtype in {"image": "float32", **PAIR_FILES}.items():
             write_array(
                 folder / f"pairs_{kind}.npy",
-                images(pairs, ["subject", "baseline", "followup"], partial(load_pair, kind=kind)),
+                images(pairs, ["subject", "baseline", "followup"], partial(load_pair, kind)),
                 len(pairs),
                 dtype,
             )

@@ -35,6 +35,8 @@ class FilmCritic(nn.Module):
     def __init__(self, base_filters: int) -> None:
         super().__init__()
         self.network = _NarrowResNet18(base_filters)
+        self.mean: Tensor
+        self.sd: Tensor
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("sd", torch.tensor(IMAGENET_SD).view(1, 3, 1, 1), persistent=False)
         self.train(False)
@@ -51,6 +53,8 @@ class FilmCritic(nn.Module):
 
 class _NarrowResNet18(ResNet):
     """torchvision's ResNet-18, of any width and with one output."""
+
+    conv1: nn.Conv2d
 
     def __init__(self, base_filters: int) -> None:
         super().__init__(BasicBlock, [2, 2, 2, 2], num_classes=1)
@@ -86,7 +90,8 @@ class VolumeCritic(nn.Module):
 
     def __init__(self, base_filters: int) -> None:
         super().__init__()
-        layers, inputs = [], 1
+        inputs = 1
+        layers: list[nn.Module] = []
         for index, width in enumerate(self.WIDTHS):
             convolution = nn.Conv3d(inputs, width * base_filters, kernel_size=3, padding=1)
             layers.append(nn.Sequential(convolution, nn.ReLU()))
@@ -101,7 +106,8 @@ class VolumeCritic(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (N,) of volumes (N, 1, *spatial) in [-1, 1]."""
@@ -132,11 +138,11 @@ def build_critic(dimensions: int, weights: str, base_filters: int) -> nn.Module:
     InputError
         If the weights cannot be had or do not fit.
     """
-    critic = (FilmCritic if dimensions == 2 else VolumeCritic)(base_filters)
+    critic = FilmCritic(base_filters) if dimensions == 2 else VolumeCritic(base_filters)
     if weights == "random":
         return critic
     state = read_weights(Path(weights))
-    if dimensions == 3:
+    if isinstance(critic, VolumeCritic):
         load_reference_weights(critic, state)
         return critic
     # One score instead of 1000 classes: the last layer starts at random.

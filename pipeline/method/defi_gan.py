@@ -58,4 +58,5 @@ class DefiGan(Adversarial):
         """Roughness of the field, Eq. 5."""
         from pipeline.method.losses import field_penalty
 
+        assert explanation.displacement is not None  # made by `explain`
         return field_penalty(explanation.displacement)

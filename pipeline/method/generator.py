@@ -58,7 +58,7 @@ class Generator(UNet):
         self.method, self.flow_scale, self.variant = method, flow_scale, variant
         self._meaning = found
 
-    def forward(self, x1: Tensor) -> Explanation:
+    def forward(self, x1: Tensor) -> Explanation:  # type: ignore[override] # what a U-Net means
         """Explain diseased images `x1` of shape (N, 1, *spatial)."""
         return self._explain(x1, self._output(x1))
 
@@ -72,5 +72,5 @@ class Generator(UNet):
         return super().forward(x1).float()  # what follows is not for 16 bits
 
     def _explain(self, x1: Tensor, output: Tensor) -> Explanation:
-        options = {"flow_scale": self.flow_scale, "variant": self.variant}
-        return self._meaning.explain(x1, output, **options)
+        explain = self._meaning.explain
+        return explain(x1, output, flow_scale=self.flow_scale, variant=self.variant)

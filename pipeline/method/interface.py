@@ -7,9 +7,9 @@ seconds to start; so nothing here and in the methods' own modules imports it bef
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, Self
 
 from pipeline.method.options import Options
 
@@ -41,6 +41,12 @@ class Explainer(Protocol):
     dimensions: int
 
     def __call__(self, x1: Tensor) -> Explanation: ...
+    def eval(self) -> Self: ...
+    def to(self, device: str | torch.device) -> Self: ...
+    def parameters(self) -> Iterator[Tensor]: ...
+    def buffers(self) -> Iterator[Tensor]: ...
+    def state_dict(self) -> dict[str, Tensor]: ...
+    def load_state_dict(self, weights: Mapping[str, Tensor]) -> object: ...
 
 
 class Place(NamedTuple):
@@ -142,7 +148,9 @@ class Method(ABC):
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     shared: ClassVar[frozenset[str]] = frozenset()
 
-    def settings(self, shared: Mapping[str, Any], own: Mapping[str, Any], seed: int) -> dict:
+    def settings(
+        self, shared: Mapping[str, Any], own: Mapping[str, Any], seed: int
+    ) -> dict[str, Any]:
         """Everything that a fit depends on besides data, device and threads.
 
         Parameters

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -66,7 +66,7 @@ def critic_loss(
     fake: Tensor,
     alpha: Tensor,
     weight: float,
-    autocast: AbstractContextManager | None = None,
+    autocast: AbstractContextManager[Any] | None = None,
 ) -> CriticLoss:
     """Loss of the critic, Eq. 2 and 3: low scores for `real` x0, high ones for `fake` xhat0.
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from pipeline.method.interface import Explainer
 from pipeline.stage.errors import InputError
 
 DESIRED_CLASS = 0
@@ -115,13 +116,15 @@ def _initialise(module: nn.Module) -> None:
     # Small batch-norm weights make a new generator start near the identity, which training needs.
     if isinstance(module, nn.Conv2d | nn.Conv3d):
         nn.init.kaiming_normal_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
         nn.init.normal_(module.weight, mean=0.1, std=0.01)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
-def load_reference_weights(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
+def load_reference_weights(module: nn.Module | Explainer, weights: Mapping[str, Tensor]) -> None:
     """Load weights that carry the state-dict names of the authors' implementation.
 
     Works for `UNet` and for `pipeline.method.critic.VolumeCritic`.

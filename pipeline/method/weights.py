@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import numpy as np
 import torch
@@ -92,7 +93,7 @@ def fetch_critic_weights(source: str, destination: Path, sha256: str | None = No
         save_file({name: weight.contiguous() for name, weight in weights.items()}, temporary)
 
 
-def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> dict:
+def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> dict[str, Any]:
     """Turn a generator's weights under the authors' names into a model of this pipeline.
 
     What the network is like is seen from the weights, but for the unit of its field.
@@ -124,7 +125,7 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     except KeyError as error:
         raise InputError(f"{source} is not a generator: there is no {error} in it") from None
     dimensions = first.dim() - 2
-    architecture = {
+    architecture: dict[str, Any] = {
         "dimensions": dimensions,
         "method": _method_of(last.shape[0], dimensions, source),
         "base_filters": first.shape[0],

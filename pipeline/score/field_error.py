@@ -103,7 +103,7 @@ def compare_with_truth(
     """
     data = PackedDataset.open(packed)
     models = [(method, seed, load_model(path)) for method, seed, path in generators]
-    shares = {}
+    shares: dict[str, np.ndarray] = {}
     rows = []
     for true in true_fields(data, truth):
         pair, phi = true.pair, true.fields["disease"]
@@ -122,6 +122,8 @@ def compare_with_truth(
         regions |= {name: mask * share for name, share in shares.items()}
         for method, seed, model in models:
             predicted = explain_prepared(model, image).displacement
+            if predicted is None:
+                raise ValueError(f"{method} does not deform")
             names = {"dataset": dataset, "method": method, "seed": seed}
             names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
             rows += [

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Sequence
 
-from pipeline.stage.rules import Rule
+from pipeline.stage.rules import Rule, Told
 
 
 class InputError(Exception):
@@ -33,9 +33,10 @@ class ImageError(Exception):
         return self.args[1]
 
     @property
-    def exclusion(self) -> dict[str, str]:
+    def exclusion(self) -> Told:
         """Rule and reason, as exclusions and sidecars have them."""
-        return dict(zip(("rule", "reason"), self.args, strict=True))
+        rule, reason = self.args
+        return Told(rule=rule, reason=reason)
 
 
 def unknown(what: str, name: object, known: Sequence[str]) -> str:

@@ -1,6 +1,7 @@
 """The rules by which images, tests and rows of tables are left out: each has a code and a title."""
 
 from enum import StrEnum
+from typing import TypedDict
 
 
 class Rule(StrEnum):
@@ -62,3 +63,10 @@ class Rule(StrEnum):
     SUSPECT = "suspect", "Suspect by the quality control"
     DROPPED = "dropped", "On the user's drop list"
     IMAGE_EXCLUDED = "image_excluded", "An image of the pair is excluded"
+
+
+class Told(TypedDict):
+    """Why something is left out: the rule, and the same in a sentence for this one."""
+
+    rule: Rule
+    reason: str

@@ -89,8 +89,8 @@ def check_jobs(jobs: Iterable[Any], scheduler: str | None, device: str | None) -
     """
     jobs = list(jobs)
     if scheduler is None:
-        train = device is not None and any(job.resources.get("gpu", 0) for job in jobs)
-        return check_trainings(device) if train else []
+        train = any(job.resources.get("gpu", 0) for job in jobs)
+        return check_trainings(device) if train and device is not None else []
     jobs = [job for job in jobs if not job.is_local]
     paths = sorted({str(path) for job in jobs for path in job.input})
     asked = {job.resources.get("slurm_partition") for job in jobs} - {None}

@@ -88,7 +88,7 @@ def _largest(explanation: ImageExplanation) -> float | None:
 # ---- brain volumes ----
 
 
-def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict], dict[str, Any]]]:
+def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict[str, Any]], dict[str, Any]]]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.engines import resolve_engines
 
@@ -104,7 +104,7 @@ def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict], dict[str, Any]]
     ]
 
 
-def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict]:
+def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict[str, Any]]:
     """Run every stage of the brain's preparation on one raw volume.
 
     Returns
@@ -137,7 +137,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict]:
 
 def _explain_volume(
     source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
-) -> tuple[ImageExplanation, list[dict]]:
+) -> tuple[ImageExplanation, list[dict[str, Any]]]:
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
@@ -163,7 +163,7 @@ def _explain_volume(
 
 def _explain_film(
     source: Path, model: Explainer, folder: Path, dataset: FilmDataset
-) -> tuple[ImageExplanation, list[dict]]:
+) -> tuple[ImageExplanation, list[dict[str, Any]]]:
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
 
@@ -188,7 +188,7 @@ def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:
         Image.fromarray(grey).save(folder / f"{'prepared' if name == 'image' else name}.png")
     if explanation.displacement is not None:
         arrays["displacement"] = explanation.displacement
-    np.savez_compressed(folder / "explanation.npz", **arrays)
+    np.savez_compressed(folder / "explanation.npz", allow_pickle=False, **arrays)
 
 
 # ---- images that need no preparation ----
@@ -220,7 +220,7 @@ def read_image(source: Path) -> np.ndarray:
 
 def _explain_picture(
     source: Path, model: Explainer, folder: Path, dataset: ImageDataset
-) -> tuple[ImageExplanation, list[dict]]:
+) -> tuple[ImageExplanation, list[dict[str, Any]]]:
     image, side = read_image(source), dataset.squares.size
     if image.shape != (side, side):
         shape = " x ".join(map(str, image.shape))
@@ -242,7 +242,7 @@ def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], fol
 
 
 # How an image is explained, and what file it comes in.
-MODALITIES: dict[str, tuple[Callable[..., tuple[ImageExplanation, list[dict]]], str]] = {
+MODALITIES: dict[str, tuple[Callable[..., tuple[ImageExplanation, list[dict[str, Any]]]], str]] = {
     "brain": (_explain_volume, "a NIfTI volume"),
     "chest": (_explain_film, "a DICOM or PNG film"),
     "image": (_explain_picture, "an NPY or PNG image"),

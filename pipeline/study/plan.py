@@ -31,6 +31,7 @@ from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import (
     AnyDataset,
     CohortDataset,
+    CopdDataset,
     FilmDataset,
     ImageDataset,
 )
@@ -96,11 +97,11 @@ def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
 
 def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
     shards = dataset.chest.shards if isinstance(dataset, FilmDataset) else 0
-    used = [
+    films, pairs = (
         len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
         for table in (cohort.manifest, cohort.pairs)
-    ]
-    return Counts(len(cohort.manifest), len(cohort.pairs), *used, source)
+    )
+    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source)
 
 
 def _count_demo(dataset: CohortDataset) -> Counts:
@@ -113,7 +114,10 @@ def _count_demo(dataset: CohortDataset) -> Counts:
         images += demo.ad_at_baseline + demo.faulty
         train = dataset.splits.fractions.train if dataset.splits.fractions else 0
         return Counts(round(images), round((1 + 1 / 4) * converters * (1 - train)), source=source)
+    if not isinstance(dataset, CopdDataset) or dataset.demo is None:
+        raise TypeError(f"{dataset.source}: a demonstration of unknown kind")
     # Of the subjects with both films, a fifth has another normal one, a fifth one more of COPD.
+    demo = dataset.demo
     images = demo.normal + demo.copd + 2.4 * demo.paired
     shards = dataset.chest.shards
     return Counts(round(images), round(1.2 * demo.paired), shards, shards, source)
@@ -326,15 +330,15 @@ def _row(
     on_gpu = gpu and cost.work in ON_GPU
     seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
     known = "demonstration" if told is None else "earlier run"
-    if cost.work:
+    if cost.work and study and before:
         work = study.work(cost.work)
         growth = work / (cost.measured if told is None else before.work(cost.work))
         if cost.work not in NETWORK_WORK:  # a model is as large however long it trains
             size *= work / cost.measured
-    if cost.stage in INTERMEDIATE and not study.config.keep_intermediates:
+    if cost.stage in INTERMEDIATE and study and not study.config.keep_intermediates:
         size = 0
     seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
-    if on_gpu and told is None:
+    if on_gpu and study and told is None:
         seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
     hours = jobs * seconds / 3600
     return {

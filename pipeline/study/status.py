@@ -55,7 +55,7 @@ def _status(model: Path, settings: dict[str, Any]) -> dict[str, Any]:
         }
     summary = _read(model / "training.json")
     finished = (model / "generator.safetensors").exists() and summary is not None
-    if finished and summary["settings"] == settings:
+    if finished and summary and summary["settings"] == settings:
         return {
             "status": "done",
             "epoch": f"{epochs}/{epochs}",

@@ -46,7 +46,7 @@ class ClassBatches:
         self._queue: list[int] = []
         ahead = device.type == "cuda" and not isinstance(images, Tensor)
         self._reader = ThreadPoolExecutor(max_workers=1) if ahead else None
-        self._next: Future | None = None
+        self._next: Future[Tensor] | None = None
         self._state = self._position()
 
     def draw(self) -> Tensor:
@@ -87,9 +87,11 @@ class ClassBatches:
         return (row, *(slice(a, a + size) for a, size in zip(starts, self._shape, strict=True)))
 
     def _read(self, windows: list[Window]) -> Tensor:
-        parts = [self._images[window] for window in windows]
-        if not isinstance(self._images, Tensor):
-            parts = [torch.from_numpy(np.array(part)) for part in parts]
+        images = self._images
+        if isinstance(images, Tensor):
+            parts = [images[window] for window in windows]
+        else:
+            parts = [torch.from_numpy(np.array(images[window])) for window in windows]
         batch = torch.stack(parts).unsqueeze(1)
         return batch if self._reader is None else batch.pin_memory()
 

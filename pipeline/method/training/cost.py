@@ -24,9 +24,9 @@ from pipeline.method.training.settings import TrainSettings
 class _Counter(TorchDispatchMode):
     """PyTorch's formulas; its own counter fails at derivatives of derivatives."""
 
-    operations = 0
+    operations: int = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         formula = flop_registry.get(func._overloadpacket)
         if formula is not None:
@@ -36,7 +36,7 @@ class _Counter(TorchDispatchMode):
 
 def count_operations(work: Callable[[], Any]) -> int:
     """Floating-point operations (two a multiplication and addition) of what `work` computes."""
-    with _Counter() as counter:
+    with _Counter() as counter:  # type: ignore[no-untyped-call] # of PyTorch's class
         work()
     return counter.operations
 

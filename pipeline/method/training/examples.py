@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
 from pipeline.drawing.panels import (
     ARROWS,
@@ -17,7 +18,7 @@ from pipeline.method.explain import explain_prepared
 from pipeline.method.generator import Generator
 
 
-def draw_examples(generator: Generator, images: np.ndarray) -> plt.Figure:
+def draw_examples(generator: Generator, images: np.ndarray) -> Figure:
     """Draw a row an image: the image, the modified one, their difference and, if any, the field.
 
     Parameters
@@ -37,7 +38,7 @@ def draw_examples(generator: Generator, images: np.ndarray) -> plt.Figure:
         show_image(row[0], picture)
         show_image(row[1], cut(shown.modified, plane))
         show_difference(row[2], picture, cut(shown.difference, plane), colours)
-        if with_field:
+        if shown.displacement is not None:
             arrows = arrows_in(shown.displacement, plane)
             show_field(row[3], picture, *arrows, colours, scale=ARROWS[shown.image.ndim])
     for axes, title in zip(grid[0], titles, strict=True):

@@ -30,7 +30,7 @@ class _Rectify(torch.autograd.Function):
 
 class _MaxPool(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, options: tuple) -> Tensor:
+    def forward(ctx: Any, x: Tensor, options: tuple[list[int] | bool, ...]) -> Tensor:
         pool = {
             4: torch.ops.aten.max_pool2d_with_indices,
             5: torch.ops.aten.max_pool3d_with_indices,
@@ -72,8 +72,8 @@ class PiecewiseMaxPool(nn.Module):
         super().__init__()
         dimensions = 2 if isinstance(pool, nn.MaxPool2d) else 3
         sizes = (pool.kernel_size, pool.stride, pool.padding, pool.dilation)
-        self.options = tuple([s] * dimensions if isinstance(s, int) else list(s) for s in sizes)
-        self.options += (pool.ceil_mode,)
+        each = ([s] * dimensions if isinstance(s, int) else list(s) for s in sizes)
+        self.options = (*each, pool.ceil_mode)
 
     def forward(self, x: Tensor) -> Tensor:
         return _MaxPool.apply(x, self.options)

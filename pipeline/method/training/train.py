@@ -270,7 +270,8 @@ def build_trainer(
     critic = without_curvature(critic)
     if place.type == "cpu":  # saves a quarter of the time there
         layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]
-        generator, critic = (network.to(memory_format=layout) for network in (generator, critic))
+        generator = generator.to(memory_format=layout)
+        critic = critic.to(memory_format=layout)
     return Trainer(generator.to(place), critic.to(place), x1, x0, settings, streams.alpha)
 
 
@@ -299,11 +300,12 @@ def _batches(
 ) -> tuple[ClassBatches, ClassBatches]:
     """Batches of the diseased (x1) and of the healthy (x0) training images."""
     images = training_images(data.train, device)
-    batches = []
-    for label, rng in ((1, streams.diseased), (0, streams.healthy)):
-        index = data.train_index
+    index = data.train_index
+
+    def of_class(label: int, rng: np.random.Generator) -> ClassBatches:
         rows = index.loc[index["label"] == label, "row"].to_numpy()
         if not len(rows):
             raise InputError(f"the packed data have no training image of label {label}")
-        batches.append(ClassBatches(images, rows, settings.batch_size, shape, rng, device))
-    return tuple(batches)
+        return ClassBatches(images, rows, settings.batch_size, shape, rng, device)
+
+    return of_class(1, streams.diseased), of_class(0, streams.healthy)

@@ -127,7 +127,7 @@ class Trainer:
         self.critic.requires_grad_(True)
         return dict(zip(GENERATOR_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
 
-    def _autocast(self) -> AbstractContextManager:
+    def _autocast(self) -> AbstractContextManager[Any]:
         device = next(self.generator.parameters()).device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16")
 

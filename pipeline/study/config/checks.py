@@ -28,8 +28,8 @@ def list_mistakes(name: str, dataset: AnyDataset) -> Iterator[str]:
     from pipeline.qc.overrides import read_overrides, subject_key  # pandas is slow to start
 
     if isinstance(dataset, VolumeDataset):
-        lists = (path and Path(path) for path in (dataset.qc.keep, dataset.qc.drop))
+        keep, drop = (Path(path) if path else None for path in (dataset.qc.keep, dataset.qc.drop))
         try:
-            read_overrides(*lists, subject_key(dataset.source))
+            read_overrides(keep, drop, subject_key(dataset.source))
         except InputError as error:
             yield f"datasets.{name}.qc: {error}"

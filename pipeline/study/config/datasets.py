@@ -29,7 +29,7 @@ from pipeline.study.config.trainings import (
     VolumeTraining,
     WeightsFile,
 )
-from pipeline.study.config.values import Keys, Number, Section, Text, mistake
+from pipeline.study.config.values import Keys, Number, Section, Text, mistake, unsaid
 
 MeanSd = Annotated[
     list[Number | None],
@@ -106,7 +106,7 @@ class ImageDataset(Dataset):
     modality: Literal["image"] = "image"
     disease: Disease = Disease(name="small size", healthy="large", diseased="small")
     squares: Squares = Squares()
-    training: ImageTraining = Field(default_factory=dict)
+    training: ImageTraining = unsaid()
 
     @property
     def data(self) -> str:
@@ -176,10 +176,10 @@ class VolumeDataset(CohortDataset):
     SHAPE = "brain.shape"
 
     modality: Literal["brain"] = "brain"
-    splits: VolumeSplits = Field(default_factory=dict)
-    brain: Brain = Field(default_factory=dict)
+    splits: VolumeSplits = unsaid()
+    brain: Brain = unsaid()
     qc: QualityControl = QualityControl()
-    training: VolumeTraining = Field(default_factory=dict)
+    training: VolumeTraining = unsaid()
     figures: VolumeFigures = VolumeFigures()
 
     def image_shape(self) -> tuple[int, ...]:
@@ -201,9 +201,9 @@ class FilmDataset(CohortDataset):
     SHAPE = "chest.crop"
 
     modality: Literal["chest"] = "chest"
-    splits: FilmSplits = Field(default_factory=dict)
+    splits: FilmSplits = unsaid()
     chest: Chest = Chest()
-    training: FilmTraining = Field(default_factory=dict)
+    training: FilmTraining = unsaid()
     figures: FilmFigures = FilmFigures()
 
     def image_shape(self) -> tuple[int, ...]:

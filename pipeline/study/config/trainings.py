@@ -1,14 +1,13 @@
 """How models are trained: schedule, networks, and the options of each method."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from pipeline.method.options import Options
 from pipeline.method.registry import METHODS, find_method
-from pipeline.study.config.values import Count, Keys, Positive, Section, Text
+from pipeline.study.config.values import Count, Keys, Positive, Section, Text, unsaid
 
 EpochCounts = Literal["updates", "generator_updates"]
 
@@ -105,22 +104,22 @@ class VolumeTraining(Training):
     batch_size: Count = 4
     epochs: Count = 60
     networks: VolumeNetworks = VolumeNetworks()
-    methods: Annotated[dict[str, Options], _sections("brain"), Field(min_length=1)] = Field(
-        default_factory=partial(dict.fromkeys, _published("brain"), {})
+    methods: Annotated[dict[str, Options], _sections("brain"), Field(min_length=1)] = unsaid(
+        **{name: {} for name in _published("brain")}
     )
 
 
 class FilmTraining(Training):
     """As the paper trained on COPD."""
 
-    methods: Annotated[dict[str, Options], _sections("chest"), Field(min_length=1)] = Field(
-        default_factory=partial(dict.fromkeys, _published("chest"), {})
+    methods: Annotated[dict[str, Options], _sections("chest"), Field(min_length=1)] = unsaid(
+        **{name: {} for name in _published("chest")}
     )
 
 
 class ImageTraining(Training):
     """As the authors trained on their toy data."""
 
-    methods: Annotated[dict[str, Options], _sections("image"), Field(min_length=1)] = Field(
-        default_factory=partial(dict.fromkeys, _published("image"), {})
+    methods: Annotated[dict[str, Options], _sections("image"), Field(min_length=1)] = unsaid(
+        **{name: {} for name in _published("image")}
     )

@@ -59,6 +59,11 @@ Range = Annotated[
 ]
 
 
+def unsaid(**keys: Any) -> Any:
+    """Default of a section, which is validated as if `keys` had been written."""
+    return Field(default_factory=lambda: dict(keys))
+
+
 class Keys:
     """Annotation of a dict whose keys are those of a table: each may be missing, none is unknown.
 
