@@ -5,7 +5,7 @@ An engine has the name of the program or package that does the work. A configura
 is installed in a version that is known, the embedded engine elsewhere.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -237,22 +237,6 @@ def _choose(stage: str, wanted: str, conda: bool) -> Choice:
     fault = "is not found" if found is None else f"{found} is not a version that is known"
     told = _require(embedded, ENGINES[stage][embedded])
     return Choice(embedded, told, f"{name} {fault}")
-
-
-def engine_mistakes(wanted: Mapping[str, Any], key: str = "engines") -> Iterator[str]:
-    """What is wrong with the engines of a configuration, which stand under `key`."""
-    for stage, name in wanted.items():
-        if stage in RENAMED:
-            yield f"{key}.{stage}: the stage is called {RENAMED[stage]} now; rename the key"
-        elif stage not in ENGINES:
-            yield f"{key}: {unknown('key', stage, list(ENGINES))}"
-        elif name not in (known := [AUTO, EMBEDDED, *ENGINES[stage]]):
-            yield f"{key}.{stage}: {unknown('engine', name, known)}"
-    there = {RENAMED.get(stage, stage) for stage in wanted}
-    for stage, engines in ENGINES.items():
-        if stage not in there:
-            known = ", ".join([AUTO, EMBEDDED, *engines])
-            yield f"{key}: missing key {stage!r}: expected one of {known}"
 
 
 def citations(stage: str, used: Iterable[str]) -> set[str]:

@@ -1,9 +1,7 @@
 """A third method costs its own module, a line of the registry and one of a configuration."""
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 
 import numpy as np
@@ -11,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers.constant_field import ConstantField
+from helpers.contributing import copy_pipeline, follow, run
 from helpers.studies import ADNI, TOY
 from helpers.workflow import ROOT
 from matplotlib.text import Text
@@ -160,30 +159,10 @@ def test_it_is_in_explorer_and_report(config, results):
 
 def copy_with_the_method(folder, config):
     """A copy of the pipeline with the method: its module, the registry, a configuration."""
-    for name in ("pipeline", "workflow", "profiles"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "Snakefile", folder)
+    copy_pipeline(folder)
+    follow("Add a method", folder)
     shutil.copy(ROOT / "tests/helpers/constant_field.py", folder / "pipeline/method")
-    registry = folder / "pipeline/method/registry.py"
-    text = registry.read_text(encoding="utf-8")
-    text = text.replace(
-        "from pipeline.method.defi_gan",
-        "from pipeline.method.constant_field import ConstantField\nfrom pipeline.method.defi_gan",
-    )
-    text = text.replace("(VaGan(), DefiGan())", "(VaGan(), DefiGan(), ConstantField())")
-    registry.write_text(text, encoding="utf-8")
     (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-
-
-def run(folder, *command):
-    return subprocess.run(
-        command,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"NO_COLOR": "1", "PYTHONPATH": str(folder)},
-    )
 
 
 def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, results, tmp_path):

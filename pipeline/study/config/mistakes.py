@@ -92,6 +92,8 @@ class _Mistakes:
         keys, schema, _ = self._follow(place)
         known = list(self._one_kind(schema).get("properties", {}))
         prefix = ".".join(keys)
+        if name in (renamed := schema.get("renamed", {})):
+            return f"{prefix}.{name}: the stage is called {renamed[name]} now; rename the key"
         for kind in self._other_kinds(place):
             if name in kind.get("properties", {}):
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)

