@@ -13,16 +13,15 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-import gdcm
 import numpy as np
 from PIL import Image
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.pixels import apply_modality_lut
 from pydicom.tag import Tag
-from pydicom.uid import JPEGExtended12Bit
 
 from pipeline.dicom import attributes
+from pipeline.dicom.decoding import check_size, decode_pixels
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
@@ -240,7 +239,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             )
         if frames != 1:
             raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
-        stored = _decode(dataset)
+        stored = decode_pixels(dataset)
         if stored.ndim != 2:
             raise ImageError(Rule.WRONG_KIND, "not a grey image: it has several samples per pixel")
         try:
@@ -264,43 +263,6 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     return film
 
 
-def _decode(dataset: Dataset) -> np.ndarray:
-    """Pixels as they are stored."""
-    try:
-        if dataset.file_meta.get("TransferSyntaxUID") == JPEGExtended12Bit:
-            return _decode_jpeg_extended(dataset)
-        # Without a copy of its own: the array is read only.
-        return pixel_array(dataset, view_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # each decoder raises its own
-        pixels = dataset.get("PixelData")
-        if not pixels:
-            raise ImageError(Rule.UNREADABLE, "the film has no pixel data") from error
-        syntax = dataset.file_meta.get("TransferSyntaxUID")
-        if syntax is not None and not syntax.is_compressed:
-            bits = (
-                dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("BitsAllocated", 0)
-            )
-            if 8 * len(pixels) < bits:
-                raise ImageError(Rule.UNREADABLE, "the pixel data are truncated") from error
-        name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
-        raise ImageError(
-            Rule.UNREADABLE, f"the pixel data cannot be decoded: transfer syntax {name}"
-        ) from error
-
-
-def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:
-    """GDCM decodes JPEG Extended of 12 bit, but pydicom does not let it."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(dataset.filename))
-    if not reader.Read():
-        raise ValueError("GDCM cannot decode the pixels")
-    pixels = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    dtype = np.uint16 if dataset.BitsAllocated == 16 else np.uint8
-    return np.frombuffer(pixels, dtype).reshape(dataset.Rows, dataset.Columns)
-
-
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     """Mask of the pixels outside the film (PS3.3, C.7.5.1.1.2); None if there is no such value."""
     value = dataset.get("PixelPaddingValue")
@@ -314,9 +276,10 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
 def _read_png(file: BinaryIO) -> np.ndarray:
     try:
         with Image.open(file) as image:
+            check_size(*image.size[::-1])
             mode, frames = image.mode, getattr(image, "n_frames", 1)
             pixels = np.asarray(image) if mode in GREY_MODES else None
-    except MemoryError:
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
         _pass_on_system_error(error)
