@@ -50,7 +50,8 @@ def ingest_copd(
     with a COPD and a normal one are shared by validation and test.
 
     Neither ids nor dates leave: a subject is a keyed hash of its PatientID, a session the days
-    since its first film (``d0123``; ``d0123b`` for a second film on that day).
+    since its first film (``d0123``; ``d0123b`` for a second film on that day, ``d0123aa`` for the
+    27th).
 
     Parameters
     ----------
@@ -187,9 +188,15 @@ def _name_sessions(films: pd.DataFrame) -> None:
     ordered = films.sort_values(["subject", "day", "acquired", "image"])
     same_day = ordered.groupby(["subject", "day"]).cumcount()
     films["session"] = [
-        f"d{day:04d}{'' if number == 0 else chr(ord('a') + number)}"
+        f"d{day:04d}{_letters(number) if number else ''}"
         for day, number in zip(films["day"], same_day.reindex(films.index), strict=True)
     ]
+
+
+def _letters(number: int) -> str:
+    """Number in letters, as spreadsheets name columns: a to z, aa, ab and so on."""
+    earlier, last = divmod(number, 26)
+    return (_letters(earlier - 1) if earlier else "") + chr(ord("a") + last)
 
 
 def _split(films: pd.DataFrame, splits: dict, key: bytes) -> None:

@@ -20,6 +20,7 @@ FILM_COLUMNS = [
     *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date"),
     *("view_reason", "rule", "reason"),
 ]
+FURTHER = "the study has an earlier PA film, or the original of this one"
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
@@ -125,7 +126,7 @@ def _png_film(relative: str, listed: dict | None) -> dict:
         # A PNG has no study: films of one patient on one day count as one.
         "study": f"{listed['patient_id']} {listed['date']}",
         "image": relative,
-        "acquired": ("", 0),
+        "acquired": (0, "", 0),
         "date": listed["date"],
         "view_reason": reason,
     }
@@ -161,7 +162,7 @@ def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
     reject(films, copies, Rule.COPY, "a copy: its SOPInstanceUID is that of another file")
     candidates = usable(films).sort_values(["acquired", "image"])
     further = films.index.isin(candidates.index[candidates["study"].duplicated()])
-    reject(films, further, Rule.NOT_CHOSEN, "the study has an earlier PA film")
+    reject(films, further, Rule.NOT_CHOSEN, FURTHER)
     return films
 
 

@@ -50,7 +50,8 @@ class FilmHeader:
     study_date
         Day of the study, else of the acquisition, else of the content; None if none is a date.
     acquired
-        Order within a study: time of acquisition (else of content), instance number.
+        Order within a study: the original before what is derived from it, then the time of
+        acquisition (else of content), then the instance number.
     view
         ``"PA"``, ``"AP"``, ``"LATERAL"`` or ``""`` if unknown or another.
     view_reason
@@ -66,7 +67,7 @@ class FilmHeader:
     sop_uid: str
     modality: str
     study_date: date | None
-    acquired: tuple[str, int]
+    acquired: tuple[int, str, int]
     view: str
     view_reason: str
     birth_date: date | None
@@ -134,6 +135,7 @@ def read_header(path: Path) -> FilmHeader:
         modality=text["Modality"],
         study_date=next((day for day in dates if day), None),
         acquired=(
+            sum(word in text["ImageType"] for word in ("DERIVED", "SECONDARY")),
             text["AcquisitionTime"] or text["ContentTime"],
             int(number) if number.isdecimal() else 0,
         ),
