@@ -1,14 +1,18 @@
 """The films of an archive: which files are usable PA films, from headers alone."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import parse_dates, read_table
-from pipeline.dicom.film import film_format, read_header
+from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
+from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.progress import progress
 from pipeline.stage.rules import Rule
@@ -21,6 +25,7 @@ FILM_COLUMNS = [
     *("view_reason", "rule", "reason"),
 ]
 FURTHER = "the study has an earlier PA film, or the original of this one"
+SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or as further films of a study
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
@@ -156,14 +161,46 @@ def _read_films_table(path: Path) -> dict[str, dict]:
 
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
-    """Exclude copies of an image, then all but the first PA film of each study."""
+    """Exclude copies of an image, then all but the first PA film of each study.
+
+    Anonymisers write one UID into many files. So an image of the same SOPInstanceUID is a copy only
+    if its pixels are the same, and a study is of one patient and one day.
+    """
     candidates = usable(films)
-    copies = films.index.isin(candidates.index[candidates["image"].duplicated()])
-    reject(films, copies, Rule.COPY, "a copy: its SOPInstanceUID is that of another file")
+    named_alike = candidates[candidates["image"].duplicated(keep=False)]
+    content = pd.Series("", films.index)
+    for index, path in named_alike["path"].items():
+        try:
+            content[index] = content_hash(read_film(path))
+        except ImageError as error:
+            reject(films, films.index == index, **error.exclusion)
+        except OSError:
+            pass  # the preparation tells
+    compared = films.assign(subject=films["patient"])
+    reject_copies(compared, content, films["source"])
+    films[["rule", "reason"]] = compared[["rule", "reason"]]
     candidates = usable(films).sort_values(["acquired", "image"])
-    further = films.index.isin(candidates.index[candidates["study"].duplicated()])
+    repeated = candidates[["patient", "date", "study"]].duplicated()
+    further = films.index.isin(candidates.index[repeated])
     reject(films, further, Rule.NOT_CHOSEN, FURTHER)
     return films
+
+
+def many_lost(rules: Iterable[str]) -> list[str]:
+    """Sentences on rules by which suspiciously many films go, as they do by wrong UIDs.
+
+    Parameters
+    ----------
+    rules
+        Rule of each film of an archive, ``""`` for those that are used.
+    """
+    counts = Counter(rules)
+    return [
+        f"{counts[rule]} of {counts.total()} films go because of this: {rule.title}. "
+        "Look whether an anonymiser gave studies or images one UID"
+        for rule in (Rule.COPY, Rule.NOT_CHOSEN)
+        if counts[rule] > SUSPICIOUS_SHARE * counts.total()
+    ]
 
 
 def _printable(name: str) -> str:
