@@ -37,8 +37,8 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     folder
         Folder of the films, at any depth, whatever the names of the files.
     films_table
-        CSV table of the PNG films: path relative to `folder`, patient_id, date (``YYYY-MM-DD``) and
-        optionally view (as ViewPosition; else the file name tells).
+        CSV table of the PNG and JPEG films: path relative to `folder`, patient_id, date
+        (``YYYY-MM-DD``) and optionally view (as ViewPosition; else the file name tells).
 
     Returns
     -------
@@ -74,8 +74,8 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
             try:
                 if row["source"] != relative:
                     raise ImageError(Rule.MISNAMED, "the name of the file is not UTF-8")
-                if film_format(path) == "png":
-                    row |= _png_film(relative, listed.pop(relative, None))
+                if film_format(path) != "dicom":
+                    row |= _listed_film(relative, listed.pop(relative, None))
                 else:
                     row |= _dicom_film(path)
             except ImageError as error:
@@ -85,7 +85,7 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
                 row |= {"rule": Rule.UNREADABLE, "reason": reason}
             rows.append(row)
             bar.update()
-    absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG film of this name"}
+    absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG or JPEG film of this name"}
     rows += [{"source": row["source"], **absent} for row in listed.values()]
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
     for day in ("date", "birth"):
@@ -122,13 +122,13 @@ def _dicom_film(path: Path) -> dict:
     return row
 
 
-def _png_film(relative: str, listed: dict | None) -> dict:
+def _listed_film(relative: str, listed: dict | None) -> dict:
     if listed is None:
-        raise ImageError(Rule.NOT_LISTED, "a PNG film that is not in the films table")
+        raise ImageError(Rule.NOT_LISTED, "a PNG or JPEG film that is not in the films table")
     view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
     row = {
         "patient": listed["patient_id"],
-        # A PNG has no study: films of one patient on one day count as one.
+        # A PNG or JPEG has no study: films of one patient on one day count as one.
         "study": f"{listed['patient_id']} {listed['date']}",
         "image": relative,
         "acquired": (0, "", 0),

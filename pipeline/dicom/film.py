@@ -1,4 +1,4 @@
-"""Chest films as they come: DICOM and PNG files, told apart by their content.
+"""Chest films as they come: DICOM, PNG and JPEG files, told apart by their content.
 
 Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
 """
@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.tag import Tag
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.dicom import attributes
 from pipeline.dicom.decoding import check_size, decode_pixels
@@ -30,13 +31,17 @@ from pipeline.stage.rules import Rule
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
 DICOM_PREFIX = b"DICM"
+LONGEST_FIRST_VALUE = 256  # bytes
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
+COLOUR_MODES = {"RGB", "RGBA", "LA", "P", "PA"}  # of which each pixel may be grey
+COLOUR_ROUNDING = 2  # grey values by which the channels of a JPEG may differ
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,12 @@ class FilmHeader:
 
 
 def film_format(path: Path) -> str:
-    """Tell by its first bytes whether a file is ``"dicom"`` or ``"png"``.
+    """Tell by its first bytes whether a file is ``"dicom"``, ``"png"`` or ``"jpeg"``.
 
     Raises
     ------
     ImageError
-        If it is neither.
+        If it is none.
     OSError
         If the file cannot be opened.
     """
@@ -90,11 +95,21 @@ def film_format(path: Path) -> str:
         raise ImageError(Rule.UNREADABLE, "the file is empty")
     if start.startswith(PNG_SIGNATURE):
         return "png"
+    if start.startswith(JPEG_SIGNATURE):
+        return "jpeg"
     if start.startswith(ZIP_SIGNATURE):
         raise ImageError(Rule.WRONG_KIND, "a zip archive; unpack it beside the films")
-    if start[PREAMBLE:] == DICOM_PREFIX:
+    if start[PREAMBLE:] == DICOM_PREFIX or _begins_data_set(start):
         return "dicom"
-    raise ImageError(Rule.WRONG_KIND, "neither a DICOM nor a PNG file")
+    raise ImageError(Rule.WRONG_KIND, "not a DICOM, PNG or JPEG file")
+
+
+def _begins_data_set(start: bytes) -> bool:
+    """Whether a file without preamble begins with a first element that films have."""
+    if len(start) < 8 or start[:2] not in (b"\2\0", b"\x08\0") or start[3] != 0:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or int.from_bytes(start[4:8], "little") < LONGEST_FIRST_VALUE
 
 
 def read_header(path: Path) -> FilmHeader:
@@ -113,7 +128,7 @@ def read_header(path: Path) -> FilmHeader:
     path = Path(path)
     with _quiet_pydicom():
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
             text = {tag: str(header.get(tag) or "").strip(" \0") for tag in HEADER_TAGS}
         except OSError as error:
             raise ImageError(
@@ -159,9 +174,9 @@ def parse_day(text: str) -> date | None:
 def pixel_mm(path: Path, resize: int) -> float | None:
     """Size in mm, at the detector, of a pixel of the prepared film (`pipeline.chest.prepare`).
 
-    None for a PNG and for a film whose header does not tell, or whose pixels are not square.
+    None for a PNG or JPEG, for a film whose header does not tell and for pixels that are not square.
     """
-    if film_format(path) == "png":
+    if film_format(path) != "dicom":
         return None
     tags = ["ImagerPixelSpacing", "PixelSpacing", "Rows", "Columns"]
     with _quiet_pydicom():
@@ -179,12 +194,13 @@ def read_film(path: Path) -> np.ndarray:
     undoes it. MONOCHROME1 is inverted. The VOI LUT is not applied: as far as it is monotone, the
     histogram equalisation that follows undoes it, and where it clips, it would lose what
     equalisation brings out. Padding pixels become as dark as the darkest pixel of the film.
-    PNG: taken as it is; bright must be dense.
+    PNG and JPEG: taken as they are; bright must be dense. Equal channels are one, and the
+    orientation that Exif tells is applied.
 
     Parameters
     ----------
     path
-        DICOM file, or PNG of 8 or 16 bit with a single channel.
+        DICOM file, or PNG or JPEG of grey values.
 
     Returns
     -------
@@ -201,7 +217,7 @@ def read_film(path: Path) -> np.ndarray:
     """
     kind = film_format(path)
     with Path(path).open("rb") as file:
-        return _read_png(file) if kind == "png" else _read_dicom(file)
+        return _read_dicom(file) if kind == "dicom" else _read_picture(file)
 
 
 def _pass_on_system_error(error: Exception) -> None:
@@ -221,10 +237,12 @@ def _quiet_pydicom() -> Iterator[None]:
 def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
-            dataset = dcmread(file, specific_tags=PIXEL_TAGS)
+            dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
                 file.seek(0)
-                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True)
+                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True, force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta.TransferSyntaxUID = _plain_syntax(dataset)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
@@ -265,6 +283,14 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     return film
 
 
+def _plain_syntax(dataset: Dataset) -> UID:
+    """Transfer syntax of a file that lost its meta group: as its elements are written."""
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+
+
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     """Mask of the pixels outside the film (PS3.3, C.7.5.1.1.2); None if there is no such value."""
     value = dataset.get("PixelPaddingValue")
@@ -275,21 +301,32 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     return (stored >= low) & (stored <= high)
 
 
-def _read_png(file: BinaryIO) -> np.ndarray:
+def _read_picture(file: BinaryIO) -> np.ndarray:
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=["PNG", "JPEG"]) as image:
             check_size(*image.size[::-1])
-            mode, frames = image.mode, getattr(image, "n_frames", 1)
-            pixels = np.asarray(image) if mode in GREY_MODES else None
+            frames, upright = getattr(image, "n_frames", 1), ImageOps.exif_transpose(image)
+            pixels = np.asarray(upright) if upright.mode in GREY_MODES else _one_grey(upright)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
         _pass_on_system_error(error)
-        raise ImageError(Rule.UNREADABLE, "the PNG is truncated or damaged") from error
+        raise ImageError(Rule.UNREADABLE, "the picture is truncated or damaged") from error
     if frames != 1:
         raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
-    if pixels is None:
-        raise ImageError(
-            Rule.WRONG_KIND, "not a grey image: the PNG is not of one channel of 8 or 16 bit"
-        )
     return pixels
+
+
+def _one_grey(image: Image.Image) -> np.ndarray:
+    """Grey values of an image whose colours are all grey and opaque."""
+    if image.mode not in COLOUR_MODES:
+        raise ImageError(Rule.WRONG_KIND, "not a grey image: neither grey nor of equal channels")
+    colours = np.asarray(image.convert("RGBA"))
+    if (colours[..., 3] < 255).any():
+        raise ImageError(Rule.WRONG_KIND, "the picture is transparent in places")
+    grey = colours[..., 1]
+    for other in (colours[..., 0], colours[..., 2]):
+        apart = np.maximum(grey, other) - np.minimum(grey, other)
+        if (apart > COLOUR_ROUNDING).any():
+            raise ImageError(Rule.WRONG_KIND, "not a grey image: its channels differ")
+    return grey

@@ -141,7 +141,7 @@ def test_which_films_count(archive):
         "empty": "the file is empty",
         "DICOMDIR": "a DICOM file without an image",
         "films.zip": "a zip archive; unpack it beside the films",
-        "text.dcm": "neither a DICOM nor a PNG file",
+        "text.dcm": "not a DICOM, PNG or JPEG file",
     }
 
 
@@ -264,8 +264,8 @@ def test_png_films(archive):
     assert reasons(cohort) == {
         "b.png": "the date is missing or not a date",
         "lat.png": "not a PA film: LATERAL, by its file name",
-        "stranger.png": "a PNG film that is not in the films table",
-        "films.csv:5": "the archive has no PNG film of this name",
+        "stranger.png": "a PNG or JPEG film that is not in the films table",
+        "films.csv:5": "the archive has no PNG or JPEG film of this name",
     }
 
 
