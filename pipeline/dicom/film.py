@@ -174,7 +174,7 @@ def parse_day(text: str) -> date | None:
 def pixel_mm(path: Path, resize: int) -> float | None:
     """Size in mm, at the detector, of a pixel of the prepared film (`pipeline.chest.prepare`).
 
-    None for a PNG or JPEG, for a film whose header does not tell and for pixels that are not square.
+    None for a PNG or JPEG, for a film whose header does not tell and where pixels are oblong.
     """
     if film_format(path) != "dicom":
         return None
