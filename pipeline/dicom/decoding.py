@@ -60,8 +60,10 @@ def decode_pixels(dataset: Dataset) -> np.ndarray:
             return _decode_left_aligned(dataset)
         if syntax == JPEGExtended12Bit:
             return _decode_jpeg_extended(dataset)
+        # GDCM ends the whole process on some damaged JPEG 2000 images.
+        plugin = "pillow" if syntax in JPEG2000TransferSyntaxes else ""
         # Without a copy of its own: the array is read only.
-        return pixel_array(dataset, view_only=True)
+        return pixel_array(dataset, view_only=True, decoding_plugin=plugin)
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # each decoder raises its own
