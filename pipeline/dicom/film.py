@@ -180,11 +180,15 @@ def pixel_mm(path: Path, resize: int) -> float | None:
         return None
     tags = ["ImagerPixelSpacing", "PixelSpacing", "Rows", "Columns"]
     with _quiet_pydicom():
-        header = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
-    spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
-    if not spacing or len(spacing) != 2 or spacing[0] != spacing[1]:
-        return None
-    return float(spacing[0]) * min(header.Rows, header.Columns) / resize
+        try:
+            header = dcmread(path, stop_before_pixels=True, specific_tags=tags, force=True)
+            spacing = header.get("ImagerPixelSpacing") or header.get("PixelSpacing")
+            if not spacing or len(spacing) != 2 or spacing[0] != spacing[1]:
+                return None
+            return float(spacing[0]) * min(header.Rows, header.Columns) / resize
+        except Exception as error:  # as for headers
+            _pass_on_system_error(error)
+            return None
 
 
 def read_film(path: Path) -> np.ndarray:

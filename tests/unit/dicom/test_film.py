@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 from scipy.ndimage import gaussian_filter
 
 from pipeline.chest.prepare import prepare_film
-from pipeline.dicom.film import film_format, parse_day, read_film, read_header
+from pipeline.dicom.film import film_format, parse_day, pixel_mm, read_film, read_header
 from pipeline.stage.errors import ImageError
 
 PIXELS = ramp_film()
@@ -400,3 +400,9 @@ def test_dicom_without_preamble_or_meta_group(tmp_path, lost, implicit):
     assert film_format(path) == "dicom"
     assert read_header(path).view == "PA"
     np.testing.assert_array_equal(read_film(path), PIXELS)
+
+
+def test_size_of_pixels_of_a_film_without_columns(tmp_path):
+    spacing = {"PixelSpacing": [0.2, 0.2]}
+    assert pixel_mm(make_dicom(tmp_path / "f", PIXELS, **spacing), 16) == pytest.approx(0.4)
+    assert pixel_mm(make_dicom(tmp_path / "g", PIXELS, Columns=None, **spacing), 16) is None
