@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
-from pipeline.cohort.films import list_films
+from pipeline.cohort.films import list_films, many_lost
 from pipeline.cohort.manifest import Cohort, ages, as_manifest
 from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
@@ -50,7 +50,8 @@ def ingest_copd(
     with a COPD and a normal one are shared by validation and test.
 
     Neither ids nor dates leave: a subject is a keyed hash of its PatientID, a session the days
-    since its first film (``d0123``; ``d0123b`` for a second film on that day).
+    since its first film (``d0123``; ``d0123b`` for a second film on that day, ``d0123aa`` for the
+    27th).
 
     Parameters
     ----------
@@ -89,6 +90,8 @@ def ingest_copd(
     key = read_key(pseudonym_key)
     tests = read_spirometry(spirometry, columns or SpirometryColumns())
     archive = list_films(films, films_table)
+    for sentence in many_lost(archive["rule"]):
+        log.warning(sentence)
     tests["subject"] = _subjects(tests, key)
     if fetched:
         archive["subject"] = archive["patient"]

@@ -1,14 +1,18 @@
 """The films of an archive: which files are usable PA films, from headers alone."""
 
 import logging
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.copies import reject_copies
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import parse_dates, read_table
-from pipeline.dicom.film import film_format, read_header
+from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
+from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.progress import progress
 from pipeline.stage.rules import Rule
@@ -20,6 +24,8 @@ FILM_COLUMNS = [
     *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date"),
     *("view_reason", "rule", "reason"),
 ]
+FURTHER = "the study has an earlier PA film, or the original of this one"
+SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or as further films of a study
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
@@ -31,8 +37,8 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     folder
         Folder of the films, at any depth, whatever the names of the files.
     films_table
-        CSV table of the PNG films: path relative to `folder`, patient_id, date (``YYYY-MM-DD``) and
-        optionally view (as ViewPosition; else the file name tells).
+        CSV table of the PNG and JPEG films: path relative to `folder`, patient_id, date
+        (``YYYY-MM-DD``) and optionally view (as ViewPosition; else the file name tells).
 
     Returns
     -------
@@ -68,8 +74,8 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
             try:
                 if row["source"] != relative:
                     raise ImageError(Rule.MISNAMED, "the name of the file is not UTF-8")
-                if film_format(path) == "png":
-                    row |= _png_film(relative, listed.pop(relative, None))
+                if film_format(path) != "dicom":
+                    row |= _listed_film(relative, listed.pop(relative, None))
                 else:
                     row |= _dicom_film(path)
             except ImageError as error:
@@ -79,7 +85,7 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
                 row |= {"rule": Rule.UNREADABLE, "reason": reason}
             rows.append(row)
             bar.update()
-    absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG film of this name"}
+    absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG or JPEG film of this name"}
     rows += [{"source": row["source"], **absent} for row in listed.values()]
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
     for day in ("date", "birth"):
@@ -116,16 +122,16 @@ def _dicom_film(path: Path) -> dict:
     return row
 
 
-def _png_film(relative: str, listed: dict | None) -> dict:
+def _listed_film(relative: str, listed: dict | None) -> dict:
     if listed is None:
-        raise ImageError(Rule.NOT_LISTED, "a PNG film that is not in the films table")
+        raise ImageError(Rule.NOT_LISTED, "a PNG or JPEG film that is not in the films table")
     view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
     row = {
         "patient": listed["patient_id"],
-        # A PNG has no study: films of one patient on one day count as one.
+        # A PNG or JPEG has no study: films of one patient on one day count as one.
         "study": f"{listed['patient_id']} {listed['date']}",
         "image": relative,
-        "acquired": ("", 0),
+        "acquired": (0, "", 0),
         "date": listed["date"],
         "view_reason": reason,
     }
@@ -155,14 +161,46 @@ def _read_films_table(path: Path) -> dict[str, dict]:
 
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
-    """Exclude copies of an image, then all but the first PA film of each study."""
+    """Exclude copies of an image, then all but the first PA film of each study.
+
+    Anonymisers write one UID into many files. So an image of the same SOPInstanceUID is a copy only
+    if its pixels are the same, and a study is of one patient and one day.
+    """
     candidates = usable(films)
-    copies = films.index.isin(candidates.index[candidates["image"].duplicated()])
-    reject(films, copies, Rule.COPY, "a copy: its SOPInstanceUID is that of another file")
+    named_alike = candidates[candidates["image"].duplicated(keep=False)]
+    content = pd.Series("", films.index)
+    for index, path in named_alike["path"].items():
+        try:
+            content[index] = content_hash(read_film(path))
+        except ImageError as error:
+            reject(films, films.index == index, **error.exclusion)
+        except OSError:
+            pass  # the preparation tells
+    compared = films.assign(subject=films["patient"])
+    reject_copies(compared, content, films["source"])
+    films[["rule", "reason"]] = compared[["rule", "reason"]]
     candidates = usable(films).sort_values(["acquired", "image"])
-    further = films.index.isin(candidates.index[candidates["study"].duplicated()])
-    reject(films, further, Rule.NOT_CHOSEN, "the study has an earlier PA film")
+    repeated = candidates[["patient", "date", "study"]].duplicated()
+    further = films.index.isin(candidates.index[repeated])
+    reject(films, further, Rule.NOT_CHOSEN, FURTHER)
     return films
+
+
+def many_lost(rules: Iterable[str]) -> list[str]:
+    """Sentences on rules by which suspiciously many films go, as they do by wrong UIDs.
+
+    Parameters
+    ----------
+    rules
+        Rule of each film of an archive, ``""`` for those that are used.
+    """
+    counts = Counter(rules)
+    return [
+        f"{counts[rule]} of {counts.total()} films go because of this: {rule.title}. "
+        "Look whether an anonymiser gave studies or images one UID"
+        for rule in (Rule.COPY, Rule.NOT_CHOSEN)
+        if counts[rule] > SUSPICIOUS_SHARE * counts.total()
+    ]
 
 
 def _printable(name: str) -> str:

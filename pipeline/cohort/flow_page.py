@@ -5,6 +5,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader
 
+from pipeline.cohort.films import many_lost
 from pipeline.cohort.flow import UNITS, describe_splits, trace_removals
 from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import SPLITS
@@ -33,6 +34,7 @@ def write_cohort_page(
     cohort = read_cohort(ingest)
     excluded = read_exclusions(exclusions)
     images, subjects, removals = trace_removals(source, cohort.manifest, excluded)
+    lost = cohort.exclusions.loc[cohort.exclusions["item"] == "film", "rule"]
     template = Environment(
         loader=PackageLoader("pipeline.cohort", "."), autoescape=True, trim_blocks=True
     ).get_template("page.html")
@@ -44,6 +46,7 @@ def write_cohort_page(
         removals=removals,
         splits=SPLITS,
         rows=describe_splits(cohort.manifest, cohort.pairs, excluded),
+        warnings=many_lost([*lost, *[""] * len(cohort.manifest)]),
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -21,7 +21,7 @@ from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 4  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 5  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:

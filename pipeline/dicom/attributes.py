@@ -29,7 +29,10 @@ IDENTIFYING = {
 }
 SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 # Not in the table of the profile.
-HEADER = ["InstanceNumber", "Modality", "ViewPosition", "ImagerPixelSpacing", "PixelSpacing"]
+HEADER = [
+    *("ImageType", "InstanceNumber", "Modality", "ViewPosition"),
+    *("ImagerPixelSpacing", "PixelSpacing"),
+]
 PIXELS = [
     "SamplesPerPixel",
     "PhotometricInterpretation",

@@ -1,4 +1,4 @@
-"""Chest films as they come: DICOM and PNG files, told apart by their content.
+"""Chest films as they come: DICOM, PNG and JPEG files, told apart by their content.
 
 Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
 """
@@ -13,16 +13,16 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-import gdcm
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_modality_lut, pixel_array
+from pydicom.pixels import apply_modality_lut
 from pydicom.tag import Tag
-from pydicom.uid import JPEGExtended12Bit
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from pipeline.dicom import attributes
+from pipeline.dicom.decoding import check_size, decode_pixels
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
@@ -31,14 +31,18 @@ from pipeline.stage.rules import Rule
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
 DICOM_PREFIX = b"DICM"
+LONGEST_FIRST_VALUE = 256  # bytes
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
 SPACING_TAGS = ["ImagerPixelSpacing", "PixelSpacing"]  # the first that a film has counts
 GREY_MODES = {"L", "I", "I;16", "I;16B", "I;16L", "I;16N"}  # Pillow's for 8 and 16 bit
+COLOUR_MODES = {"RGB", "RGBA", "LA", "P", "PA"}  # of which each pixel may be grey
+COLOUR_ROUNDING = 2  # grey values by which the channels of a JPEG may differ
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,8 @@ class FilmHeader:
     study_date
         Day of the study, else of the acquisition, else of the content; None if none is a date.
     acquired
-        Order within a study: time of acquisition (else of content), instance number.
+        Order within a study: the original before what is derived from it, then the time of
+        acquisition (else of content), then the instance number.
     view
         ``"PA"``, ``"AP"``, ``"LATERAL"`` or ``""`` if unknown or another.
     view_reason
@@ -68,7 +73,7 @@ class FilmHeader:
     sop_uid: str
     modality: str
     study_date: date | None
-    acquired: tuple[str, int]
+    acquired: tuple[int, str, int]
     view: str
     view_reason: str
     birth_date: date | None
@@ -76,12 +81,12 @@ class FilmHeader:
 
 
 def film_format(path: Path) -> str:
-    """Tell by its first bytes whether a file is ``"dicom"`` or ``"png"``.
+    """Tell by its first bytes whether a file is ``"dicom"``, ``"png"`` or ``"jpeg"``.
 
     Raises
     ------
     ImageError
-        If it is neither.
+        If it is none.
     OSError
         If the file cannot be opened.
     """
@@ -91,11 +96,21 @@ def film_format(path: Path) -> str:
         raise ImageError(Rule.UNREADABLE, "the file is empty")
     if start.startswith(PNG_SIGNATURE):
         return "png"
+    if start.startswith(JPEG_SIGNATURE):
+        return "jpeg"
     if start.startswith(ZIP_SIGNATURE):
         raise ImageError(Rule.WRONG_KIND, "a zip archive; unpack it beside the films")
-    if start[PREAMBLE:] == DICOM_PREFIX:
+    if start[PREAMBLE:] == DICOM_PREFIX or _begins_data_set(start):
         return "dicom"
-    raise ImageError(Rule.WRONG_KIND, "neither a DICOM nor a PNG file")
+    raise ImageError(Rule.WRONG_KIND, "not a DICOM, PNG or JPEG file")
+
+
+def _begins_data_set(start: bytes) -> bool:
+    """Whether a file without preamble begins with a first element that films have."""
+    if len(start) < 8 or start[:2] not in (b"\2\0", b"\x08\0") or start[3] != 0:
+        return False
+    explicit = start[4:6].isalpha() and start[4:6].isupper()
+    return explicit or int.from_bytes(start[4:8], "little") < LONGEST_FIRST_VALUE
 
 
 def read_header(path: Path) -> FilmHeader:
@@ -114,7 +129,7 @@ def read_header(path: Path) -> FilmHeader:
     path = Path(path)
     with _quiet_pydicom():
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS)
+            header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
             text = {tag: str(header.get(tag) or "").strip(" \0") for tag in HEADER_TAGS}
         except OSError as error:
             raise ImageError(
@@ -136,6 +151,7 @@ def read_header(path: Path) -> FilmHeader:
         modality=text["Modality"],
         study_date=next((day for day in dates if day), None),
         acquired=(
+            sum(word in text["ImageType"] for word in ("DERIVED", "SECONDARY")),
             text["AcquisitionTime"] or text["ContentTime"],
             int(number) if number.isdecimal() else 0,
         ),
@@ -159,13 +175,13 @@ def parse_day(text: str) -> date | None:
 def pixel_mm(path: Path) -> float:
     """Size of a film's pixels at the detector, in mm.
 
-    NaN for a PNG, and for a film whose header does not tell or whose pixels are not square.
+    NaN for a PNG or JPEG, and for a film whose header does not tell or whose pixels are not square.
     """
-    if film_format(path) == "png":
+    if film_format(path) != "dicom":
         return np.nan
     with _quiet_pydicom():
         try:
-            header = dcmread(path, stop_before_pixels=True, specific_tags=SPACING_TAGS)
+            header = dcmread(path, stop_before_pixels=True, specific_tags=SPACING_TAGS, force=True)
             down, across = next(filter(None, map(header.get, SPACING_TAGS)), (np.nan, np.nan))
             size = float(down) if down == across else np.nan
         except Exception as error:  # as for headers
@@ -181,12 +197,13 @@ def read_film(path: Path) -> np.ndarray:
     undoes it. MONOCHROME1 is inverted. The VOI LUT is not applied: as far as it is monotone, the
     histogram equalisation that follows undoes it, and where it clips, it would lose what
     equalisation brings out. Padding pixels become as dark as the darkest pixel of the film.
-    PNG: taken as it is; bright must be dense.
+    PNG and JPEG: taken as they are; bright must be dense. Equal channels are one, and the
+    orientation that Exif tells is applied.
 
     Parameters
     ----------
     path
-        DICOM file, or PNG of 8 or 16 bit with a single channel.
+        DICOM file, or PNG or JPEG of grey values.
 
     Returns
     -------
@@ -203,7 +220,7 @@ def read_film(path: Path) -> np.ndarray:
     """
     kind = film_format(path)
     with Path(path).open("rb") as file:
-        return _read_png(file) if kind == "png" else _read_dicom(file)
+        return _read_dicom(file) if kind == "dicom" else _read_picture(file)
 
 
 def _pass_on_system_error(error: Exception) -> None:
@@ -223,10 +240,12 @@ def _quiet_pydicom() -> Iterator[None]:
 def _read_dicom(file: BinaryIO) -> np.ndarray:
     with _quiet_pydicom():
         try:
-            dataset = dcmread(file, specific_tags=PIXEL_TAGS)
+            dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
                 file.seek(0)
-                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True)
+                header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True, force=True)
+            if "TransferSyntaxUID" not in dataset.file_meta:
+                dataset.file_meta.TransferSyntaxUID = _plain_syntax(dataset)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
@@ -243,7 +262,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             )
         if frames != 1:
             raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
-        stored = _decode(dataset)
+        stored = decode_pixels(dataset)
         if stored.ndim != 2:
             raise ImageError(Rule.WRONG_KIND, "not a grey image: it has several samples per pixel")
         try:
@@ -267,41 +286,12 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     return film
 
 
-def _decode(dataset: Dataset) -> np.ndarray:
-    """Pixels as they are stored."""
-    try:
-        if dataset.file_meta.get("TransferSyntaxUID") == JPEGExtended12Bit:
-            return _decode_jpeg_extended(dataset)
-        # Without a copy of its own: the array is read only.
-        return pixel_array(dataset, view_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:  # each decoder raises its own
-        pixels = dataset.get("PixelData")
-        if not pixels:
-            raise ImageError(Rule.UNREADABLE, "the film has no pixel data") from error
-        syntax = dataset.file_meta.get("TransferSyntaxUID")
-        if syntax is not None and not syntax.is_compressed:
-            bits = (
-                dataset.get("Rows", 0) * dataset.get("Columns", 0) * dataset.get("BitsAllocated", 0)
-            )
-            if 8 * len(pixels) < bits:
-                raise ImageError(Rule.UNREADABLE, "the pixel data are truncated") from error
-        name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
-        raise ImageError(
-            Rule.UNREADABLE, f"the pixel data cannot be decoded: transfer syntax {name}"
-        ) from error
-
-
-def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:
-    """GDCM decodes JPEG Extended of 12 bit, but pydicom does not let it."""
-    reader = gdcm.ImageReader()
-    reader.SetFileName(str(dataset.filename))
-    if not reader.Read():
-        raise ValueError("GDCM cannot decode the pixels")
-    pixels = reader.GetImage().GetBuffer().encode("utf-8", "surrogateescape")
-    dtype = np.uint16 if dataset.BitsAllocated == 16 else np.uint8
-    return np.frombuffer(pixels, dtype).reshape(dataset.Rows, dataset.Columns)
+def _plain_syntax(dataset: Dataset) -> UID:
+    """Transfer syntax of a file that lost its meta group: as its elements are written."""
+    implicit, little = dataset.original_encoding
+    if implicit:
+        return ImplicitVRLittleEndian
+    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
 
 
 def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
@@ -314,20 +304,32 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
     return (stored >= low) & (stored <= high)
 
 
-def _read_png(file: BinaryIO) -> np.ndarray:
+def _read_picture(file: BinaryIO) -> np.ndarray:
     try:
-        with Image.open(file) as image:
-            mode, frames = image.mode, getattr(image, "n_frames", 1)
-            pixels = np.asarray(image) if mode in GREY_MODES else None
-    except MemoryError:
+        with Image.open(file, formats=["PNG", "JPEG"]) as image:
+            check_size(*image.size[::-1])
+            frames, upright = getattr(image, "n_frames", 1), ImageOps.exif_transpose(image)
+            pixels = np.asarray(upright) if upright.mode in GREY_MODES else _one_grey(upright)
+    except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
         _pass_on_system_error(error)
-        raise ImageError(Rule.UNREADABLE, "the PNG is truncated or damaged") from error
+        raise ImageError(Rule.UNREADABLE, "the picture is truncated or damaged") from error
     if frames != 1:
         raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")
-    if pixels is None:
-        raise ImageError(
-            Rule.WRONG_KIND, "not a grey image: the PNG is not of one channel of 8 or 16 bit"
-        )
     return pixels
+
+
+def _one_grey(image: Image.Image) -> np.ndarray:
+    """Grey values of an image whose colours are all grey and opaque."""
+    if image.mode not in COLOUR_MODES:
+        raise ImageError(Rule.WRONG_KIND, "not a grey image: neither grey nor of equal channels")
+    colours = np.asarray(image.convert("RGBA"))
+    if (colours[..., 3] < 255).any():
+        raise ImageError(Rule.WRONG_KIND, "the picture is transparent in places")
+    grey = colours[..., 1]
+    for other in (colours[..., 0], colours[..., 2]):
+        apart = np.maximum(grey, other) - np.minimum(grey, other)
+        if (apart > COLOUR_ROUNDING).any():
+            raise ImageError(Rule.WRONG_KIND, "not a grey image: its channels differ")
+    return grey

@@ -7,12 +7,15 @@ from zipfile import ZipFile
 
 import numpy as np
 import pandas as pd
+import pydicom
 import pytest
 from helpers.film_files import make_dicom, ramp_film
 from PIL import Image
 from pydicom.data import get_testdata_file
 
 from pipeline.cohort.copd import NO_PAIR, ingest_copd
+from pipeline.cohort.flow_page import write_cohort_page
+from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.pseudonyms import read_key
 from pipeline.cohort.spirometry import SpirometryColumns, match_tests, read_spirometry
 from pipeline.stage.errors import InputError
@@ -138,7 +141,7 @@ def test_which_films_count(archive):
         "empty": "the file is empty",
         "DICOMDIR": "a DICOM file without an image",
         "films.zip": "a zip archive; unpack it beside the films",
-        "text.dcm": "neither a DICOM nor a PNG file",
+        "text.dcm": "not a DICOM, PNG or JPEG file",
     }
 
 
@@ -153,8 +156,8 @@ def test_one_film_a_study_and_one_file_an_image(archive):
     cohort = archive.ingest()
     assert sorted(path[-5:] for path in cohort.manifest["path"]) == ["2.dcm", "4.dcm"]
     found = reasons(cohort)
-    assert found["1.dcm"] == "the study has an earlier PA film"
-    assert found["5.dcm"].startswith("a copy")
+    assert found["1.dcm"].startswith("the study has an earlier PA film")
+    assert found["5.dcm"] == "the same image as 4.dcm"
 
 
 def test_which_tests_count(archive):
@@ -261,8 +264,8 @@ def test_png_films(archive):
     assert reasons(cohort) == {
         "b.png": "the date is missing or not a date",
         "lat.png": "not a PA film: LATERAL, by its file name",
-        "stranger.png": "a PNG film that is not in the films table",
-        "films.csv:5": "the archive has no PNG film of this name",
+        "stranger.png": "a PNG or JPEG film that is not in the films table",
+        "films.csv:5": "the archive has no PNG or JPEG film of this name",
     }
 
 
@@ -406,3 +409,86 @@ def test_grade_needs_a_possible_value(tmp_path):
     rows = [f"a,2015-03-0{n},2,3,0.6,{value},0" for n, value in enumerate(values, 1)]
     tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
     assert tests["grade"].tolist() == ["1", "", "", "", "", ""]
+
+
+def test_original_before_derived(archive):
+    study = {"StudyInstanceUID": "1.2", "InstanceNumber": 1}
+    kinds = {
+        "enhanced": {"ImageType": ["DERIVED", "PRIMARY"], "AcquisitionTime": "090000"},
+        "copied": {"ImageType": ["DERIVED", "SECONDARY"], "AcquisitionTime": "080000"},
+        "original": {"ImageType": ["ORIGINAL", "PRIMARY"], "AcquisitionTime": "100000"},
+    }
+    for number, (name, tags) in enumerate(kinds.items()):
+        archive.film("a", name=f"{name}.dcm", SOPInstanceUID=f"1.2.{number}", **tags, **study)
+    archive.film("b", name="only.dcm", ImageType=["DERIVED", "SECONDARY"])
+    archive.test("a")
+    archive.test("b")
+    cohort = archive.ingest()
+    names = sorted(path.rsplit("/", 1)[1] for path in cohort.manifest["path"])
+    assert names == ["only.dcm", "original.dcm"]
+    why = "the study has an earlier PA film, or the original of this one"
+    assert reasons(cohort) == {"enhanced.dcm": why, "copied.dcm": why}
+
+
+def test_many_films_on_a_day_have_names_for_files(archive):
+    for number in range(60):
+        archive.film("a", name=f"{number:02}.dcm", AcquisitionTime=f"12{number:02}00")
+        archive.test("a", 0, "0.6")
+    archive.film("a", 20)
+    archive.test("a", 20, "0.8")
+    sessions = archive.ingest().manifest.sort_values("path")["session"].tolist()
+    assert sessions[:3] == ["d0000", "d0000b", "d0000c"]
+    assert sessions[25:29] == ["d0000z", "d0000aa", "d0000ab", "d0000ac"]
+    assert len(set(sessions)) == 61
+    assert all(re.fullmatch("[A-Za-z0-9]+", session) for session in sessions)
+
+
+@pytest.mark.parametrize("uid", ["StudyInstanceUID", "SOPInstanceUID"])
+def test_one_uid_in_all_files(archive, uid):
+    for number in range(8):
+        for day, ratio in ((0, "0.8"), (400, "0.6")):
+            path = archive.film(f"p{number}", day, **{uid: "1.2.3"})
+            film = pydicom.dcmread(path)
+            film.PixelData = bytes([number, day % 251]) + film.PixelData[2:]
+            film.save_as(path)
+            archive.test(f"p{number}", day, ratio)
+    cohort = archive.ingest()
+    assert len(cohort.manifest) == 16
+    assert cohort.exclusions.empty
+
+
+def test_copies_have_the_same_pixels(archive):
+    whole = archive.film("a", name="2.dcm", SOPInstanceUID="1.2.3", StudyInstanceUID="1.2")
+    film = pydicom.dcmread(whole)
+    film.PixelData = bytes(2) + film.PixelData[2:]  # not that of b and c
+    film.save_as(whole)
+    shutil.copy(whole, archive.films / "3.dcm")
+    cut = archive.films / "1.dcm"
+    cut.write_bytes(whole.read_bytes()[:-60])
+    archive.test("a")
+    for patient in "bc":
+        archive.film(patient, name=f"{patient}.dcm", SOPInstanceUID="4.5.6")
+        archive.test(patient)
+    cohort = archive.ingest()
+    assert [path.rsplit("/", 1)[1] for path in cohort.manifest["path"]] == ["2.dcm"]
+    assert reasons(cohort) == {
+        "1.dcm": "the pixel data are truncated",
+        "3.dcm": "the same image as 2.dcm",
+        "b.dcm": "the same image as c.dcm",
+        "c.dcm": "the same image as b.dcm",
+    }
+
+
+def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
+    for number in range(10):
+        archive.film("a", name=f"{number}.dcm", StudyInstanceUID="1.2")
+    archive.test("a")
+    cohort = archive.ingest()
+    told = "9 of 10 films go because of this: Another image of the visit is used"
+    assert told in caplog.messages[0]
+    write_cohort(cohort, archive.folder / "ingest")
+    exclusions = archive.folder / "ingest" / "exclusions.csv"
+    page = archive.folder / "page.html"
+    names = {"dataset": "copd", "source": "copd", "demo": False}
+    write_cohort_page(archive.folder / "ingest", exclusions, page, **names)
+    assert told in page.read_text()

@@ -1,3 +1,5 @@
+import struct
+import zlib
 from datetime import date
 from pathlib import Path
 
@@ -277,7 +279,7 @@ def test_file_cut_within_its_header_leaks_nothing(tmp_path, length, capfd):
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"a text file", "neither a DICOM nor a PNG"),
+        (b"a text file", "not a DICOM, PNG or JPEG file"),
         (b"PK\3\4" * 99, "a zip archive"),
     ],
 )
@@ -300,7 +302,7 @@ def test_png(tmp_path, dtype):
 
 def test_bad_png(tmp_path):
     colour = tmp_path / "colour.png"
-    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(colour)
+    Image.fromarray(np.eye(3, dtype=np.uint8)[None] * 255).save(colour)
     with pytest.raises(ImageError, match="not a grey image"):
         read_film(colour)
     cut = tmp_path / "cut.png"
@@ -338,3 +340,90 @@ def test_header_values_of_bad_form_are_not_quoted(tmp_path, recwarn):
 )
 def test_a_day_counts_only_if_the_whole_text_is_one(text, day):
     assert parse_day(text) == day
+
+
+EIGHT = (PIXELS // 16).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "LA", "RGBA", "P"])
+def test_png_with_channels_of_one_grey(tmp_path, mode):
+    path = tmp_path / "film"
+    Image.fromarray(EIGHT).convert(mode).save(path, format="PNG")
+    np.testing.assert_array_equal(read_film(path), EIGHT)
+
+
+def test_png_with_transparent_pixels_is_refused(tmp_path):
+    path = tmp_path / "film"
+    alpha = Image.fromarray(np.where(EIGHT > 100, 255, 0).astype(np.uint8))
+    image = Image.fromarray(EIGHT).convert("RGB")
+    image.putalpha(alpha)
+    image.save(path, format="PNG")
+    with pytest.raises(ImageError, match="transparent"):
+        read_film(path)
+
+
+def grey_png(pixels, bits):
+    """PNG of 1, 2 or 4 bits, which Pillow does not write."""
+    rows, columns = pixels.shape
+    digits = np.unpackbits(pixels[..., None], axis=-1)[..., 8 - bits :].reshape(rows, -1)
+    packed = np.packbits(digits, axis=1)
+    lines = b"".join(b"\0" + row.tobytes() for row in packed)
+
+    def chunk(kind, data):
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    header = struct.pack(">IIBBBBB", columns, rows, bits, 0, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+def test_png_of_few_bits(tmp_path, bits):
+    path = tmp_path / "film"
+    pixels = EIGHT >> 8 - bits
+    path.write_bytes(grey_png(pixels, bits))
+    film = read_film(path)
+    np.testing.assert_array_equal(film, pixels * (255 // (2**bits - 1)))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_jpeg(tmp_path, mode):
+    path = tmp_path / "film"
+    smooth = gaussian_filter(EIGHT, 2)
+    Image.fromarray(smooth).convert(mode).save(path, format="JPEG", quality=95)
+    assert film_format(path) == "jpeg"
+    np.testing.assert_allclose(read_film(path).astype(int), smooth, atol=4)
+
+
+def test_jpeg_turned_by_its_camera(tmp_path):
+    path = tmp_path / "film"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gaussian_filter(EIGHT, 2)).save(path, format="JPEG", exif=exif)
+    assert read_film(path).shape == EIGHT.T.shape
+
+
+def test_colour_jpeg_is_refused(tmp_path):
+    path = tmp_path / "film"
+    colours = np.zeros((16, 16, 3), np.uint8)
+    colours[:8, :, 0] = 200
+    Image.fromarray(colours).save(path, format="JPEG")
+    with pytest.raises(ImageError, match="not a grey image"):
+        read_film(path)
+
+
+@pytest.mark.parametrize("lost", ["preamble", "meta group", "both"])
+@pytest.mark.parametrize("implicit", [True, False])
+def test_dicom_without_preamble_or_meta_group(tmp_path, lost, implicit):
+    dataset = dcmread(make_dicom(tmp_path / "f", PIXELS))
+    path = tmp_path / "bare"
+    if lost == "preamble":
+        path.write_bytes((tmp_path / "f").read_bytes()[132:])
+    else:
+        del dataset.file_meta
+        dataset.preamble = None if lost == "both" else bytes(128)
+        dataset.save_as(path, implicit_vr=implicit, little_endian=True, enforce_file_format=False)
+    assert film_format(path) == "dicom"
+    assert read_header(path).view == "PA"
+    np.testing.assert_array_equal(read_film(path), PIXELS)
