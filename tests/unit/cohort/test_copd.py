@@ -10,6 +10,7 @@ import pandas as pd
 import pydicom
 import pytest
 from helpers.film_files import make_dicom, ramp_film
+from helpers.studies import COPD
 from PIL import Image
 from pydicom.data import get_testdata_file
 
@@ -489,6 +490,6 @@ def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
     write_cohort(cohort, archive.folder / "ingest")
     exclusions = archive.folder / "ingest" / "exclusions.csv"
     page = archive.folder / "page.html"
-    names = {"dataset": "copd", "source": "copd", "demo": False}
-    write_cohort_page(archive.folder / "ingest", exclusions, page, **names)
+    about = {**COPD, "data": "real"}
+    write_cohort_page(archive.folder / "ingest", exclusions, page, source="copd", about=about)
     assert told in page.read_text()
