@@ -2,7 +2,7 @@
 
 Two packaged heads with brain masks are scanned anew: in several poses, orientations, voxel sizes
 and receive fields. The brain stages run on these scans as the workflow runs them, and each is
-compared with what is known.
+compared with what is known. Where they come to the skull, all engines that are installed remove it.
 """
 
 import platform
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,12 @@ import numpy as np
 import pandas as pd
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
+from scipy.ndimage import (
+    affine_transform,
+    binary_erosion,
+    distance_transform_edt,
+    gaussian_filter,
+)
 from scipy.spatial.transform import Rotation
 
 from pipeline.brain.engines import ENGINES, Choice
@@ -33,6 +39,8 @@ from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar
 
 FRACTION = 0.25
+BEFORE_SKULL = ("orient", "crop", "bias", "template")
+COST = ("seconds", "megabytes")  # of the processor, and the peak
 # White matter of the head that has no field of its own: this near to its mode.
 WHITE_MATTER_RANGE = 0.06
 TEMPLATE_HEAD = "ICBM 2009c"
@@ -92,22 +100,23 @@ def measure_engines(destination: Path, engines: Mapping[str, Choice], *, workers
         # First in the queue: the scans wait for them.
         unposed = {head: pool.submit(_unposed, head, Path(name), engines) for head in HEADS}
 
-        def measure(number: int) -> tuple[dict[str, float], list[dict]]:
+        def measure(number: int) -> tuple[dict[str, float], list[dict], list[dict]]:
             scan, folder = SCANS[number], Path(name, str(number))
             measured = measure_scan(scan, folder, engines, unposed[scan.head].result())
             bar.update()
             return measured
 
-        figures, costs = zip(*pool.map(measure, range(len(SCANS))), strict=True)
+        figures, costs, removals = zip(*pool.map(measure, range(len(SCANS))), strict=True)
     numbered = pd.DataFrame(figures).assign(scan=range(1, len(SCANS) + 1))
-    page = _page(numbered, pd.DataFrame([row for rows in costs for row in rows]), engines)
+    tables = (pd.DataFrame(list(chain(*rows))) for rows in (costs, removals))
+    page = _page(numbered, *tables, engines)
     with atomic_path(destination) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
 
 def measure_scan(
     scan: Scan, folder: Path, engines: Mapping[str, Choice], unposed: np.ndarray
-) -> tuple[dict[str, float], list[dict]]:
+) -> tuple[dict[str, float], list[dict], list[dict]]:
     """Measure the stages on one scan.
 
     Parameters
@@ -129,21 +138,30 @@ def measure_scan(
         ``degrees`` and ``mm`` (error of the pose), ``dice_skull`` and ``dice_skull_refine``.
     costs
         Stage, processor seconds and peak memory in MB of each.
+    removals
+        As `_removals` returns them.
     """
     folder.mkdir()
     head, brain = _load(scan.head)
     pose, data, affine = _scan(head, scan)
     raw = folder / "raw.nii"
     _save_raw(data, affine, scan.axes, raw)
-    paths, costs = _run_stages(raw, folder, engines, list(ENGINES))
-    return {
-        "brain_kept": _brain_kept(brain, pose, paths["crop"]),
-        **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
-        **_registration(pose, paths, unposed),
-        **{
-            f"dice_{stage}": _dice(brain, pose, paths, stage) for stage in ("skull", "skull_refine")
+    paths, costs = _run_stages(raw, folder, engines)
+    removals = _removals(paths["template"], folder, _truth(brain, pose, paths["template"]))
+    skull, refine = (engines[stage].name for stage in ("skull", "skull_refine"))
+    chosen = {(row["skull"], row["skull_refine"]): row for row in removals}
+    stages = {"skull": chosen[skull, ""], "skull_refine": chosen[skull, refine]}
+    costs += [{"stage": stage, **{key: row[key] for key in COST}} for stage, row in stages.items()]
+    return (
+        {
+            "brain_kept": _brain_kept(brain, pose, paths["crop"]),
+            **(_variation(head, brain, pose, paths) if scan.head == TEMPLATE_HEAD else {}),
+            **_registration(pose, paths, unposed),
+            **{f"dice_{stage}": row["dice"] for stage, row in stages.items()},
         },
-    }, costs
+        costs,
+        removals,
+    )
 
 
 def _load(head: str) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
@@ -189,21 +207,62 @@ def _save_raw(data: np.ndarray, affine: np.ndarray, axes: str, path: Path) -> No
 
 
 def _run_stages(
-    raw: Path, folder: Path, engines: Mapping[str, Choice], stages: list[str]
+    raw: Path, folder: Path, engines: Mapping[str, Choice]
 ) -> tuple[dict[str, Path], list[dict]]:
-    """Run stages one after the other, each in a process of its own, as the workflow does."""
+    """Run the stages before the skull, one after the other."""
     paths, costs, source = {}, [], raw
-    for stage in stages:
+    for stage in BEFORE_SKULL:
         paths[stage] = folder / f"{stage}.nii.gz"
-        options = ["--fraction", str(FRACTION)] if stage == "skull_refine" else []
-        command = [sys.executable, "-m", "pipeline", stage, str(source), str(paths[stage])]
-        command += ["--engine", engines[stage].name, *options]
-        seconds, megabytes = _cost(command)
+        costs.append({"stage": stage, **_run(stage, engines[stage].name, source, paths[stage])})
         if (status := read_sidecar(paths[stage]))["status"] != "ok":
             raise RuntimeError(f"{stage} failed: {status['reason']}")
-        costs.append({"stage": stage, "seconds": seconds, "megabytes": megabytes})
         source = paths[stage]
     return paths, costs
+
+
+def _run(stage: str, engine: str, source: Path, destination: Path) -> dict[str, float]:
+    """Run a stage in a process of its own, as the workflow does; what it costs."""
+    options = ["--fraction", str(FRACTION)] if stage == "skull_refine" else []
+    command = [sys.executable, "-m", "pipeline", stage, str(source), str(destination)]
+    return dict(zip(COST, _cost([*command, "--engine", engine, *options]), strict=True))
+
+
+def _removals(head: Path, folder: Path, truth: np.ndarray) -> list[dict]:
+    """Remove the skull of a registered head by every engine that is installed.
+
+    Parameters
+    ----------
+    head
+        Head in the template's space.
+    folder
+        For the files of the stages.
+    truth
+        Boolean (x, y, z) on the grid of the head: its brain.
+
+    Returns
+    -------
+    list of dict
+        Each engine of ``skull``, and after it each of ``skull_refine`` (empty before): ``dice``,
+        ``distance_mm`` (both NaN where the stage failed), ``seconds`` and ``megabytes`` of the
+        last stage.
+    """
+    rows = []
+    for skull in _installed("skull"):
+        stripped = folder / f"{skull}.nii.gz"
+        cost = _run("skull", skull, head, stripped)
+        rows.append({"skull": skull, "skull_refine": "", **_agreement(stripped, truth), **cost})
+        for refine in _installed("skull_refine"):
+            refined = folder / f"{skull}-{refine}.nii.gz"
+            cost = _run("skull_refine", refine, stripped, refined)
+            agreement = _agreement(refined, truth)
+            rows.append({"skull": skull, "skull_refine": refine, **agreement, **cost})
+    return rows
+
+
+def _installed(stage: str) -> dict[str, str]:
+    """Version of each engine of a stage that can be used here."""
+    probed = {name: engine.probe() for name, engine in ENGINES[stage].items()}
+    return {name: version for name, version in probed.items() if version is not None}
 
 
 def _cost(command: list[str]) -> tuple[float, float]:
@@ -287,16 +346,28 @@ def _unposed(head: str, folder: Path, engines: Mapping[str, Choice]) -> np.ndarr
     plain = folder / "plain"
     plain.mkdir()
     save_volume(image.get_fdata(), image.affine, plain / "raw.nii")
-    stages = ["orient", "crop", "bias", "template"]
-    return _matrix(_run_stages(plain / "raw.nii", plain, engines, stages)[0]["template"])
+    return _matrix(_run_stages(plain / "raw.nii", plain, engines)[0]["template"])
 
 
-def _dice(brain: nib.Nifti1Image, pose: np.ndarray, paths: Mapping[str, Path], stage: str) -> float:
-    """Overlap of a mask with the packaged one, in the template's space."""
-    data, affine = load_volume(paths[stage])
+def _truth(brain: nib.Nifti1Image, pose: np.ndarray, registered: Path) -> np.ndarray:
+    """The packaged mask on the grid of a registered scan."""
+    data, affine = load_volume(registered)
+    return _sample(brain, pose @ _matrix(registered), data.shape, affine) > 0.5
+
+
+def _agreement(stripped: Path, truth: np.ndarray) -> dict[str, float]:
+    """Dice, and 95th percentile of the symmetric surface distance in mm, with a mask."""
+    if read_sidecar(stripped)["status"] != "ok":
+        return {"dice": np.nan, "distance_mm": np.nan}
+    data, affine = load_volume(stripped)
     mask = data != 0
-    truth = _sample(brain, pose @ _matrix(paths["template"]), data.shape, affine) > 0.5
-    return float(2 * np.sum(mask & truth) / (mask.sum() + truth.sum()))
+    surfaces = [of & ~binary_erosion(of) for of in (mask, truth)]
+    away = [distance_transform_edt(~of, sampling=voxel_sizes(affine)) for of in surfaces]
+    distances = np.concatenate([away[1][surfaces[0]], away[0][surfaces[1]]])
+    return {
+        "dice": float(2 * np.sum(mask & truth) / (mask.sum() + truth.sum())),
+        "distance_mm": float(np.percentile(distances, 95)),
+    }
 
 
 # ---- the page ----
@@ -313,6 +384,17 @@ def _percent(share: float) -> str:
     return "-" if np.isnan(share) else f"{100 * share:.1f} %"
 
 
+def _each(values: pd.Series, digits: int) -> str:
+    return " ".join("-" if np.isnan(value) else f"{value:.{digits}f}" for value in values)
+
+
+def _cost_of(runs: pd.DataFrame) -> dict[str, str]:
+    return {
+        "seconds": f"{runs['seconds'].mean():.1f} ({runs['seconds'].max():.1f})",
+        "memory (MB)": f"{runs['megabytes'].max():.0f}",
+    }
+
+
 def _processor() -> str:
     """Kind of the processor, without a name of the machine."""
     told = Path("/proc/cpuinfo")
@@ -321,7 +403,12 @@ def _processor() -> str:
     return f"{models[0] if models else 'unknown processor'} ({platform.machine()})"
 
 
-def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Choice]) -> str:
+def _page(
+    figures: pd.DataFrame,
+    costs: pd.DataFrame,
+    removals: pd.DataFrame,
+    engines: Mapping[str, Choice],
+) -> str:
     used = [
         {"stage": stage, "engine": engine.name, "version": engine.version}
         for stage, engine in engines.items()
@@ -354,13 +441,21 @@ def _page(figures: pd.DataFrame, costs: pd.DataFrame, engines: Mapping[str, Choi
         }
         for row in figures.itertuples()
     ]
-    cost = [
+    cost = [{"stage": stage, **_cost_of(of)} for stage, of in costs.groupby("stage", sort=False)]
+    removed = [
         {
-            "stage": stage,
-            "seconds": f"{of['seconds'].mean():.1f} ({of['seconds'].max():.1f})",
-            "memory (MB)": f"{of['megabytes'].max():.0f}",
+            "skull": skull,
+            "skull_refine": refine,
+            "Dice, scan by scan": _each(of["dice"], 3),
+            "surface distance (mm), scan by scan": _each(of["distance_mm"], 1),
+            **_cost_of(of),
         }
-        for stage, of in costs.groupby("stage", sort=False)
+        for (skull, refine), of in removals.groupby(["skull", "skull_refine"], sort=False)
+    ]
+    installed = [
+        {"stage": stage, "engine": name, "version": version}
+        for stage in ("skull", "skull_refine")
+        for name, version in _installed(stage).items()
     ]
     return f"""# What the engines do
 
@@ -392,6 +487,19 @@ The field is the range of the factor by which it changes the intensities; noise 
   largest distance at the corners of a box around the brain. For the head that is not the template
   the truth is the registration of the same head without pose, field and noise.
 - **Dice** of the mask with the packaged brain mask. ROBEX's own head is part of its model.
+
+## Removing the skull
+
+Every engine of `skull` that is installed, on the registered scans, and after it every engine
+of `skull_refine`. Seconds and memory are those of the last stage named.
+
+{_table(removed)}
+
+- **Surface distance**: 95th percentile of the distances between the surfaces of the mask and the
+  packaged one, in both directions.
+- A dash stands for a scan on which the stage failed.
+
+{_table(installed)}
 
 ## Cost
 
