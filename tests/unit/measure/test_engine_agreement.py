@@ -11,6 +11,8 @@ from scipy.spatial.transform import Rotation
 from pipeline.brain.engines import EMBEDDED, ENGINES, NONE, resolve_engines
 from pipeline.brain.volume import save_volume
 from pipeline.measure import engine_agreement
+from pipeline.measure.engine_agreement import SCANS
+from pipeline.measure.engines_page import engines_page
 from pipeline.stage.sidecar import write_sidecar
 
 
@@ -94,7 +96,7 @@ def test_every_installed_engine_removes_the_skull_and_a_failure_is_told(
         "skull": {name: ENGINES["skull"][name] for name in ("deepbet", "robex")},
         "skull_refine": {NONE: ENGINES["skull_refine"][NONE]},
     }
-    monkeypatch.setattr(engine_agreement, "ENGINES", engines)
+    monkeypatch.setattr("pipeline.measure.engines_page.ENGINES", engines)
     dark = np.zeros((60, 60, 60))
     dark[30, 30, 30] = 1
     head = save(tmp_path / "template.nii.gz", dark, np.diag([3.0, 3, 3, 1]), np.eye(4))
@@ -142,7 +144,7 @@ def test_page_tells_engines_scans_figures_and_cost() -> None:
         }
     )
     chosen = resolve_engines(dict.fromkeys(ENGINES, EMBEDDED))
-    page = engine_agreement._page(figures, costs, removals, chosen)
+    page = engines_page(figures, costs, removals, chosen, SCANS, 0.02)
     rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("|")]
     assert ["crop", "3.0 (4.0)", "300"] in rows
     assert any(row[0] == "2" and "-" in row and "25.0 %" in row for row in rows)
