@@ -98,7 +98,7 @@ def test_bad_images_are_left_out_with_their_reason(study):
         assert part in reasons
     films = pd.read_csv(study / "results/copd/exclusions.csv")
     reasons = " ".join(films["reason"])
-    for part in ("LATERAL", "AP", "transplant", "neither a DICOM nor a PNG", "truncated"):
+    for part in ("LATERAL", "AP", "transplant", "not a DICOM, PNG or JPEG file", "truncated"):
         assert part in reasons
     # What was left out before training is in no array.
     packed = PackedDataset.open(study / "results/adni/packed")

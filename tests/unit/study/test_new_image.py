@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     with pytest.raises(InputError, match="is not there"):
         new_image.explain_file(tmp_path / "no.dcm", flat, tmp_path / "out", FILMS)
     (tmp_path / "bad.png").write_bytes(b"no image")
-    with pytest.raises(InputError, match="cannot be used: neither a DICOM nor a PNG"):
+    with pytest.raises(InputError, match="cannot be used: not a DICOM, PNG or JPEG file"):
         new_image.explain_file(tmp_path / "bad.png", flat, tmp_path / "out", FILMS)
     assert not (tmp_path / "out").exists()
 
