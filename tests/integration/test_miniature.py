@@ -288,8 +288,8 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     again = {"train_model": 2, "score_model": 2, "make_table": 1, "draw_figures": 3, "all": 1}
     again |= {"measure_biomarkers": 1, "make_biomarker_table": 1}
     again |= {"make_extended_table": 1, "make_report": 1}
-    again |= {"record_model": 2, "record_run": 1}
-    assert plan == again | {"total": 16}
+    again |= {"record_config": 1, "record_model": 2, "record_run": 1}
+    assert plan == again | {"total": 17}
 
 
 OLDER = {"fetched.csv", "ingest", "qc", "qc.csv", "film", "pairs", *BRAIN_STAGES}
