@@ -5,6 +5,7 @@ have predicted (paper, sections on the ADNI and COPD pairs).
 """
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,9 @@ def register_brain_pair(baseline: Path, followup: Path, difference: Path, mask: 
             temporary.touch()
 
 
-def _load_film(films: Any, excluded: pd.DataFrame, subject: str, session: str) -> np.ndarray:
+def _load_film(
+    films: Mapping[str, np.ndarray], excluded: pd.DataFrame, subject: str, session: str
+) -> np.ndarray:
     key = film_key(subject, session)
     if key in films:
         return films[key]

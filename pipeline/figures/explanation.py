@@ -1,7 +1,6 @@
 """The figure of one explained image: as it is, without the disease, and what changes."""
 
 from pathlib import Path
-from typing import Any
 
 from pipeline.drawing.panels import (
     ARROWS,
@@ -19,13 +18,14 @@ from pipeline.drawing.panels import (
 )
 from pipeline.method.explain import ImageExplanation
 from pipeline.method.registry import find_method
+from pipeline.stage.about import About
 from pipeline.stage.files import atomic_path
 
 
 def draw_explanation(
     explanation: ImageExplanation,
     method: str,
-    about: dict[str, Any],
+    about: About,
     notice: str,
     destination: Path,
 ) -> None:
@@ -38,7 +38,7 @@ def draw_explanation(
     method
         Named in the figure.
     about
-        ``title``, ``modality`` and ``disease`` of the data set that the model was trained with.
+        The data set that the model was trained with.
     notice
         What the reader has to know; printed below.
     destination

@@ -31,7 +31,9 @@ NOT_DIAGNOSTIC = (
 )
 
 
-def save_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor], path: Path) -> None:
+def save_model(
+    architecture: Mapping[str, object], weights: Mapping[str, Tensor], path: Path
+) -> None:
     """Write a fitted model as safetensors.
 
     Parameters

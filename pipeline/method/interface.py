@@ -81,7 +81,7 @@ class Fitted(NamedTuple):
         later one's of a tie. None of a method that has no epochs.
     """
 
-    architecture: dict[str, Any]
+    architecture: Mapping[str, object]
     weights: dict[str, Tensor]
     history: list[dict[str, float]] | None = None
 

@@ -11,6 +11,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
+from pydantic_core import ErrorDetails
 
 from pipeline.stage.errors import InputError
 
@@ -60,7 +61,7 @@ class Options(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-def _told(mistake: Any) -> str:
+def _told(mistake: ErrorDetails) -> str:
     name = ".".join(map(str, mistake["loc"]))
     match mistake["type"]:
         case "extra_forbidden":

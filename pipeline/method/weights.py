@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from pipeline.method.adversarial import Adversarial
 from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.method.registry import METHODS
+from pipeline.method.training.settings import Architecture
 from pipeline.method.unet import load_reference_weights
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
@@ -93,7 +93,7 @@ def fetch_critic_weights(source: str, destination: Path, sha256: str | None = No
         save_file({name: weight.contiguous() for name, weight in weights.items()}, temporary)
 
 
-def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> dict[str, Any]:
+def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> Architecture:
     """Turn a generator's weights under the authors' names into a model of this pipeline.
 
     What the network is like is seen from the weights, but for the unit of its field.
@@ -125,7 +125,7 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     except KeyError as error:
         raise InputError(f"{source} is not a generator: there is no {error} in it") from None
     dimensions = first.dim() - 2
-    architecture: dict[str, Any] = {
+    architecture: Architecture = {
         "dimensions": dimensions,
         "method": _method_of(last.shape[0], dimensions, source),
         "base_filters": first.shape[0],

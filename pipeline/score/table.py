@@ -4,9 +4,8 @@ What the subjects of the test split say about others is told by 95 % bootstrap i
 subjects; how two methods compare, by their paired difference within each subject.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -14,8 +13,18 @@ from pipeline.method.ncc import subject_average
 from pipeline.method.registry import METHODS, reference_method
 from pipeline.score.scored import TRUE_DEFORMATION, scored_titles
 from pipeline.score.uncertainty import mean_interval, wilcoxon_p
+from pipeline.stage.about import About
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_csv
+
+Figures = tuple[float | None, float | None]  # mean and standard deviation over seeds
+
+
+class Shown(About):
+    """What Table 1 has to know of a data set."""
+
+    published: Mapping[str, Figures] | None
+
 
 DECIMALS = 6  # the same to the last digit on every run
 
@@ -24,7 +33,7 @@ def make_table(
     scores: Iterable[Path],
     destination_csv: Path,
     destination_md: Path,
-    datasets: dict[str, dict[str, Any]],
+    datasets: Mapping[str, Shown],
 ) -> None:
     """Write Table 1 as CSV, and in the paper's layout as Markdown.
 
@@ -66,7 +75,7 @@ def make_table(
         by_method = dict(list(frame[frame["dataset"] == name].groupby("method")))
         subjects = {method: _by_subject(scores) for method, scores in by_method.items()}
         for method in filter(by_method.__contains__, known):
-            row = {"dataset": name, "data": kind}
+            row: dict[str, object] = {"dataset": name, "data": kind}
             row |= _summary(by_method[method], method, published.get(method, (None, None)))
             row |= _uncertainty(subjects, method)
             rows.append(row)
@@ -77,9 +86,7 @@ def make_table(
         temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
 
 
-def _summary(
-    scores: pd.DataFrame, method: str, paper: tuple[float | None, float | None]
-) -> dict[str, Any]:
+def _summary(scores: pd.DataFrame, method: str, paper: Figures) -> dict[str, object]:
     by_seed = pd.Series({seed: subject_average(rows) for seed, rows in scores.groupby("seed")})
     return {
         "method": method,
@@ -121,7 +128,7 @@ def _cell(row: pd.Series) -> str:
     return text
 
 
-def _titles(datasets: dict[str, dict[str, Any]]) -> dict[str, str]:
+def _titles(datasets: Mapping[str, Shown]) -> dict[str, str]:
     return {
         name: dataset["title"] + (" (demo)" if dataset["data"] == "demo" else "")
         for name, dataset in datasets.items()

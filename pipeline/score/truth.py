@@ -8,7 +8,7 @@ its score below 1 is what no method can know: noise, contrast, interpolation and
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import nibabel as nib
 import numpy as np
@@ -80,6 +80,16 @@ def _read_field(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return field[:, :, :, 0], image.affine
 
 
+class Pair(Protocol):
+    """A row of `PackedDataset.pairs_index`."""
+
+    row: int
+    subject: str
+    split: str
+    baseline: str
+    followup: str
+
+
 @dataclass(frozen=True)
 class TrueField:
     """True displacement fields of one test pair, on the networks' grid.
@@ -95,7 +105,7 @@ class TrueField:
         (D, D), displacements in voxels along the array axes to mm of the raw image.
     """
 
-    pair: Any
+    pair: Pair
     fields: dict[str, np.ndarray]
     to_mm: np.ndarray
 

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -20,6 +20,7 @@ from pipeline.method.explain import (
 )
 from pipeline.method.interface import Explainer
 from pipeline.method.registry import find_method
+from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
@@ -29,6 +30,9 @@ from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, V
 from pipeline.study.config.preparation import Brain
 
 log = logging.getLogger(__name__)
+
+Steps = list[dict[str, Any]]  # of the preparation, as sidecars hold them
+Explained = tuple[ImageExplanation, Steps]
 
 
 def explain_file(
@@ -88,23 +92,31 @@ def _largest(explanation: ImageExplanation) -> float | None:
 # ---- brain volumes ----
 
 
-def _chain(brain: Brain) -> list[tuple[str, Callable[..., dict[str, Any]], dict[str, Any]]]:
+class ChainStage(NamedTuple):
+    """A stage of the preparation, as `run_image_stage` takes it."""
+
+    name: str
+    function: Callable[..., dict[str, Any]]
+    settings: dict[str, object]
+
+
+def _chain(brain: Brain) -> list[ChainStage]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.engines import resolve_engines
 
-    own: dict[str, dict[str, Any]] = {
+    own: dict[str, dict[str, object]] = {
         "template": {"template": brain.template},
         "skull_refine": {"fraction": brain.bet_fraction},
         "grid": {"voxel_mm": brain.voxel_mm, "shape": brain.shape},
     }
     engines = {s: {"engine": e.name} for s, e in resolve_engines(brain.engines).items()}
     return [
-        (stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
+        ChainStage(stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
         for stage in BRAIN_STAGES
     ]
 
 
-def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict[str, Any]]:
+def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
     """Run every stage of the brain's preparation on one raw volume.
 
     Returns
@@ -123,10 +135,11 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict[s
         progress(total=len(chain), desc="preparing", unit="stage") as bar,
     ):
         image = Path(source)
-        for stage, function, stage_settings in chain:
-            result = destination if stage == chain[-1][0] else Path(name) / f"{stage}.nii.gz"
-            first = stage == chain[0][0]
-            run_image_stage(stage, function, image, result, stage_settings, first=first)
+        for stage in chain:
+            last = stage is chain[-1]
+            result = destination if last else Path(name) / f"{stage.name}.nii.gz"
+            first = stage is chain[0]
+            run_image_stage(stage.name, stage.function, image, result, stage.settings, first=first)
             image = result
             bar.update()
     status = read_sidecar(destination)
@@ -137,7 +150,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict[s
 
 def _explain_volume(
     source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
-) -> tuple[ImageExplanation, list[dict[str, Any]]]:
+) -> Explained:
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
@@ -161,9 +174,7 @@ def _explain_volume(
 # ---- films ----
 
 
-def _explain_film(
-    source: Path, model: Explainer, folder: Path, dataset: FilmDataset
-) -> tuple[ImageExplanation, list[dict[str, Any]]]:
+def _explain_film(source: Path, model: Explainer, folder: Path, dataset: FilmDataset) -> Explained:
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
 
@@ -220,7 +231,7 @@ def read_image(source: Path) -> np.ndarray:
 
 def _explain_picture(
     source: Path, model: Explainer, folder: Path, dataset: ImageDataset
-) -> tuple[ImageExplanation, list[dict[str, Any]]]:
+) -> Explained:
     image, side = read_image(source), dataset.squares.size
     if image.shape != (side, side):
         shape = " x ".join(map(str, image.shape))
@@ -233,7 +244,7 @@ def _explain_picture(
 # ---- figure ----
 
 
-def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], folder: Path) -> None:
+def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path) -> None:
     from pipeline.figures.explanation import draw_explanation
 
     for suffix in ("png", "svg"):
@@ -242,7 +253,7 @@ def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], fol
 
 
 # How an image is explained, and what file it comes in.
-MODALITIES: dict[str, tuple[Callable[..., tuple[ImageExplanation, list[dict[str, Any]]]], str]] = {
+MODALITIES: dict[str, tuple[Callable[..., Explained], str]] = {
     "brain": (_explain_volume, "a NIfTI volume"),
     "chest": (_explain_film, "a DICOM or PNG film"),
     "image": (_explain_picture, "an NPY or PNG image"),

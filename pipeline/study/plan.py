@@ -14,7 +14,7 @@ from importlib.resources import files
 from math import prod
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -38,7 +38,6 @@ from pipeline.study.config.datasets import (
 from pipeline.study.config.simulations import AdniDemo
 
 COSTS = files("pipeline.study") / "plan_costs.csv"
-COLUMNS = ["dataset", "rule", "jobs", "cpu_hours", "gpu_hours", "gigabytes", "measured"]
 ON_GPU = ("training", "attributions")  # kinds of work
 # Floating-point operations of networks a second. One processor thread: measured, from the size of
 # the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
@@ -47,6 +46,33 @@ CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions")
 INTERMEDIATE = BRAIN_STAGES[:-1]
+
+
+class Row(NamedTuple):
+    """What the jobs of a rule cost; ``measured`` as of `plan_study`."""
+
+    dataset: str
+    rule: str
+    jobs: int
+    cpu_hours: float
+    gpu_hours: float
+    gigabytes: float
+    measured: str
+
+
+COLUMNS = list(Row._fields)
+
+
+class _StageCost(Protocol):
+    """A row of `_costs`."""
+
+    stage: str
+    rule: str
+    work: str
+    seconds: float
+    fixed: float
+    megabytes: float
+    measured: float
 
 
 @dataclass(frozen=True)
@@ -283,7 +309,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             if network:
                 with_gpu += jobs * study.network_seconds(cost.work, GPU_OPERATIONS) / 3600
             rows.append(_row(cost, jobs, told, gpu, study, before))
-    planned = {row["rule"] for row in rows}
+    planned = {row.rule for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
         if cost.per == "run" or STAGES[cost.per].rule in planned:
             rows.append(_row(cost, 1, _measured(benchmarks, [cost.benchmark], "cpu_time"), False))
@@ -319,13 +345,13 @@ def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
 
 
 def _row(
-    cost: Any,
+    cost: _StageCost,
     jobs: int,
     told: float | None,
     gpu: bool,
     study: _Study | None = None,
     before: _Study | None = None,
-) -> dict[str, Any]:
+) -> Row:
     """A row of the plan: a row of the costs, with `told`, what an earlier run says, before it."""
     on_gpu = gpu and cost.work in ON_GPU
     seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
@@ -341,15 +367,15 @@ def _row(
     if on_gpu and study and told is None:
         seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
     hours = jobs * seconds / 3600
-    return {
-        "dataset": study.name if study else "",
-        "rule": cost.rule,
-        "jobs": jobs,
-        "cpu_hours": 0.0 if on_gpu else hours,
-        "gpu_hours": hours if on_gpu else 0.0,
-        "gigabytes": jobs * size / 1000,
-        "measured": "no" if pd.isna(seconds) else known,
-    }
+    return Row(
+        dataset=study.name if study else "",
+        rule=cost.rule,
+        jobs=jobs,
+        cpu_hours=0.0 if on_gpu else hours,
+        gpu_hours=hours if on_gpu else 0.0,
+        gigabytes=jobs * size / 1000,
+        measured="no" if pd.isna(seconds) else known,
+    )
 
 
 def plan_text(table: pd.DataFrame, notes: list[str]) -> str:

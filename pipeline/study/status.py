@@ -1,15 +1,27 @@
 """How far every training of a configuration is."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.method.training.state import PROGRESS, is_locked, state_folder
+from pipeline.method.training.state import PROGRESS, Progress, is_locked, state_folder
 from pipeline.stage.files import read_json
 from pipeline.study.config import Config
 
-STATUS_COLUMNS = ["dataset", "method", "seed", "status", "epoch", "best_ncc", "left", "note"]
+
+class Status(NamedTuple):
+    """How far a training is; the last columns of `STATUS_COLUMNS`."""
+
+    status: str
+    epoch: str
+    best_ncc: float | None = None
+    left: str = ""
+    note: str = ""
+
+
+STATUS_COLUMNS = ["dataset", "method", "seed", *Status._fields]
 
 
 def training_status(config: Config, results: Path) -> pd.DataFrame:
@@ -28,46 +40,44 @@ def training_status(config: Config, results: Path) -> pd.DataFrame:
         ``running``, ``stopped`` (killed; goes on from its last state), ``failed`` or ``done``;
         ``left`` is the estimated time that is left, ``note`` the reason of a failure.
     """
-    rows = []
+    rows: list[tuple[object, ...]] = []
     for dataset, options in config.datasets.items():
         for method in options.training.methods:
             for seed in config.seeds:
                 settings = config.training_settings(dataset, method, seed)
                 model = Path(results) / dataset / "models" / method / f"seed-{seed}"
-                row = {"dataset": dataset, "method": method, "seed": seed}
-                rows.append(row | _status(model, settings))
+                rows.append((dataset, method, seed, *_status(model, settings)))
     return pd.DataFrame(rows, columns=STATUS_COLUMNS)
 
 
-def _status(model: Path, settings: dict[str, Any]) -> dict[str, Any]:
+def _status(model: Path, settings: Mapping[str, Any]) -> Status:
     epochs = settings.get("epochs", 1)
     folder = state_folder(model)
-    progress = _read(folder / PROGRESS)
+    progress: Progress | None = _read(folder / PROGRESS)
     if progress is not None and progress["settings"] == settings:
         ended = "failed" if progress["failed"] else "stopped"
         status = "running" if is_locked(folder) else ended
-        return {
-            "status": status,
-            "epoch": f"{progress['epoch']}/{epochs}",
-            "best_ncc": progress["validation_ncc"],
-            "left": _duration(progress["seconds_left"]) if status == "running" else "",
-            "note": progress["failed"] or "",
-        }
+        return Status(
+            status,
+            epoch=f"{progress['epoch']}/{epochs}",
+            best_ncc=progress["validation_ncc"],
+            left=_duration(progress["seconds_left"]) if status == "running" else "",
+            note=progress["failed"] or "",
+        )
     summary = _read(model / "training.json")
     finished = (model / "generator.safetensors").exists() and summary is not None
     if finished and summary and summary["settings"] == settings:
-        return {
-            "status": "done",
-            "epoch": f"{epochs}/{epochs}",
-            "best_ncc": summary["validation_ncc"],
-            "left": "",
-            "note": f"best epoch {summary['best_epoch']}",
-        }
+        return Status(
+            "done",
+            epoch=f"{epochs}/{epochs}",
+            best_ncc=summary["validation_ncc"],
+            note=f"best epoch {summary['best_epoch']}",
+        )
     note = "an older model has other settings" if finished else ""
-    return {"status": "queued", "epoch": f"0/{epochs}", "best_ncc": None, "left": "", "note": note}
+    return Status("queued", epoch=f"0/{epochs}", note=note)
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path) -> Any:
     try:
         return read_json(path)
     except FileNotFoundError:  # also when a training ends just now

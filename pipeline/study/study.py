@@ -5,7 +5,7 @@ job's wildcards.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TypedDict
 
 from pipeline.chest.shards import shard_of
 from pipeline.method.registry import find_method
@@ -15,6 +15,25 @@ from pipeline.study.job_settings import JobSettings, Wildcards, as_json
 from pipeline.study.patterns import figure, model
 
 CASES = ("best", "median", "worst")
+
+
+class _Model(TypedDict):
+    """Files of a model that the report reads."""
+
+    method: str
+    seed: int
+    generator: str
+    scores: str
+    history: str
+
+
+class _Reported(TypedDict):
+    """What the report reads of a data set."""
+
+    packed: str
+    cohort: str | None
+    exclusions: str
+    models: list[_Model]
 
 
 class Study(JobSettings):
@@ -279,19 +298,21 @@ class Study(JobSettings):
         """Sections of the report, with the files that each shows; what is added appears there."""
         return as_json(self._sections())
 
-    def _reported(self, name: str) -> dict[str, Any]:
-        """What the report reads of a data set."""
-        files = {"generator": "generator.safetensors"}
-        files |= {"scores": "scores.parquet", "history": "history.parquet"}
-        models = [
-            {"method": method, "seed": seed}
-            | {
-                key: model(file).format(dataset=name, method=method, seed=seed)
-                for key, file in files.items()
-            }
-            for method in self.datasets[name].training.methods
-            for seed in self.seeds
-        ]
+    def _reported_model(self, name: str, method: str, seed: int) -> _Model:
+        def path(file: str) -> str:
+            return model(file).format(dataset=name, method=method, seed=seed)
+
+        return {
+            "method": method,
+            "seed": seed,
+            "generator": path("generator.safetensors"),
+            "scores": path("scores.parquet"),
+            "history": path("history.parquet"),
+        }
+
+    def _reported(self, name: str) -> _Reported:
+        methods = self.datasets[name].training.methods
+        models = [self._reported_model(name, m, seed) for m in methods for seed in self.seeds]
         return {
             "packed": f"results/{name}/packed",
             "cohort": f"results/{name}/cohort.json" if name in self.cohorts else None,
@@ -301,14 +322,15 @@ class Study(JobSettings):
 
     def report_datasets(self) -> str:
         """What the report has to know of each data set."""
-        known = {n: d.describe() | self._reported(n) for n, d in self.datasets.items()}
+        known = {n: {**d.describe(), **self._reported(n)} for n, d in self.datasets.items()}
         return as_json(known)
 
     def report_files(self) -> list[str]:
         """What the report reads: the files of its sections and of its data sets."""
         files = [path for paths in self._sections().values() for path in paths]
         for reported in map(self._reported, self.datasets):
-            files += filter(None, map(reported.get, ("packed", "cohort", "exclusions")))
+            cohort = [reported["cohort"]] if reported["cohort"] else []
+            files += [reported["packed"], *cohort, reported["exclusions"]]
             for trained in reported["models"]:
-                files += map(trained.get, ("generator", "scores", "history"))
+                files += [trained["generator"], trained["scores"], trained["history"]]
         return files

@@ -1,13 +1,21 @@
 """Batches of training images, freshly drawn at every update."""
 
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
 Window = tuple[int | slice, ...]  # an image's row and the part of it that is used
+
+
+class BatchesState(TypedDict):
+    """Rows of the pass that are still to come, and the state of NumPy's generator."""
+
+    queue: list[int]
+    rng: Mapping[str, Any]
 
 
 class ClassBatches:
@@ -61,18 +69,18 @@ class ClassBatches:
             self._next = self._reader.submit(self._read, self._plan())
         return batch
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> BatchesState:
         """Where the batches are; a batch that was read ahead is still to come."""
         return self._state
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: BatchesState) -> None:
         """Go on from a `state`."""
         self._next = None
         self._queue = list(state["queue"])
         self._rng.bit_generator.state = state["rng"]
         self._state = self._position()
 
-    def _position(self) -> dict[str, Any]:
+    def _position(self) -> BatchesState:
         return {"queue": list(self._queue), "rng": self._rng.bit_generator.state}
 
     def _plan(self) -> list[Window]:

@@ -1,6 +1,6 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
@@ -17,6 +17,17 @@ def _is_none(value: object) -> bool:
 
 Unset = SkipJsonSchema[None]  # the data set's ``training`` says it
 OwnCount = Annotated[Count | Unset, Field(exclude_if=_is_none)]
+
+
+class Architecture(TypedDict):
+    """Arguments of `pipeline.method.generator.Generator`."""
+
+    dimensions: int
+    method: str
+    base_filters: int
+    poolings: int
+    flow_scale: float
+    variant: str
 
 
 class _Adversarial(Options):
@@ -108,8 +119,8 @@ class TrainSettings(_Adversarial):
     critic_weights: str
     critic_base_filters: Count
 
-    def architecture(self, dimensions: int) -> dict[str, Any]:
-        """Options of the generator (see `pipeline.method.generator.Generator`)."""
+    def architecture(self, dimensions: int) -> Architecture:
+        """Arguments of the generator."""
         return {
             "dimensions": dimensions,
             "method": self.method,

@@ -18,11 +18,11 @@ import os
 import pickle
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
 
@@ -37,12 +37,26 @@ PROGRESS = "progress.json"
 LOCK = "lock"
 
 
+class Progress(TypedDict):
+    """How far a training is: the contents of ``progress.json``."""
+
+    settings: dict[str, Any]
+    epoch: int
+    updates: int
+    total_updates: int
+    best_epoch: int | None
+    validation_ncc: float | None
+    seconds: float
+    seconds_left: float | None
+    failed: str | None
+
+
 def state_folder(model: Path) -> Path:
     """Where the state of the training of `model` (its folder) lies."""
     return Path(model) / "state"
 
 
-def run_definition(settings: TrainSettings, packed: Path) -> dict[str, Any]:
+def run_definition(settings: TrainSettings, packed: Path) -> dict[str, object]:
     """All that the weights depend on, besides device and threads: settings and contents of files.
 
     The data are read once from end to end; a training reads them many times.
@@ -72,12 +86,12 @@ class StateFile:
         See `run_definition`.
     """
 
-    def __init__(self, folder: Path, definition: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, definition: Mapping[str, object]) -> None:
         text = json.dumps(definition, sort_keys=True)
         self.folder, self.definition = Path(folder), definition
         self.path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
-    def save(self, state: dict[str, Any]) -> bool:
+    def save(self, state: Mapping[str, object]) -> bool:
         """Write a state; whether that was possible.
 
         Where it was not (the disk is full), the previous state stays and the training goes on.
@@ -114,13 +128,13 @@ def _read(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _differences(of_state: dict[str, Any], of_run: dict[str, Any]) -> str:
+def _differences(of_state: Mapping[str, object], of_run: Mapping[str, object]) -> str:
     """What differs: ``lambda 3 -> 5``."""
-    names = [name for name in of_state | of_run if of_state.get(name) != of_run.get(name)]
+    names = [name for name in {**of_state, **of_run} if of_state.get(name) != of_run.get(name)]
     return ", ".join(f"{name} {of_state.get(name)} -> {of_run.get(name)}" for name in names)
 
 
-def write_progress(folder: Path, progress: dict[str, Any]) -> None:
+def write_progress(folder: Path, progress: Progress) -> None:
     """Tell how far a training is; a full disk is no reason to end it."""
     try:
         write_json(progress, folder / PROGRESS)

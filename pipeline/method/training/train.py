@@ -6,10 +6,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -25,13 +26,14 @@ from pipeline.method.training.examples import draw_examples
 from pipeline.method.training.piecewise import without_curvature
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.state import (
+    Progress,
     StateFile,
     Termination,
     run_definition,
     state_folder,
     write_progress,
 )
-from pipeline.method.training.trainer import Diverged, Trainer
+from pipeline.method.training.trainer import Diverged, Trainer, TrainerState
 from pipeline.stage.errors import InputError
 from pipeline.stage.progress import progress
 
@@ -48,6 +50,23 @@ class Streams(NamedTuple):
     diseased: np.random.Generator
     healthy: np.random.Generator
     alpha: np.random.Generator
+
+
+class Best(TypedDict):
+    """The epoch of the highest validation score so far; 0 before the first one ends."""
+
+    score: float
+    epoch: int
+    weights: dict[str, Tensor]
+
+
+class RunState(TypedDict):
+    """All that a killed run goes on from; ``spent`` are seconds of the epoch and of the run."""
+
+    trainer: TrainerState
+    history: list[dict[str, float]]
+    best: Best
+    spent: dict[str, float]
 
 
 def train_generator(packed: Path, settings: TrainSettings, place: Place) -> Fitted:
@@ -107,7 +126,7 @@ class _Run:
         self.trainer, self.data, self.settings, self.board = trainer, data, settings, board
         self.file, self.termination = file, termination
         self.history: list[dict[str, float]] = []
-        self.best: dict[str, Any] = {"score": -math.inf, "epoch": 0, "weights": {}}
+        self.best: Best = {"score": -math.inf, "epoch": 0, "weights": {}}
         self.state_seconds, self.state_update = 60 * state_minutes, 0
         self.spent = {"epoch": 0.0, "run": 0.0}  # seconds, by jobs before this one
         self.resume()
@@ -219,7 +238,7 @@ class _Run:
             raise Diverged(
                 f"a weight is not finite at update {self.trainer.updates}; {self._last_state()}"
             )
-        state = {
+        state: RunState = {
             "trainer": self.trainer.state(),
             "history": self.history,
             "best": self.best,
@@ -239,7 +258,7 @@ class _Run:
         self.noted = time.monotonic()
         updates = self.trainer.updates
         speed = (updates - self.first_update) / max(self.noted - self.started, 1e-9)
-        progress = {
+        progress: Progress = {
             "settings": self.settings.to_dict(),
             "epoch": len(self.history),
             "updates": updates,

@@ -1,8 +1,9 @@
 """The updates of critic and generator, and all that they change."""
 
 import math
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
-from pipeline.method.training.batches import ClassBatches
+from pipeline.method.training.batches import BatchesState, ClassBatches
 from pipeline.method.training.schedule import update_sequence
 from pipeline.method.training.settings import TrainSettings
 
@@ -22,6 +23,21 @@ DIVERGED = 1e6  # size of a loss term from which on nothing is learned any more
 
 class Diverged(RuntimeError):
     """A loss is not a number, or beyond all measure."""
+
+
+class TrainerState(TypedDict):
+    """All that updates of a `Trainer` depend on; networks and optimisers as PyTorch has them."""
+
+    generator: dict[str, Any]
+    critic: dict[str, Any]
+    generator_adam: dict[str, Any]
+    critic_adam: dict[str, Any]
+    x1: BatchesState
+    x0: BatchesState
+    alpha: Mapping[str, Any]
+    updates: int
+    generator_updates: int
+    terms: dict[str, list[float]]
 
 
 class Trainer:
@@ -131,7 +147,7 @@ class Trainer:
         device = next(self.generator.parameters()).device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> TrainerState:
         """Everything that the following updates depend on."""
         return {
             "generator": self.generator.state_dict(),
@@ -146,10 +162,12 @@ class Trainer:
             "terms": self.terms,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: TrainerState) -> None:
         """Go on from a `state`."""
-        for name in ("generator", "critic", "generator_adam", "critic_adam"):
-            getattr(self, name).load_state_dict(state[name])
+        self.generator.load_state_dict(state["generator"])
+        self.critic.load_state_dict(state["critic"])
+        self.generator_adam.load_state_dict(state["generator_adam"])
+        self.critic_adam.load_state_dict(state["critic_adam"])
         self.x1.restore(state["x1"])
         self.x0.restore(state["x0"])
         self.alpha.bit_generator.state = state["alpha"]

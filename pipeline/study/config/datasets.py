@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.method.registry import METHODS
+from pipeline.stage.about import About
 from pipeline.study.config.pictures import Figures, FilmFigures, VolumeFigures
 from pipeline.study.config.preparation import Brain, Chest, QualityControl, Squares
 from pipeline.study.config.simulations import AdniDemo, CopdDemo, Demo
@@ -74,9 +75,18 @@ class Dataset(Section):
         """``toy``, ``demo`` (simulated) or ``real``."""
         raise NotImplementedError
 
-    def describe(self) -> dict[str, Any]:
-        """What tables, pictures and pages tell of it: title, modality, disease, data."""
-        return self.model_dump(include={"title", "modality", "disease"}) | {"data": self.data}
+    def describe(self) -> About:
+        """What tables, pictures and pages tell of it."""
+        return {
+            "title": self.title,
+            "modality": self.modality,
+            "disease": {
+                "name": self.disease.name,
+                "healthy": self.disease.healthy,
+                "diseased": self.disease.diseased,
+            },
+            "data": self.data,
+        }
 
     def paths(self) -> Paths:
         """Key and path of all that must be there before the first job."""

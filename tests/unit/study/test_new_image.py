@@ -85,9 +85,9 @@ def _copy_in_place(source, destination, **settings):
 def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch):
     grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
     chain = [
-        ("orient", orient_volume, {}),
-        ("template", _copy_in_place, {}),
-        ("grid", resample_to_grid, grid),
+        new_image.ChainStage("orient", orient_volume, {}),
+        new_image.ChainStage("template", _copy_in_place, {}),
+        new_image.ChainStage("grid", resample_to_grid, grid),
     ]
     monkeypatch.setattr(new_image, "_chain", lambda brain: chain)
     data = gaussian_filter(np.random.default_rng(0).random((64, 64, 64)), 3).astype(np.float32)
