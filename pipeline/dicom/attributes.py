@@ -28,6 +28,7 @@ IDENTIFYING = {
     "StudyDescription": "X",
 }
 SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
+ORIGINS = ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY")  # of ImageType (PS3.3, C.7.6.1.1.2)
 # Not in the table of the profile.
 HEADER = [
     *("ImageType", "InstanceNumber", "Modality", "ViewPosition"),
@@ -68,7 +69,7 @@ def keep_needed(content: bytes) -> Dataset:
     """Film with the attributes that the pipeline needs, and no other, at any depth.
 
     Descriptions, where people write what they like, are dropped for the view that they name; views
-    and sexes that are none are emptied.
+    and sexes that are none are emptied, and of the image's type only the standard's words stay.
 
     Parameters
     ----------
@@ -89,6 +90,7 @@ def keep_needed(content: bytes) -> Dataset:
         film.ViewPosition = view
         if film.get("PatientSex") not in SEXES:
             film.PatientSex = ""
+        film.ImageType = [word for word in ORIGINS if word in str(film.get("ImageType"))]
     return film
 
 

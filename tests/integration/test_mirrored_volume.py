@@ -1,5 +1,6 @@
 """Volumes that are flipped in their voxels, under a header that is right, through every stage."""
 
+import json
 import platform
 import subprocess
 import sys
@@ -108,9 +109,16 @@ def test_mirrored_session_is_suspect(archive, tmp_path):
     pairs = pd.DataFrame(columns=["subject", "split", "baseline", "followup"])
     write_cohort(Cohort(manifest, exclusion_table([]), pairs), tmp_path / "adni/ingest")
     table, page = tmp_path / "adni/qc.csv", tmp_path / "adni/qc.html"
-    pipeline(
-        "review", tmp_path, "adni", table, page, "--source", "adni", "--exclude", "orientation"
+    about = json.dumps(
+        {
+            "title": "Flipped heads",
+            "modality": "brain",
+            "disease": {"name": "Alzheimer's disease", "healthy": "MCI", "diseased": "AD"},
+            "data": "demo",
+        }
     )
+    options = ("--source", "adni", "--about", about, "--exclude", "orientation")
+    pipeline("review", tmp_path, "adni", table, page, *options)
     review = pd.read_csv(table, keep_default_na=False).set_index("session")
     assert review["suspect"].to_dict() == {"bl": "", MIRRORED: "orientation", "m24": ""}
     told = "left and right seem exchanged against bl, m24"
