@@ -138,6 +138,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> list[dict[s
 def _explain_volume(
     source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
 ) -> tuple[ImageExplanation, list[dict[str, Any]]]:
+    from pipeline.brain.scan import read_scan
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
@@ -154,7 +155,7 @@ def _explain_volume(
     write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
     field = itk_field(explanation.displacement, scan_affine(affine, steps))
     write_field(field, folder / "scan_displacement.nii.gz")
-    nib.save(warp_scan(nib.load(source), field), folder / "scan_modified.nii.gz")
+    nib.save(warp_scan(read_scan(source), field), folder / "scan_modified.nii.gz")
     return explanation, steps
 
 
