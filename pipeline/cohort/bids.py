@@ -9,9 +9,10 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table, table_columns
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
+from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.rules import Rule
@@ -31,6 +32,7 @@ def ingest_bids(
     splits: dict,
     labels: dict,
     columns: dict[str, str] | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Read a BIDS dataset.
 
@@ -46,6 +48,8 @@ def ingest_bids(
     columns
         Names of columns in the tables where they differ from the standard's: participant_id,
         session_id, acq_time, site.
+    date_format
+        See `read_dates`.
 
     Returns
     -------
@@ -90,7 +94,9 @@ def ingest_bids(
 
     visited = usable(images).copy()
     times = at_visit["acq_time"].fillna("").set_axis(images.index)
-    add_days(visited, parse_moments(times[visited.index]))
+    lines = at_visit["source"].fillna("").set_axis(images.index)
+    moments = read_dates(times, lines, "acq_time", date_format)
+    add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
     images["field_strength"] = [
         _field_strength(dataset, path) if not rule else np.nan

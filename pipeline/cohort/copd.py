@@ -40,6 +40,7 @@ def ingest_copd(
     columns: SpirometryColumns | None = None,
     films_table: Path | None = None,
     fetched: Path | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Find the usable films of an archive and label them by spirometry.
 
@@ -75,6 +76,8 @@ def ingest_copd(
     fetched
         Table of `pipeline.cohort.orthanc.fetch_films`, if that made `films`: their PatientID is the
         subject already.
+    date_format
+        Of the tables, see `read_dates`.
 
     Returns
     -------
@@ -88,8 +91,8 @@ def ingest_copd(
         If a folder, table or key is missing or wrong.
     """
     key = read_key(pseudonym_key)
-    tests = read_spirometry(spirometry, columns or SpirometryColumns())
-    archive = list_films(films, films_table)
+    tests = read_spirometry(spirometry, columns or SpirometryColumns(), date_format)
+    archive = list_films(films, films_table, date_format)
     for sentence in many_lost(archive["rule"]):
         log.warning(sentence)
     tests["subject"] = _subjects(tests, key)

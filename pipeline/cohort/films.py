@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies
+from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, usable
-from pipeline.cohort.tables import parse_dates, read_table
+from pipeline.cohort.tables import read_table
 from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
 from pipeline.stage.content import content_hash
@@ -29,7 +30,9 @@ SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or as further films of a 
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
-def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
+def list_films(
+    folder: Path, films_table: Path | None = None, date_format: str | None = None
+) -> pd.DataFrame:
     """List every file of an archive, with rule and reason where it is no usable PA film.
 
     Parameters
@@ -38,7 +41,9 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
         Folder of the films, at any depth, whatever the names of the files.
     films_table
         CSV table of the PNG and JPEG films: path relative to `folder`, patient_id, date
-        (``YYYY-MM-DD``) and optionally view (as ViewPosition; else the file name tells).
+        and optionally view (as ViewPosition; else the file name tells).
+    date_format
+        See `read_dates`.
 
     Returns
     -------
@@ -64,7 +69,7 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     )
     if not files:
         raise InputError(f"films: there are no files below {folder}")
-    listed = _read_films_table(films_table) if films_table else {}
+    listed = _read_films_table(films_table, date_format) if films_table else {}
     rows = []
     with progress(total=len(files), desc="reading headers", unit="film") as bar:
         for path in files:
@@ -151,12 +156,12 @@ def _not_pa(view: str, reason: str) -> dict[str, str]:
     return {"rule": Rule.UNKNOWN_VIEW, "reason": f"not known to be a PA film: {reason}"}
 
 
-def _read_films_table(path: Path) -> dict[str, dict]:
+def _read_films_table(path: Path, date_format: str | None) -> dict[str, dict]:
     table = read_table(path, PNG_COLUMNS, ["view"])
     twice = table[table["path"].duplicated()]
     if len(twice):
         raise InputError(f"{twice['source'].iloc[0]}: this film is in the table already")
-    table["date"] = parse_dates(table["date"])
+    table["date"] = read_dates(table["date"], table["source"], "date", date_format)
     return {row["path"]: row for row in table.to_dict("records")}
 
 

@@ -8,9 +8,10 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, usable
 from pipeline.cohort.tables import read_table
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
+from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
 
@@ -34,6 +35,7 @@ def ingest_manifest(
     splits: dict,
     labels: dict,
     columns: dict[str, str] | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Read a manifest of volumes or films.
 
@@ -41,7 +43,7 @@ def ingest_manifest(
     ----------
     table
         CSV with the columns subject and session (letters and digits), path (relative to `images`),
-        the column of `labels`, and optionally day (since any day) or date (``YYYY-MM-DD``),
+        the column of `labels`, and optionally day (since any day) or date,
         field_strength in tesla, site and score. Dates are not kept.
     images
         Folder of the images.
@@ -49,6 +51,8 @@ def ingest_manifest(
         See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`.
     columns
         Names of columns in the table where they differ, by the names above.
+    date_format
+        See `read_dates`.
 
     Raises
     ------
@@ -67,13 +71,13 @@ def ingest_manifest(
     reject_copies(rows, files, rows["source"])
     reject(rows, files == "", Rule.NO_FILE, "there is no file of this path")
     for name, (least, largest, expected) in NUMBERS.items():
-        given = rows[name] != ""
-        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce").astype(float)
+        given = is_given(rows[name])
+        rows[name] = read_numbers(rows[name], rows["source"], name)
         impossible = given & ~rows[name].between(least, largest)
         reject(rows, impossible, Rule.BAD_VALUE, f"{name} is not {expected}")
-    moments = parse_moments(rows["date"])
-    undated = (rows["date"] != "") & moments.isna()
-    reject(rows, undated, Rule.BAD_VALUE, "date is not a date YYYY-MM-DD")
+    moments = read_dates(rows["date"], rows["source"], "date", date_format)
+    undated = is_given(rows["date"]) & moments.isna()
+    reject(rows, undated, Rule.BAD_VALUE, "date is not a date as the others are")
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
     visits = usable(rows).copy()

@@ -11,12 +11,8 @@ from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.splits import assign_splits
 from pipeline.cohort.sufficiency import check_cohort
-from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
-
-# The time behind a date, of ISO 8601, with or without fractions of a second and time zone.
-_TIME = re.compile(r"[T ]\d{2}(:?\d{2}){0,2}([.,]\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$", re.ASCII)
 
 
 def split_visits(
@@ -111,11 +107,6 @@ def add_days(rows: pd.DataFrame, moments: pd.Series) -> None:
 def _natural(session: str) -> str:
     """Session with numbers filled up, so that names sort by them."""
     return re.sub(r"\d+", lambda number: number[0].zfill(12), session.lower())
-
-
-def parse_moments(text: pd.Series) -> pd.Series:
-    """Dates from ISO 8601 text with or without a time, ``NaT`` where it is none."""
-    return parse_dates(text.str.replace(_TIME, "", regex=True))
 
 
 def plain_cohort(

@@ -173,7 +173,7 @@ def test_which_tests_count(archive):
     archive.test("transplant", "", transplant="1")
     archive.test("shared", 3)
     archive.test("stranger", 0)
-    archive.test("edge", "1 March 2015")
+    archive.test("edge", "March 2015")
     archive.test("edge", 0, "n/a")
     archive.test("edge", 0, "1.2")
     archive.test("", 0)
@@ -254,7 +254,7 @@ def test_png_films(archive):
         Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
     table = archive.films / "films.csv"
     table.write_text(
-        "path,patient_id,date,view\na PA.png,a,2015-03-01,\nb.png,b,20150301,PA\n"
+        "path,patient_id,date,view\na PA.png,a,2015-03-01,\nb.png,b,2015030,PA\n"
         "lat.png,a,2015-03-01,\ngone.png,a,2015-03-01,PA\n"
     )
     for patient in "ab":
@@ -493,3 +493,49 @@ def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
     about = {**COPD, "data": "real"}
     write_cohort_page(archive.folder / "ingest", exclusions, page, source="copd", about=about)
     assert told in page.read_text()
+
+
+def test_missing_codes_tell_no_unit(tmp_path):
+    days = [f"2015-03-{day:02d}" for day in range(1, 29)]
+    for ratios, codes, unit in (
+        (["0.8", "0.55"], ["999", "-9", "inf", "1000000"], 1),
+        (["80", "55"], ["999", "-9", "-inf", "9999"], 100),
+    ):
+        rows = [f"a,{day},2,3,{ratio},80,0" for day, ratio in zip(days, ratios * 14, strict=True)]
+        rows[5:9] = [f"a,2015-03-06,2,3,{code},80,0" for code in codes]
+        tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+        assert tests["ratio"].iloc[:2].tolist() == [float(ratio) / unit for ratio in ratios]
+        left_out = tests[tests["rule"] != ""]
+        assert left_out["source"].tolist() == [f"spirometry.csv:{line}" for line in range(7, 11)]
+        assert set(left_out["rule"]) == {"bad_value"}
+
+
+def test_the_bulk_tells_the_unit(tmp_path):
+    rows = [f"a,2015-03-{day:02d},2,3,0.{50 + day},80,0" for day in range(1, 29)]
+    rows[3] = "a,2015-03-04,2,3,54,80,0"
+    tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+    assert tests.loc[3, "reason"] == "FEV1/FVC is in another unit than in the rest of the table"
+    assert (tests["rule"] != "").sum() == 1
+    rows[3] = "a,2015-03-04,2,3,54 %,80,0"
+    tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+    assert tests.loc[3, "ratio"] == 0.54
+    assert (tests["rule"] == "").all()
+
+
+def test_spirometry_of_a_german_spreadsheet(tmp_path):
+    rows = ["a;15.01.2010;2,1;3,0;70 %;80,5;0", "b;03.01.2010;2,1;3,0;55,5 %;79,9;1"]
+    header = HEADER.replace(",", ";")
+    tests = read_spirometry(table_of(tmp_path, *rows, header=header), SpirometryColumns())
+    assert tests["ratio"].tolist() == [0.7, 0.555]
+    assert tests["grade"].tolist() == ["1", "2"]
+    assert tests["date"].tolist() == [pd.Timestamp(2010, 1, 15), pd.Timestamp(2010, 1, 3)]
+    assert (tests["rule"] == "").all()
+
+
+def test_date_format_of_the_tables(archive):
+    archive.film("a")
+    archive.test("a", "03/01/2015", "0.5")
+    with pytest.raises(InputError, match="date_format"):
+        archive.ingest()
+    assert len(archive.ingest(date_format="%m/%d/%Y").manifest) == 1
+    assert archive.ingest(date_format="%d/%m/%Y").manifest.empty

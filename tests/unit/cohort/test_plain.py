@@ -106,8 +106,8 @@ def test_missing_column_is_named(tmp_path, rows):
         ("day", "inf", "day is not a number of days"),
         ("day", "nan", "day is not a number of days"),
         ("day", "1e300", "day is not a number of days"),
-        ("date", "3/4/2010", "date is not a date YYYY-MM-DD"),
-        ("date", "2010-01-01 or so", "date is not a date YYYY-MM-DD"),
+        ("date", "3/44/2010", "date is not a date as the others are"),
+        ("date", "2010-01-01 or so", "date is not a date as the others are"),
         ("field_strength", "inf", "field_strength is not a field strength in tesla"),
         ("field_strength", "-1", "field_strength is not a field strength in tesla"),
         ("field_strength", "15000", "field_strength is not a field strength in tesla"),
@@ -125,3 +125,24 @@ def test_row_with_an_impossible_value_is_left_out(tmp_path, rows, column, value,
     assert told == [["manifest.csv:3", "bad_value", said]]
     assert len(cohort.manifest) == len(rows) - 1
     assert cohort.manifest.loc[cohort.manifest["subject"] == "P0", "day"].tolist() == [0, 20]
+
+
+def test_a_value_that_is_missing_leaves_nothing_out(tmp_path, rows):
+    """R writes NA, SAS a point."""
+    rows["score"], rows["date"], rows["field_strength"] = "NA", ".", "n/a"
+    cohort = ingest(tmp_path, rows)
+    assert len(cohort.manifest) == len(rows)
+    assert cohort.manifest["score"].isna().all()
+
+
+def test_table_of_a_german_spreadsheet(tmp_path, rows):
+    rows["date"] = [f"{day + 1:02d}.01.2010 08:30" for day in rows.pop("day")]
+    rows["field_strength"] = "1,5"
+    expected = ingest(tmp_path, rows).manifest
+    rows.to_csv(tmp_path / "manifest.csv", index=False, sep=";", encoding="cp1252")
+    found = ingest_manifest(
+        tmp_path / "manifest.csv", tmp_path / "images", splits=SPLITS, labels=LABELS
+    ).manifest
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.loc[found["subject"] == "P1", "day"].tolist() == [0, 10, 20]
+    assert (found["field_strength"] == 1.5).all()
