@@ -17,6 +17,7 @@ from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from pipeline.brain.background import background
 from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -35,7 +36,6 @@ MGH = b"\0\0\0\1"  # its version
 PAIR = b"ni1\0"  # magic of a NIfTI header whose voxels lie in another file
 ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")  # size of a header, 348, as NIfTI has it, too
 POINTERS = (b"version https://git-lfs", b"/annex/objects/")
-NOT_HERE = "its content is not here; fetch it (datalad get, git lfs pull)"
 MM_OF_UNIT = {"meter": 1000.0, "micron": 0.001}
 
 

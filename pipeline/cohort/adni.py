@@ -11,7 +11,7 @@ from pipeline.cohort.loni import PTID, list_images
 from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.readings import ISO, parse_dates, read_numbers
-from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.rejection import excluded_rows, reject, reject_repeated, usable
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
@@ -199,12 +199,7 @@ def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFram
     change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
     rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
     reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, "the row has no diagnosis")
-    visit = usable(rows).groupby(["rid", "session"])
-    contradictory = visit["diagnosis"].transform("nunique").reindex(rows.index, fill_value=1) > 1
-    why = "the diagnoses of the visit contradict each other"
-    reject(rows, contradictory, Rule.CONTRADICTION, why)
-    repeated = visit.cumcount().reindex(rows.index, fill_value=0) > 0
-    reject(rows, repeated, Rule.REPEATED, "the row repeats an earlier one")
+    reject_repeated(rows, ["rid", "session"], ["diagnosis"], "visit")
     return rows
 
 
@@ -232,8 +227,12 @@ def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> p
     contradicted = rows[rows["rule"] == Rule.CONTRADICTION]
     keys = pd.MultiIndex.from_frame(contradicted[["rid", "session"]])
     open_case = (exams["session"] == UNDIAGNOSED_VISIT) & ~_key(exams).isin(keys)
-    known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()].drop_duplicates("rid")
-    at_baseline = known.set_index("rid")["DX_bl"].str.upper().replace(DX_BL)
+    known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()]
+    at_baseline = known.assign(DX_bl=known["DX_bl"].str.upper().replace(DX_BL)).drop_duplicates(
+        ["rid", "DX_bl"]
+    )
+    # A subject of whom the rows tell several diagnoses is one without.
+    at_baseline = at_baseline.drop_duplicates("rid", keep=False).set_index("rid")["DX_bl"]
     return diagnosis.mask(open_case & diagnosis.isna(), exams["rid"].map(at_baseline)).fillna("")
 
 

@@ -10,9 +10,10 @@ import pandas as pd
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.readings import read_dates
-from pipeline.cohort.rejection import reject, usable
-from pipeline.cohort.tables import read_table, table_columns
+from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
+from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.rules import Rule
@@ -39,9 +40,9 @@ def ingest_bids(
     Parameters
     ----------
     dataset
-        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a
-        subject are described in ``sub-*/sub-*_sessions.tsv``. Of several T1w images of a visit the
-        first by name is used.
+        Folder with ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a subject are described in
+        ``sub-*/sub-*_sessions.tsv``, subjects in ``participants.tsv``; one of the two tells the
+        diagnosis. Of several T1w images of a visit the first by name is used.
     splits, labels
         See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`. The column of `labels` is
         looked for among the subject's sessions, then among the participants.
@@ -66,35 +67,39 @@ def ingest_bids(
     """
     dataset = Path(dataset)
     images = _list_images(dataset)
-    reject_copies(images, pd.Series(same_files(images["path"])), images["source"])
+    files = pd.Series(same_files(images["path"]))
+    reject(images, files == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
+    reject_copies(images, files, images["source"])
     column = labels["column"]
-    people = _read(dataset / "participants.tsv", "participant_id", ["site", column], columns)
-    people["subject"] = people["participant_id"].str.removeprefix("sub-")
+    people = _read_participants(dataset, ["site", column], columns)
     visits = _read_sessions(dataset, ["acq_time", column], columns)
-    if column.lower() not in table_columns(dataset / "participants.tsv") and (
-        (visits[column] == "").all()
-    ):
+    if (people[column] == "").all() and (visits[column] == "").all():
         raise InputError(
             f"{dataset}: no participants.tsv or sessions.tsv has a column {column!r}, in which "
             "labels.column looks for the diagnosis"
         )
-    by_subject = people.drop_duplicates("subject").set_index("subject")
-    by_visit = visits.drop_duplicates(["subject", "session"]).set_index(["subject", "session"])
-    at_visit = by_visit.reindex(pd.MultiIndex.from_frame(images[["subject", "session"]]))
-    of_subject = by_subject.reindex(images["subject"])
-    images["diagnosis"] = at_visit[column].to_numpy()
+    reject_repeated(people, ["subject"], ["site", column], "participant")
+    reject_repeated(visits, ["subject", "session"], ["acq_time", column], "visit")
+    by_subject = people[people["rule"] != Rule.REPEATED].drop_duplicates("subject")
+    by_visit = visits[visits["rule"] != Rule.REPEATED].drop_duplicates(["subject", "session"])
+    keys = pd.MultiIndex.from_frame(images[["subject", "session"]])
+    at_visit = by_visit.set_index(["subject", "session"]).reindex(keys).set_axis(images.index)
+    of_subject = by_subject.set_index("subject").reindex(images["subject"]).set_axis(images.index)
+    images["diagnosis"] = at_visit[column]
     unknown = images["diagnosis"].isna() | (images["diagnosis"] == "")
-    images["diagnosis"] = images["diagnosis"].mask(unknown, of_subject[column].to_numpy())
+    images["diagnosis"] = images["diagnosis"].mask(unknown, of_subject[column])
+    for rows, concerned in ((at_visit, True), (of_subject, unknown)):
+        contradictory = concerned & (rows["rule"] == Rule.CONTRADICTION)
+        reject(images, contradictory, Rule.CONTRADICTION, rows["reason"])
     images["diagnosis"] = images["diagnosis"].fillna("")
-    images["site"] = of_subject["site"].fillna("").to_numpy()
+    images["site"] = of_subject["site"].fillna("")
     label_visits(images, labels)
     twice = usable(images).duplicated(["subject", "session"])
     twice = twice.reindex(images.index, fill_value=False)
     reject(images, twice, Rule.NOT_CHOSEN, "another T1w of the visit is used")
 
     visited = usable(images).copy()
-    times = at_visit["acq_time"].fillna("").set_axis(images.index)
-    lines = at_visit["source"].fillna("").set_axis(images.index)
+    times, lines = (at_visit[name].fillna("") for name in ("acq_time", "source"))
     moments = read_dates(times, lines, "acq_time", date_format)
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
@@ -147,6 +152,16 @@ def _read(
 ) -> pd.DataFrame:
     table = read_table(path, [identity], names, columns).replace(MISSING, "")
     return table.assign(rule="", reason="")
+
+
+def _read_participants(
+    dataset: Path, names: list[str], columns: dict[str, str] | None
+) -> pd.DataFrame:
+    path = dataset / "participants.tsv"
+    if not path.exists():  # the standard recommends it, no more
+        return pd.DataFrame(columns=["subject", "source", "rule", "reason", *names], dtype=object)
+    table = _read(path, "participant_id", names, columns)
+    return table.assign(subject=table["participant_id"].str.removeprefix("sub-"))
 
 
 def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies
 from pipeline.cohort.readings import read_dates
-from pipeline.cohort.rejection import reject, usable
+from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.tables import read_table
 from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
@@ -69,7 +69,7 @@ def list_films(
     )
     if not files:
         raise InputError(f"films: there are no files below {folder}")
-    listed = _read_films_table(films_table, date_format) if films_table else {}
+    listed, repeated = _read_films_table(films_table, date_format) if films_table else ({}, [])
     rows = []
     with progress(total=len(files), desc="reading headers", unit="film") as bar:
         for path in files:
@@ -91,7 +91,7 @@ def list_films(
             rows.append(row)
             bar.update()
     absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG or JPEG film of this name"}
-    rows += [{"source": row["source"], **absent} for row in listed.values()]
+    rows += [{"source": row["source"], **absent} for row in listed.values()] + repeated
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
     for day in ("date", "birth"):
         films[day] = pd.to_datetime(films[day], errors="coerce")
@@ -130,6 +130,8 @@ def _dicom_film(path: Path) -> dict:
 def _listed_film(relative: str, listed: dict | None) -> dict:
     if listed is None:
         raise ImageError(Rule.NOT_LISTED, "a PNG or JPEG film that is not in the films table")
+    if listed["rule"]:
+        raise ImageError(listed["rule"], listed["reason"])
     view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
     row = {
         "patient": listed["patient_id"],
@@ -156,13 +158,14 @@ def _not_pa(view: str, reason: str) -> dict[str, str]:
     return {"rule": Rule.UNKNOWN_VIEW, "reason": f"not known to be a PA film: {reason}"}
 
 
-def _read_films_table(path: Path, date_format: str | None) -> dict[str, dict]:
-    table = read_table(path, PNG_COLUMNS, ["view"])
-    twice = table[table["path"].duplicated()]
-    if len(twice):
-        raise InputError(f"{twice['source'].iloc[0]}: this film is in the table already")
+def _read_films_table(path: Path, date_format: str | None) -> tuple[dict[str, dict], list[dict]]:
+    """Rows by the paths of their films, and rows that repeat others."""
+    table = read_table(path, PNG_COLUMNS, ["view"]).assign(rule="", reason="")
+    reject_repeated(table, ["path"], ["patient_id", "date", "view"], "film")
     table["date"] = read_dates(table["date"], table["source"], "date", date_format)
-    return {row["path"]: row for row in table.to_dict("records")}
+    repeated = table["rule"] == Rule.REPEATED
+    again = table.loc[repeated, ["source", "rule", "reason"]].to_dict("records")
+    return {row["path"]: row for row in table[~repeated].to_dict("records")}, again
 
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:

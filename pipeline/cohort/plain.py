@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
-from pipeline.cohort.rejection import reject, usable
+from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.errors import InputError
@@ -57,15 +57,16 @@ def ingest_manifest(
     Raises
     ------
     InputError
-        If the table cannot be read, a name is not of letters and digits, an image occurs twice, or
-        nothing is left to train on or to evaluate. A row with an impossible number or date is
-        excluded.
+        If the table cannot be read, a name is not of letters and digits, or nothing is left to
+        train on or to evaluate. A row with an impossible number or date is excluded.
     """
     rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
     rows = rows.assign(rule="", reason="")
     for name in ("subject", "session"):
         rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
         _check_names(rows, name)
+    told = [*REQUIRED, *OPTIONAL, labels["column"]]
+    reject_repeated(rows, ["subject", "session"], told, "image")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
     reject_copies(rows, files, rows["source"])

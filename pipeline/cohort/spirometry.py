@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.readings import BULK, DATE_REMEDY, read_dates, read_numbers
-from pipeline.cohort.rejection import reject, usable
+from pipeline.cohort.rejection import lines_of, reject, reject_repeated, usable
 from pipeline.cohort.tables import read_table
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
@@ -86,6 +86,7 @@ def read_spirometry(
     reject(tests, odd, Rule.BAD_VALUE, "FEV1/FVC is in another unit than in the rest of the table")
     possible = tests["ratio"].between(0, 1, inclusive="right")
     reject(tests, ~possible, Rule.BAD_VALUE, "FEV1/FVC is not between 0 and 1")
+    reject_repeated(tests, ["patient", "date", "ratio", "grade", "transplant"], [], "test")
     return tests
 
 
@@ -103,9 +104,7 @@ def reject_contradictions(tests: pd.DataFrame, ratio_threshold: float) -> None:
     days = candidates.assign(ill=candidates["ratio"] < ratio_threshold).groupby(["subject", "date"])
     contradictory = candidates[days["ill"].transform("nunique") > 1]
     for _, of_day in contradictory.groupby(["subject", "date"]):
-        table = of_day["source"].iloc[0].rpartition(":")[0]
-        lines = ", ".join(of_day["source"].str.rpartition(":")[2])
-        why = f"the tests of the day contradict each other: {table}:{lines}"
+        why = f"the tests of the day contradict each other: {lines_of(of_day['source'])}"
         reject(tests, tests.index.isin(of_day.index), Rule.CONTRADICTION, why)
 
 

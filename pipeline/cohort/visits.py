@@ -1,5 +1,7 @@
 """From labelled visits to a cohort: splits, pairs, and why a visit is in none."""
 
+import json
+import math
 import re
 from collections.abc import Callable, Hashable
 
@@ -13,6 +15,10 @@ from pipeline.cohort.splits import assign_splits
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
+
+# What YAML takes for a boolean.
+BOOLEANS = {True: ("yes", "true", "on", "y"), False: ("no", "false", "off", "n")}
+VALUES_SHOWN = 10
 
 
 def split_visits(
@@ -68,17 +74,48 @@ def label_visits(rows: pd.DataFrame, labels: dict) -> None:
         Columns diagnosis (text), rule and reason.
     labels
         ``healthy`` and ``diseased``: lists of the values that are class 0 and 1, in any case.
+        Numbers are compared as such, and what YAML took for a boolean as its words for it.
+
+    Raises
+    ------
+    InputError
+        If a value is of both classes, or the table has none of a class.
     """
-    classes = {}
-    for label, values in enumerate((labels["healthy"], labels["diseased"])):
-        for value in values:
-            if classes.setdefault(str(value).lower(), label) != label:
-                raise InputError(f"labels: {value!r} cannot be healthy and diseased")
-    rows["label"] = rows["diagnosis"].str.lower().map(classes)
+    classes: dict[str | float, int] = {}
+    meanings = rows["diagnosis"].map(_meaning)
+    for label, group in enumerate(("healthy", "diseased")):
+        for value in labels[group]:
+            spellings = BOOLEANS[value] if isinstance(value, bool) else [str(value)]
+            for meaning in map(_meaning, spellings):
+                if classes.setdefault(meaning, label) != label:
+                    raise InputError(f"labels: {value!r} cannot be healthy and diseased")
+        if not meanings.isin([known for known in classes if classes[known] == label]).any():
+            raise InputError(_not_found(labels, group, rows["diagnosis"]))
+    rows["label"] = meanings.map(classes)
     missing = f"no value in the column {labels['column']}"
     reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, missing)
     other = f"{labels['column']} is neither healthy nor diseased: " + rows["diagnosis"]
     reject(rows, rows["label"].isna(), Rule.OTHER_CLASS, other)
+
+
+def _meaning(text: str) -> str | float:
+    """What values of a table are compared by: numbers as such, all else in lower case."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    return number if math.isfinite(number) else text.strip().lower()
+
+
+def _not_found(labels: dict, group: str, found: pd.Series) -> str:
+    wanted = ", ".join(json.dumps(value).strip('"') for value in labels[group])
+    values = sorted(set(found) - {""})
+    held = ", ".join(values[:VALUES_SHOWN]) + (", ..." if len(values) > VALUES_SHOWN else "")
+    return (
+        f"labels.{group}: {wanted} is nowhere in the column {labels['column']}, which holds "
+        f"{held or 'nothing'}; write a value as the table has it and in quotation marks, since "
+        "YAML takes 010 for 8, and yes or on for true"
+    )
 
 
 def add_days(rows: pd.DataFrame, moments: pd.Series) -> None:

@@ -37,7 +37,7 @@ def read_overrides(
     InputError
         If a table cannot be read, a subject is none, or a volume is in both tables.
     """
-    tables = []
+    tables, places = [], {}
     for path in (keep, drop):
         volumes = {}
         rows = read_table(path, ["subject", "session"], ["reason"]) if path else None
@@ -50,8 +50,9 @@ def read_overrides(
             if not session:
                 raise InputError(f"{row.source}: the session is missing, such as bl or m06")
             volumes[subject, session] = row.reason
+            places.setdefault((subject, session), []).append(row.source)
         tables.append(volumes)
-    both = sorted(map(str, tables[0].keys() & tables[1].keys()))
-    if both:
-        raise InputError(f"{both[0]} is in {keep} and in {drop}; remove it from one of them")
+    for volume in tables[0].keys() & tables[1].keys():
+        lines = " and ".join(places[volume])
+        raise InputError(f"{lines}: a volume to keep and to drop; remove it from one of them")
     return tables[0], tables[1]

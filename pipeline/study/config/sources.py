@@ -188,8 +188,8 @@ class Classes(Section):
     """Which values of a table's column are the two groups."""
 
     column: Text
-    healthy: Annotated[list[str | Number], SEVERAL]
-    diseased: Annotated[list[str | Number], SEVERAL]
+    healthy: Annotated[list[str | Number | bool], SEVERAL]
+    diseased: Annotated[list[str | Number | bool], SEVERAL]
 
 
 class SpirometryNames(Section):

@@ -162,7 +162,8 @@ def test_contradictory_diagnoses(archive, ingest, visit):
     archive.diagnosis(30, visit, 5, "ADNIGO")
     cohort = ingest(archive)
     assert reasons(cohort, "exam") == ["the visit has no unambiguous diagnosis"]
-    assert reasons(cohort, "diagnosis") == ["the diagnoses of the visit contradict each other"] * 2
+    why = "the rows of the visit contradict each other: DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10, 11"
+    assert reasons(cohort, "diagnosis") == [why] * 2
 
 
 def test_repeated_diagnosis(archive, ingest):
@@ -171,7 +172,8 @@ def test_repeated_diagnosis(archive, ingest):
     archive.diagnosis(30, "m06", 4, "ADNIGO")
     cohort = ingest(archive)
     assert list(of_subject(cohort)) == ["m06"]
-    assert reasons(cohort, "diagnosis") == ["the row repeats an earlier one"]
+    repeats = "the row repeats DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10"
+    assert reasons(cohort, "diagnosis") == [repeats]
 
 
 @pytest.mark.parametrize("visit", ["bl", "sc", "scmri", "SC"])

@@ -434,7 +434,7 @@ def test_original_before_derived(archive):
 def test_many_films_on_a_day_have_names_for_files(archive):
     for number in range(60):
         archive.film("a", name=f"{number:02}.dcm", AcquisitionTime=f"12{number:02}00")
-        archive.test("a", 0, "0.6")
+        archive.test("a", 0, f"0.6{number:02}")
     archive.film("a", 20)
     archive.test("a", 20, "0.8")
     sessions = archive.ingest().manifest.sort_values("path")["session"].tolist()
@@ -539,3 +539,29 @@ def test_date_format_of_the_tables(archive):
         archive.ingest()
     assert len(archive.ingest(date_format="%m/%d/%Y").manifest) == 1
     assert archive.ingest(date_format="%d/%m/%Y").manifest.empty
+
+
+def test_repeated_test_is_one(archive):
+    archive.film("a", 0, "1.dcm", StudyInstanceUID="1.1")
+    archive.film("a", 0, "2.dcm", StudyInstanceUID="1.2")
+    for _ in range(2):
+        archive.test("a", 0, "0.5")
+    cohort = archive.ingest()
+    assert reasons(cohort, "test")["spirometry.csv:3"] == "the row repeats spirometry.csv:2"
+    assert "every spirometry within the day limit is matched otherwise" in reasons(cohort).values()
+
+
+def test_repeated_and_contradictory_rows_of_the_films_table(archive):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
+    table = archive.folder / "films.csv"
+    table.write_text(
+        "path,patient_id,date,view\na.png,a,2015-03-01,PA\na.png,a,2015-03-01,PA\n"
+        "b.png,b,2015-03-01,PA\nb.png,c,2015-03-01,PA\n"
+    )
+    for patient in "abc":
+        archive.test(patient)
+    cohort = archive.ingest(films_table=table)
+    assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    why = "the rows of the film contradict each other: films.csv:4, 5"
+    assert reasons(cohort) == {"films.csv:3": "the row repeats films.csv:2", "b.png": why}

@@ -81,7 +81,6 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, rows):
     ("change", "said"),
     [
         ({"subject": "P 1"}, "manifest.csv:2: subject is not letters and digits"),
-        ({"session": "b"}, "sub-P0 ses-b stands in the manifest twice"),
     ],
 )
 def test_wrong_values_name_their_line(tmp_path, rows, change, said):
@@ -146,3 +145,68 @@ def test_table_of_a_german_spreadsheet(tmp_path, rows):
     pd.testing.assert_frame_equal(found, expected)
     assert found.loc[found["subject"] == "P1", "day"].tolist() == [0, 10, 20]
     assert (found["field_strength"] == 1.5).all()
+
+
+def test_a_repeated_row_is_one(tmp_path, rows):
+    cohort = ingest(tmp_path, pd.concat([rows, rows.iloc[[1, 4, 4]]]))
+    assert len(cohort.manifest) == len(rows)
+    told = cohort.exclusions[["source", "rule", "reason"]].to_numpy().tolist()
+    assert told == [
+        ["manifest.csv:16", "repeated", "the row repeats manifest.csv:3"],
+        ["manifest.csv:17", "repeated", "the row repeats manifest.csv:6"],
+        ["manifest.csv:18", "repeated", "the row repeats manifest.csv:6"],
+    ]
+
+
+@pytest.mark.parametrize(("column", "value"), [("day", 21), ("class", 0), ("path", "P0/c.nii")])
+def test_contradictory_rows_name_their_lines_and_stop_no_others(tmp_path, rows, column, value):
+    cohort = ingest(tmp_path, pd.concat([rows, rows.iloc[[1]].assign(**{column: value})]))
+    told = cohort.exclusions.set_index("source")[["rule", "reason"]]
+    why = "the rows of the image contradict each other: manifest.csv:3, 16"
+    assert told.loc["manifest.csv:3"].tolist() == ["contradiction", why]
+    assert told.loc["manifest.csv:16"].tolist() == ["contradiction", why]
+    assert len(cohort.manifest) == len(rows) - 1
+
+
+def relabelled(rows, healthy, diseased):
+    return rows.assign(**{"class": rows["class"].map({0: healthy, 1: diseased})})
+
+
+@pytest.mark.parametrize(
+    ("healthy", "diseased", "labels"),
+    [
+        ("no", "yes", (False, True)),
+        ("No", "YES", (False, True)),
+        ("FALSE", "True", (False, True)),
+        ("off", "on", (False, True)),
+        ("0.0", "1.0", (0, 1)),
+        ("00", "01", (0, 1)),
+        ("0", "1", (0.0, 1.0)),
+        ("0.0", "1.0", ("0", "1")),
+        ("1.50", "2", (1.5, 2)),
+    ],
+)
+def test_labels_mean_what_the_table_means(tmp_path, rows, healthy, diseased, labels):
+    """As YAML hands them on."""
+    expected = ingest(tmp_path, rows).manifest
+    found = ingest(
+        tmp_path,
+        relabelled(rows, healthy, diseased),
+        labels={"column": "class", "healthy": [labels[0]], "diseased": [labels[1]]},
+    ).manifest
+    drop = ["diagnosis"]
+    pd.testing.assert_frame_equal(found.drop(columns=drop), expected.drop(columns=drop))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ((8, "020"), r"labels.healthy: 8 is nowhere in the column class, which holds 010, 020;"),
+        (("010", True), r"labels.diseased: true is nowhere in .*, which holds 010, 020;"),
+        (("10", "010"), "labels: '010' cannot be healthy and diseased"),
+    ],
+)
+def test_labels_that_the_table_lacks_are_shown_beside_its_own(tmp_path, rows, labels, said):
+    labels = {"column": "class", "healthy": [labels[0]], "diseased": [labels[1]]}
+    with pytest.raises(InputError, match=said):
+        ingest(tmp_path, relabelled(rows, "010", "020"), labels=labels)

@@ -43,5 +43,5 @@ def test_wrong_table(tmp_path, lines, said):
 def test_volume_in_both_tables(tmp_path):
     for name in ("keep.csv", "drop.csv"):
         (tmp_path / name).write_text("subject,session\n30,bl\n")
-    with pytest.raises(InputError, match="remove it from one of them"):
+    with pytest.raises(InputError, match=r"keep.csv:2 and drop.csv:2: .* remove it from one"):
         read_overrides(tmp_path / "keep.csv", tmp_path / "drop.csv", subject_key("adni"))
