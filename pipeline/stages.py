@@ -220,7 +220,7 @@ STAGES = {
         "tell who was studied, who was not, and by which rule",
         rule="describe_cohort",
         function="pipeline.cohort.flow_page:write_cohort_page",
-        version=3,
+        version=4,
         per="dataset",
         benchmark="{dataset}/cohort.tsv",
     ),

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.tables import read_table
@@ -20,9 +21,9 @@ from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-_IMAGE = re.compile(
-    r"sub-(?P<subject>[A-Za-z0-9]+)(_ses-(?P<session>[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*_T1w"
-)
+_FOLDERS = re.compile(r"sub-(?P<subject>[^/]+)/(ses-(?P<session>[^/]+)/)?anat/")
+_NAME = re.compile(r"sub-[^/]+_T1w")
+_ENTITIES = re.compile(r"(_[a-z]+-[A-Za-z0-9]+)*_T1w")  # behind those of the folders
 ONLY_SESSION = "1"  # name of the one visit of a subject without session folders
 MISSING = "n/a"
 
@@ -73,6 +74,7 @@ def ingest_bids(
     column = labels["column"]
     people = _read_participants(dataset, ["site", column], columns)
     visits = _read_sessions(dataset, ["acq_time", column], columns)
+    add_labels(images, people, visits)
     if (people[column] == "").all() and (visits[column] == "").all():
         raise InputError(
             f"{dataset}: no participants.tsv or sessions.tsv has a column {column!r}, in which "
@@ -129,16 +131,16 @@ def _list_images(dataset: Path) -> pd.DataFrame:
         source = path.relative_to(dataset).as_posix()
         row = {"path": str(path), "source": source, "subject": "", "session": ""}
         row |= {"rule": "", "reason": ""}
-        name = _IMAGE.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
-        if name is None:
+        folders = _FOLDERS.match(source)
+        row |= {"subject": folders["subject"], "session": folders["session"] or ONLY_SESSION}
+        stem = path.name.removesuffix(".gz").removesuffix(".nii")
+        own = "_".join(source.split("/")[:-2])
+        if not _NAME.fullmatch(stem):
             reason = "the file name is not sub-<label>[_ses-<label>]..._T1w"
             row |= {"rule": Rule.MISNAMED, "reason": reason}
-        else:
-            row |= {"subject": name["subject"], "session": name["session"] or ONLY_SESSION}
-            folders = [f"sub-{name['subject']}", *([f"ses-{s}"] if (s := name["session"]) else [])]
-            if source.split("/")[:-2] != folders:
-                reason = "the file name and the folders belong to different visits"
-                row |= {"rule": Rule.MISNAMED, "reason": reason}
+        elif not stem.startswith(own) or not _ENTITIES.fullmatch(stem.removeprefix(own)):
+            reason = "the file name and the folders belong to different visits"
+            row |= {"rule": Rule.MISNAMED, "reason": reason}
         rows.append(row)
     if not rows:
         raise InputError(
@@ -161,7 +163,7 @@ def _read_participants(
     if not path.exists():  # the standard recommends it, no more
         return pd.DataFrame(columns=["subject", "source", "rule", "reason", *names], dtype=object)
     table = _read(path, "participant_id", names, columns)
-    return table.assign(subject=table["participant_id"].str.removeprefix("sub-"))
+    return table.assign(subject=table["participant_id"])
 
 
 def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
@@ -169,8 +171,8 @@ def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | No
     tables = [pd.DataFrame(columns=columns_kept, dtype=object)]
     for path in sorted(dataset.glob("sub-*/sub-*_sessions.tsv")):
         table = _read(path, "session_id", names, columns)
-        table["subject"] = path.parent.name.removeprefix("sub-")
-        table["session"] = table["session_id"].str.removeprefix("ses-")
+        table["subject"] = path.parent.name
+        table["session"] = table["session_id"]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

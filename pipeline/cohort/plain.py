@@ -8,11 +8,11 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
-from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ def ingest_manifest(
     Parameters
     ----------
     table
-        CSV with the columns subject and session (letters and digits), path (relative to `images`),
+        CSV with the columns subject and session (see `add_labels`), path (relative to `images`),
         the column of `labels`, and optionally day (since any day) or date,
         field_strength in tesla, site and score. Dates are not kept.
     images
@@ -57,14 +57,14 @@ def ingest_manifest(
     Raises
     ------
     InputError
-        If the table cannot be read, a name is not of letters and digits, or nothing is left to
-        train on or to evaluate. A row with an impossible number or date is excluded.
+        If the table cannot be read, two names fall together, or nothing is left to train on or to
+        evaluate. A row with an impossible number or date is excluded.
     """
     rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
     rows = rows.assign(rule="", reason="")
-    for name in ("subject", "session"):
-        rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
-        _check_names(rows, name)
+    add_labels(rows)
+    for name, rule in (("subject", Rule.NO_SUBJECT), ("session", Rule.NO_VISIT)):
+        reject(rows, rows[name] == "", rule, f"{name} has no letter or digit")
     told = [*REQUIRED, *OPTIONAL, labels["column"]]
     reject_repeated(rows, ["subject", "session"], told, "image")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
@@ -87,9 +87,3 @@ def ingest_manifest(
     cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
     log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
     return cohort
-
-
-def _check_names(rows: pd.DataFrame, column: str) -> None:
-    wrong = rows.loc[~rows[column].str.fullmatch("[A-Za-z0-9]+"), "source"]
-    if len(wrong):
-        raise InputError(f"{wrong.iloc[0]}: {column} is not letters and digits")

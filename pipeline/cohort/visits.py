@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.cohort.names import name_label
 from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.splits import assign_splits
@@ -162,13 +163,14 @@ def plain_cohort(
         Further rows of tables that are left out, by their kind: columns subject, source, rule
         and reason.
     splits
-        For `assign_splits`; lists take subjects with or without ``sub-``.
+        For `assign_splits`; lists take subjects as the archive or the manifest has them, with or
+        without ``sub-``.
     name
         Of the archive, for messages.
     """
     visits = usable(rows).copy()
     unpaired = split_visits(
-        visits, splits, key=lambda text: text.removeprefix("sub-"), baseline=None
+        visits, splits, key=lambda text: name_label(text, "subject"), baseline=None
     )
     rows.loc[visits.index, ["rule", "reason"]] = visits[["rule", "reason"]]
     manifest = as_manifest(usable(visits))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from pipeline.cohort.adni import rid_of
+from pipeline.cohort.names import name_label
 from pipeline.cohort.tables import read_table
 from pipeline.stage.errors import InputError
 
@@ -12,7 +13,7 @@ Volume = tuple[Hashable, str]
 
 def subject_key(source: str) -> Callable[[str], Hashable]:
     """What identifies a subject of an archive: of ADNI's, RIDs and PTIDs are the same."""
-    return rid_of if source == "adni" else lambda text: text.removeprefix("sub-")
+    return rid_of if source == "adni" else lambda text: name_label(text, "subject")
 
 
 def read_overrides(
@@ -46,7 +47,7 @@ def read_overrides(
                 subject = key(row.subject)
             except ValueError as error:
                 raise InputError(f"{row.source}: {row.subject!r} is no subject: {error}") from error
-            session = row.session.lower().removeprefix("ses-")
+            session = name_label(row.session.lower(), "session")
             if not session:
                 raise InputError(f"{row.source}: the session is missing, such as bl or m06")
             volumes[subject, session] = row.reason

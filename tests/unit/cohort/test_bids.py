@@ -148,3 +148,30 @@ def test_participants_table_is_not_needed_where_the_visits_tell(dataset):
     found = ingest(dataset).manifest
     assert list(found["path"]) == list(expected["path"])
     assert set(found["site"]) == {""}
+
+
+def test_names_that_the_standard_does_not_allow(dataset):
+    """OASIS and NACC name subjects so."""
+    for old, new in {"C0": "OAS2_0001", "C1": "NACC-17", "C2": "ö 2"}.items():
+        for path in sorted(dataset.glob(f"sub-{old}/**/*"), reverse=True):
+            if path.is_file() and f"sub-{old}" in path.name:
+                path.rename(path.with_name(path.name.replace(f"sub-{old}", f"sub-{new}")))
+        (dataset / f"sub-{old}").rename(dataset / f"sub-{new}")
+        people = dataset / "participants.tsv"
+        people.write_text(people.read_text().replace(f"sub-{old}\t", f"sub-{new}\t"))
+    cohort = ingest(dataset)
+    names = cohort.manifest[["subject", "archive_subject"]].drop_duplicates()
+    assert dict(names.to_numpy()) == {
+        **{"OAS20001": "OAS2_0001", "NACC17": "NACC-17", "o2": "ö 2"},
+        **{"C3": "", "S0": "", "S1": ""},
+    }
+    assert set(cohort.pairs["subject"]) == {"OAS20001", "NACC17", "o2", "C3"}
+    assert set(cohort.manifest["site"]) == {"A0", "A1"}
+
+
+def test_subjects_that_differ_in_case_only(dataset):
+    (dataset / "sub-s0").mkdir()
+    (dataset / "sub-s0/anat").mkdir()
+    (dataset / "sub-s0/anat/sub-s0_T1w.nii.gz").touch()
+    with pytest.raises(InputError, match="the subjects 'S0' and 's0' would be one name"):
+        ingest(dataset)

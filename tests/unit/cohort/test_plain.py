@@ -77,16 +77,48 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, rows):
     assert "1  image: Neither healthy nor diseased" in str(error.value)
 
 
+def test_row_without_a_name_is_left_out(tmp_path, rows):
+    rows.loc[0, "subject"] = "--"
+    rows.loc[4, "session"] = ""
+    cohort = ingest(tmp_path, rows)
+    assert cohort.exclusions["rule"].tolist() == ["no_subject", "no_visit"]
+
+
+NAMES = {"P0": "OAS2_0001", "P1": "NACC-17", "P2": "Zoë 2", "P3": "sub-P3", "a": "v-1", "b": "v 2"}
+
+
+def test_names_become_letters_and_digits_and_are_kept(tmp_path, rows):
+    expected = ingest(tmp_path, rows)
+    rows[["subject", "session"]] = rows[["subject", "session"]].replace(NAMES)
+    (tmp_path / "train").write_text("H\nD\n")
+    (tmp_path / "validation").write_text("OAS2_0001\nNACC17\n")
+    (tmp_path / "test").write_text("Zoë 2\nsub-P3\n")
+    lists = {name: str(tmp_path / name) for name in ("train", "validation", "test")}
+    manifest = ingest(tmp_path, rows, splits={"lists": lists}).manifest
+    assert len(manifest) == len(expected.manifest)
+    assert set(manifest["split"]) == {"train", "validation", "test"}
+    names = manifest[["subject", "archive_subject"]].drop_duplicates().to_numpy().tolist()
+    assert sorted(names) == [
+        *(["D", ""], ["H", ""], ["NACC17", "NACC-17"], ["OAS20001", "OAS2_0001"], ["P3", ""]),
+        ["Zoe2", "Zoë 2"],
+    ]
+    names = manifest[["session", "archive_session"]].drop_duplicates().to_numpy().tolist()
+    assert sorted(names) == [["c", ""], ["v1", "v-1"], ["v2", "v 2"]]
+
+
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("column", "one", "other", "row"),
     [
-        ({"subject": "P 1"}, "manifest.csv:2: subject is not letters and digits"),
+        ("subject", "S0", "s0", 4),
+        ("subject", "S_0", "S-0", 4),
+        ("subject", "Zoë", "Zoe", 4),
+        ("session", "M1", "m1", 1),
+        ("session", "1.0", "10", 1),
     ],
 )
-def test_wrong_values_name_their_line(tmp_path, rows, change, said):
-    rows = rows.assign(date="").astype(object)
-    for column, value in change.items():
-        rows.loc[0, column] = value
+def test_names_that_fall_together_are_shown(tmp_path, rows, column, one, other, row):
+    rows.loc[0, column], rows.loc[row, column] = one, other
+    said = rf"^manifest.csv:2 and manifest.csv:{row + 2}: the {column}s '{one}' and '{other}' would"
     with pytest.raises(InputError, match=said):
         ingest(tmp_path, rows)
 

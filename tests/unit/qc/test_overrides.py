@@ -24,6 +24,8 @@ def test_spellings_of_a_subject(tmp_path):
     assert drop == {(30, "bl"): "", (31, "m06"): "", (32, "m12"): ""}
     table.write_text("subject,session,reason\nsub-A1,ses-2,moved\n")
     assert read_overrides(table, None, subject_key("bids"))[0] == {("A1", "2"): "moved"}
+    table.write_text("subject,session\nOAS2_0001,V-1\n")
+    assert read_overrides(None, table, subject_key("manifest"))[1] == {("OAS20001", "v1"): ""}
 
 
 @pytest.mark.parametrize(
