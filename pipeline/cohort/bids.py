@@ -12,6 +12,7 @@ from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.content import NOT_HERE
@@ -95,6 +96,7 @@ def ingest_bids(
         reject(images, contradictory, Rule.CONTRADICTION, rows["reason"])
     images["diagnosis"] = images["diagnosis"].fillna("")
     images["site"] = of_subject["site"].fillna("")
+    _exclude_misspelt(images, people, visits, column)
     label_visits(images, labels)
     twice = usable(images).duplicated(["subject", "session"])
     twice = twice.reindex(images.index, fill_value=False)
@@ -120,6 +122,27 @@ def ingest_bids(
     )
     log.info("BIDS: %d of %d T1w images used", len(cohort.manifest), len(images))
     return cohort
+
+
+def _exclude_misspelt(
+    images: pd.DataFrame, people: pd.DataFrame, visits: pd.DataFrame, column: str
+) -> None:
+    """Leave out images whose row of a table is found only if names are written alike, in place."""
+    lost = usable(images)
+    lost = lost[lost["diagnosis"] == ""]
+    for table, keys in ((visits, ["subject", "session"]), (people, ["subject"])):
+        told = table[table[column] != ""]
+        names, others = (
+            {row[0]: " ".join(row[1:]) for row in rows[["source", *keys]].itertuples(index=False)}
+            for rows in (lost, told)
+        )
+        misses = near_misses(names, others)
+        found = bool((images["diagnosis"] != "").any())
+        tell_near_misses(misses, "images find no row with a diagnosis", found=found)
+        why = "the name in the table is written otherwise: " + images["source"].map(misses).fillna(
+            ""
+        )
+        reject(images, images["source"].isin(misses), Rule.NO_DIAGNOSIS, why)
 
 
 def _list_images(dataset: Path) -> pd.DataFrame:

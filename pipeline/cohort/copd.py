@@ -15,6 +15,7 @@ from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, film_session, pseudonym, read_key
 from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.spirometry import (
     SpirometryColumns,
     match_tests,
@@ -106,6 +107,7 @@ def ingest_copd(
         archive = archive.fillna(dict.fromkeys(texts, ""))
     else:
         archive["subject"] = _subjects(archive, key)
+        _exclude_misspelt(archive, tests)
 
     reject_copies(archive, pd.Series(same_files(archive["path"])), archive["source"])
     births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
@@ -153,6 +155,23 @@ def ingest_copd(
 
 def _subjects(table: pd.DataFrame, key: bytes) -> list[str]:
     return [pseudonym(key, patient) if patient else "" for patient in table["patient"]]
+
+
+def _exclude_misspelt(archive: pd.DataFrame, tests: pd.DataFrame) -> None:
+    """Leave out films and tests whose patient is found only if ids are written alike, in place."""
+    of_films, of_tests = (
+        dict(zip(table["source"], table["patient"], strict=True))
+        for table in (usable(archive), tests)
+    )
+    found = bool({*of_films.values()} & {*of_tests.values()} - {""})
+    for table, names, others, rule, what in (
+        (archive, of_films, of_tests, Rule.NO_TEST, "films find no lung function test"),
+        (tests, of_tests, of_films, Rule.NO_IMAGE, "lung function tests find no film"),
+    ):
+        misses = near_misses(names, others)
+        tell_near_misses(misses, what, found=found)
+        why = "the patient's id is written otherwise: " + table["source"].map(misses).fillna("")
+        reject(table, table["source"].isin(misses), rule, why)
 
 
 def _exclude_transplants(archive: pd.DataFrame, tests: pd.DataFrame) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.cohort.copies import reject_copies
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
 from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
@@ -91,8 +92,14 @@ def list_films(
             rows.append(row)
             bar.update()
     absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG or JPEG film of this name"}
+    unlisted = {row["source"]: row["source"] for row in rows if row["rule"] == Rule.NOT_LISTED}
     rows += [{"source": row["source"], **absent} for row in listed.values()] + repeated
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
+    misses = near_misses({row["source"]: path for path, row in listed.items()}, unlisted)
+    known = films["rule"].isin([Rule.NOT_LISTED, Rule.NO_FILE]).all()
+    tell_near_misses(misses, "rows of the films table find no film", found=not known)
+    near = films["source"].map(lambda source: f": {misses[source]}" if source in misses else "")
+    films["reason"] = films["reason"] + near
     for day in ("date", "birth"):
         films[day] = pd.to_datetime(films[day], errors="coerce")
     texts = ["path", "patient", "sex", "study", "image", "view_reason"]

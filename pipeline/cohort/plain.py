@@ -11,6 +11,7 @@ from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.rules import Rule
@@ -70,7 +71,7 @@ def ingest_manifest(
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
     reject_copies(rows, files, rows["source"])
-    reject(rows, files == "", Rule.NO_FILE, "there is no file of this path")
+    _tell_missing(rows, files == "")
     for name, (least, largest, expected) in NUMBERS.items():
         given = is_given(rows[name])
         rows[name] = read_numbers(rows[name], rows["source"], name)
@@ -87,3 +88,16 @@ def ingest_manifest(
     cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
     log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
     return cohort
+
+
+def _tell_missing(rows: pd.DataFrame, missing: pd.Series) -> None:
+    """Leave out rows whose file is missing, in place; another of nearly its name is told."""
+    paths = {row.source: Path(row.path) for row in rows[missing].itertuples()}
+    folders = {path.parent for path in paths.values()}
+    files = [str(file) for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    names = {source: str(path) for source, path in paths.items()}
+    misses = near_misses(names, dict(zip(files, files, strict=True)))
+    tell_near_misses(misses, "rows find no file", found=not missing.all())
+    why = "there is no file of this path"
+    near = rows["source"].map(lambda source: f": {misses[source]}" if source in misses else "")
+    reject(rows, missing, Rule.NO_FILE, why + near)

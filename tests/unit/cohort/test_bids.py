@@ -175,3 +175,15 @@ def test_subjects_that_differ_in_case_only(dataset):
     (dataset / "sub-s0/anat/sub-s0_T1w.nii.gz").touch()
     with pytest.raises(InputError, match="the subjects 'S0' and 's0' would be one name"):
         ingest(dataset)
+
+
+def test_visits_that_the_tables_write_otherwise(dataset, caplog):
+    for subject, old in (("S0", "ses-M06"), ("S1", "ses-M06")):
+        table = dataset / f"sub-{subject}/sub-{subject}_sessions.tsv"
+        table.write_text(table.read_text().replace(old, "M6"))
+    told = ingest(dataset).exclusions.set_index("source")["reason"]
+    assert told["sub-S0/ses-M06/anat/sub-S0_ses-M06_T1w.nii.gz"] == (
+        "the name in the table is written otherwise: that of sub-S0_sessions.tsv:3 differs in "
+        "leading zeros"
+    )
+    assert "2 images find no row with a diagnosis" in caplog.text

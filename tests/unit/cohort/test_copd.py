@@ -565,3 +565,46 @@ def test_repeated_and_contradictory_rows_of_the_films_table(archive):
     assert cohort.manifest["subject"].tolist() == [name_of("a")]
     why = "the rows of the film contradict each other: films.csv:4, 5"
     assert reasons(cohort) == {"films.csv:3": "the row repeats films.csv:2", "b.png": why}
+
+
+def test_ids_that_lost_their_zeros(archive, caplog):
+    for patient in ("0012", "0013", "0014"):
+        archive.film(patient, name=f"{patient[-1]}.dcm")
+        archive.test(patient.lstrip("0"), 0, "0.5")
+    with pytest.raises(InputError) as error:
+        archive.ingest()
+    assert str(error.value) == (
+        "3 films find no lung function test, such as 2.dcm (that of spirometry.csv:2 differs in "
+        "leading zeros) and 3.dcm (that of spirometry.csv:3 differs in leading zeros); write the "
+        "names alike"
+    )
+    archive.film("a", name="a.dcm")
+    archive.test("a", 0, "0.5")
+    cohort = archive.ingest()
+    assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    assert "3 films find no lung function test" in caplog.text
+    assert "001" not in caplog.text
+    why = "the patient's id is written otherwise: that of {} differs in leading zeros"
+    assert reasons(cohort)["2.dcm"] == why.format("spirometry.csv:2")
+    assert reasons(cohort, "test")["spirometry.csv:2"] == why.format("2.dcm")
+
+
+def test_file_names_in_another_composition(archive, caplog):
+    for name in ("Zoe\u0308.png", "b.png"):  # as macOS packs them
+        Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
+    table = archive.folder / "films.csv"
+    rows = ["Zo\u00eb.png,a,2015-03-01,PA", "b.png,b,2015-03-01,PA"]
+    table.write_text("path,patient_id,date,view\n" + "\n".join(rows))
+    for patient in "ab":
+        archive.test(patient)
+    cohort = archive.ingest(films_table=table)
+    assert cohort.manifest["subject"].tolist() == [name_of("b")]
+    assert reasons(cohort)["films.csv:2"] == (
+        "the archive has no PNG or JPEG film of this name: that of Zoe\u0308.png differs in how "
+        "accented letters are composed"
+    )
+    assert "1 rows of the films table find no film" in caplog.text
+    table.write_text("path,patient_id,date,view\n" + rows[0])
+    (archive.films / "b.png").unlink()
+    with pytest.raises(InputError, match="1 rows of the films table find no film"):
+        archive.ingest(films_table=table)

@@ -242,3 +242,27 @@ def test_labels_that_the_table_lacks_are_shown_beside_its_own(tmp_path, rows, la
     labels = {"column": "class", "healthy": [labels[0]], "diseased": [labels[1]]}
     with pytest.raises(InputError, match=said):
         ingest(tmp_path, relabelled(rows, "010", "020"), labels=labels)
+
+
+def test_path_of_nearly_the_name_of_a_file(tmp_path, rows, caplog):
+    (tmp_path / "images/P0/b.nii").rename(tmp_path / "images/P0/B.nii.gz")
+    cohort = ingest(tmp_path, rows)
+    reason = cohort.exclusions["reason"].tolist()
+    folder = tmp_path / "images/P0"
+    assert reason == [
+        f"there is no file of this path: that of {folder / 'B.nii.gz'} differs in upper and lower "
+        "case and the suffix .gz"
+    ]
+    assert "1 rows find no file" in caplog.text
+    with pytest.raises(InputError, match=r"14 rows find no file, such as manifest\.csv:2"):
+        ingest(tmp_path, rows.assign(path=rows["path"].str.upper().str.replace(".NII", ".NII.GZ")))
+
+
+def test_listed_subjects_that_are_written_otherwise(tmp_path, rows, caplog):
+    lists = {name: str(tmp_path / name) for name in ("train", "validation", "test")}
+    for name, text in {"train": "H\nd\n", "validation": "P0\np1\n", "test": "P2\nP3"}.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="no training image of class 1"):
+        ingest(tmp_path, rows, splits={"lists": lists})
+    assert "2 listed subjects are not found, such as" in caplog.text
+    assert "differs in upper and lower case" in caplog.text
