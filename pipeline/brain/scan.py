@@ -12,8 +12,7 @@ from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import HeaderDataError, SpatialImage
+from nibabel.spatialimages import SpatialImage
 
 from pipeline.brain.background import background
 from pipeline.geometry.affine import voxel_sizes
@@ -28,7 +27,8 @@ VOXEL_MM = (0.2, 8.0)
 EXTENT_MM = (100.0, 1000.0)
 # A qform holds rotations and voxel sizes only; a cosine between axes above this is a sheared grid.
 LARGEST_SHEAR = 0.01
-LARGEST_VOLUME = 512**3  # voxels; what is larger fills the memory of a job
+# Voxels; what is larger takes more than 2 GiB, whatever their type. 512 x 512 x 400 is not.
+LARGEST_VOLUME = 110_000_000
 CHUNK_BYTES = 2**22
 LONGEST_TAIL = 2**26  # bytes behind the voxels of a compressed file
 GZIP = b"\x1f\x8b"
@@ -89,12 +89,13 @@ def _open(stream: BinaryIO) -> SpatialImage:
     try:
         start = stream.read(1024)
         stream.seek(0)
-        kind = _kind(start)
-        image = kind.from_stream(stream)
-        grey = image.get_data_dtype().kind in "iuf"
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ImageError(Rule.UNREADABLE, "damaged: the file cannot be decompressed") from error
-    except (ImageFileError, HeaderDataError, ValueError, OverflowError) as error:
+    kind = _kind(start)
+    try:
+        image = kind.from_stream(stream)
+        grey = image.get_data_dtype().kind in "iuf"
+    except Exception as error:  # a damaged header can make nibabel raise nearly anything
         raise ImageError(Rule.UNREADABLE, "the header is damaged") from error
     if not grey:
         raise ImageError(

@@ -1,7 +1,9 @@
 """A plain manifest: one CSV table that anybody can write, a row an image."""
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 REQUIRED = ["subject", "session", "path"]
 OPTIONAL = ["day", "date", "field_strength", "site", "score"]
+NO_FILE = "there is no file of this path"
 LARGEST_DAY = 1e7  # Julian days are below it
 # What a number may be, and how that is called.
 NUMBERS = {
@@ -92,12 +95,12 @@ def ingest_manifest(
 
 def _tell_missing(rows: pd.DataFrame, missing: pd.Series) -> None:
     """Leave out rows whose file is missing, in place; another of nearly its name is told."""
-    paths = {row.source: Path(row.path) for row in rows[missing].itertuples()}
-    folders = {path.parent for path in paths.values()}
-    files = [str(file) for folder in folders if folder.is_dir() for file in folder.iterdir()]
-    names = {source: str(path) for source, path in paths.items()}
-    misses = near_misses(names, dict(zip(files, files, strict=True)))
+    paths = dict(zip(rows["source"][missing], rows["path"][missing], strict=True))
+    there = {}
+    for folder in {os.path.dirname(path) for path in paths.values()}:  # noqa: PTH120 - of any text
+        with suppress(OSError):
+            there |= {file: file for file in map(str, Path(folder).iterdir())}
+    misses = near_misses(paths, there)
     tell_near_misses(misses, "rows find no file", found=not missing.all())
-    why = "there is no file of this path"
-    near = rows["source"].map(lambda source: f": {misses[source]}" if source in misses else "")
-    reject(rows, missing, Rule.NO_FILE, why + near)
+    told = [f"{NO_FILE}: {misses[row]}" if row in misses else NO_FILE for row in rows["source"]]
+    reject(rows, missing, Rule.NO_FILE, pd.Series(told, rows.index, dtype=object))

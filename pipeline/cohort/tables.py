@@ -15,7 +15,7 @@ from pipeline.stage.errors import InputError
 
 _COLUMNS_SHOWN = 25
 _LONGEST_HEADER = 2**17
-_TOLD_DELIMITER = re.compile(r"\ufeff?\"?sep=([,;\t])\"?\r?\n", re.IGNORECASE)
+_TOLD_DELIMITER = re.compile(r"\ufeff?\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 _WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # xlsx and ods, xls
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 
@@ -71,9 +71,9 @@ def read_table(
     Parameters
     ----------
     path
-        CSV file with a header: UTF-8, UTF-16 with its mark or else Windows-1252, parted by what
-        parts the header into the most names, comma, semicolon or tab, unless a line before it says
-        ``sep=;``.
+        CSV file with a header: UTF-8, UTF-16 with its mark or else Windows-1252; its fields are
+        parted by what parts the header into the most names, comma, semicolon, tab or bar, unless a
+        line before it says ``sep=;``.
     required, optional
         Names of columns; case and surrounding blanks do not matter. An optional column that the
         table lacks is empty.
@@ -105,7 +105,8 @@ def read_table(
     positions = _positions(path, header, required, optional, columns or {})
     for line, record in records:
         _check_line_breaks(path, line, record, delimiter, len(header), positions.values())
-        if len(record) != len(header):
+        # Spreadsheets fill lines up with empty fields, but their first.
+        if len(record) != len(header) and any(record[len(header) :] or ["short"]):
             raise InputError(
                 f"{path}, line {line}: {len(record)} fields where the header has {len(header)}"
             )
@@ -159,10 +160,10 @@ def _decode(content: bytes, path: Path) -> str:
 
 
 def _delimiter(text: str, path: Path) -> str:
-    """What parts the header into the most names: comma, semicolon or tab."""
+    """What parts the header into the most names: comma, semicolon, tab or bar."""
     header = text.lstrip()[:_LONGEST_HEADER]
     names = {}
-    for delimiter in "\t,;" if path.suffix.lower() == ".tsv" else ",;\t":
+    for delimiter in "\t,;|" if path.suffix.lower() == ".tsv" else ",;\t|":
         with suppress(csv.Error, StopIteration):
             names[delimiter] = len(next(csv.reader(io.StringIO(header), delimiter=delimiter)))
     return max(names, key=names.__getitem__, default=",")

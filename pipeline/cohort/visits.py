@@ -11,6 +11,7 @@ import pandas as pd
 from pipeline.cohort.manifest import Cohort, as_manifest
 from pipeline.cohort.names import name_label
 from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
+from pipeline.cohort.readings import is_given
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.splits import assign_splits
 from pipeline.cohort.sufficiency import check_cohort
@@ -94,7 +95,8 @@ def label_visits(rows: pd.DataFrame, labels: dict) -> None:
             raise InputError(_not_found(labels, group, rows["diagnosis"]))
     rows["label"] = meanings.map(classes)
     missing = f"no value in the column {labels['column']}"
-    reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, missing)
+    unknown = rows["label"].isna() & ~is_given(rows["diagnosis"])
+    reject(rows, unknown, Rule.NO_DIAGNOSIS, missing)
     other = f"{labels['column']} is neither healthy nor diseased: " + rows["diagnosis"]
     reject(rows, rows["label"].isna(), Rule.OTHER_CLASS, other)
 

@@ -266,3 +266,25 @@ def test_listed_subjects_that_are_written_otherwise(tmp_path, rows, caplog):
         ingest(tmp_path, rows, splits={"lists": lists})
     assert "2 listed subjects are not found, such as" in caplog.text
     assert "differs in upper and lower case" in caplog.text
+
+
+@pytest.mark.parametrize("mark", ["NA", "n/a", "#N/A", "."])
+def test_missing_diagnosis_is_no_other_class(tmp_path, rows, mark):
+    rows["class"] = rows["class"].astype(str)
+    rows.loc[1, "class"] = mark
+    assert ingest(tmp_path, rows).exclusions["rule"].tolist() == ["no_diagnosis"]
+    rows["class"] = rows["class"].replace({"0": "none", mark: "1"})
+    labels = {"column": "class", "healthy": ["none"], "diseased": [1]}
+    assert ingest(tmp_path, rows, labels=labels).exclusions.empty
+
+
+def test_paths_that_can_be_none_stop_no_others(tmp_path, rows):
+    rows.loc[0, "path"], rows.loc[4, "path"] = "p" * 300, f"{'p' * 300}/{'q' * 5000}.nii"
+    cohort = ingest(tmp_path, rows)
+    assert cohort.exclusions["rule"].tolist() == ["no_file"] * 2
+    assert len(cohort.manifest) == len(rows) - 2
+
+
+def test_table_without_rows(tmp_path, rows):
+    with pytest.raises(InputError, match="class, which holds nothing"):
+        ingest(tmp_path, rows.iloc[:0])

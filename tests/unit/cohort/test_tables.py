@@ -154,7 +154,7 @@ TABLE = [["id", "date", "ratio"], ["1", "15.01.2010", "0,68"], ["2", "16.01.2010
 
 
 @pytest.mark.parametrize("before", ["", "sep={}\n", '"sep={}"\r\n', "\n\n"])
-@pytest.mark.parametrize("delimiter", [";", "\t", ","])
+@pytest.mark.parametrize("delimiter", [";", "\t", ",", "|"])
 @pytest.mark.parametrize("name", ["TABLE.csv", "TABLE.tsv"])
 def test_what_parts_the_fields(tmp_path, delimiter, before, name):
     rows = [[f'"{cell}"' if delimiter in cell else cell for cell in row] for row in TABLE]
@@ -196,3 +196,11 @@ def test_encodings_of_windows(tmp_path, encoding):
 def test_what_is_no_text_is_named(tmp_path, content, said):
     with pytest.raises(InputError, match=said):
         read_table(write(tmp_path, content), ["id"])
+
+
+def test_empty_fields_behind_the_last_column(tmp_path):
+    """The header of such tables often lacks them."""
+    frame = read_table(write(tmp_path, "id;ratio\n1;0,7;\n2;0,8;;;\n3;0,9\n"), ["id", "ratio"])
+    assert frame["ratio"].tolist() == ["0,7", "0,8", "0,9"]
+    with pytest.raises(InputError, match="line 2: 4 fields where the header has 2"):
+        read_table(write(tmp_path, "id;ratio\n1;0,7;;x\n"), ["id"])
