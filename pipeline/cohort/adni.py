@@ -15,6 +15,7 @@ from pipeline.cohort.rejection import excluded_rows, reject, reject_repeated, us
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
+from pipeline.stage.content import NOT_HERE
 from pipeline.stage.rules import Rule
 
 logger = logging.getLogger(__name__)
@@ -86,8 +87,9 @@ def ingest_adni(
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
     files["subject"] = files["ptid"]
-    targets = same_files(Path(images) / source for source in files["source"])
-    reject_copies(files, pd.Series(targets), files["source"])
+    targets = pd.Series(same_files(Path(images) / source for source in files["source"]))
+    reject(files, targets == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
+    reject_copies(files, targets, files["source"])
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)

@@ -39,8 +39,8 @@ def explain_file(
     Parameters
     ----------
     source
-        Raw T1 volume (NIfTI), raw film (DICOM or PNG), or image of the grid's size (NPY, as it is;
-        or PNG, black and white of which are -1 and 1).
+        Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY, as
+        it is; or PNG, black and white of which are -1 and 1).
     generator
         ``generator.safetensors`` of a trained model.
     destination
@@ -244,7 +244,7 @@ def _draw(explanation: ImageExplanation, method: str, about: dict[str, Any], fol
 
 # How an image is explained, and what file it comes in.
 MODALITIES: dict[str, tuple[Callable[..., tuple[ImageExplanation, list[dict[str, Any]]]], str]] = {
-    "brain": (_explain_volume, "a NIfTI volume"),
+    "brain": (_explain_volume, "a NIfTI or MGH volume"),
     "chest": (_explain_film, "a DICOM or PNG film"),
     "image": (_explain_picture, "an NPY or PNG image"),
 }

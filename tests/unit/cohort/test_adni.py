@@ -1,5 +1,6 @@
 """Ingest of ADNI: every rule on a small archive, and the account of a larger one."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -539,3 +540,31 @@ def test_impossible_age_is_unknown(archive, ingest, age, whole):
     archive.merge(30, "LMCI", AGE=age, EXAMDATE="2006-03-09")
     found = of_subject(ingest(archive))["bl"]["age"]
     assert found == whole if whole else np.isnan(found)
+
+
+def test_content_that_was_not_fetched_is_told(archive, ingest, tmp_path):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    image = Path(of_subject(ingest(archive))["bl"]["path"])
+    image.unlink()
+    image.symlink_to(".git/annex/objects/none")
+    lists = {split: str(tmp_path / f"{split}.txt") for split in BACKGROUND}
+    told = ingest_adni(tmp_path / "ADNI", tmp_path / "tables", splits={"lists": lists}).exclusions
+    row = told.set_index("source").loc[str(image.relative_to(tmp_path / "ADNI"))]
+    assert row["rule"] == "no_file"
+    assert "datalad get" in row["reason"]
+
+
+@pytest.mark.parametrize("format", [None, "%m/%d/%Y", "%d/%m/%Y"])
+def test_format_of_the_dates(archive, ingest, tmp_path, format):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    ingest(archive)
+    for table in (tmp_path / "tables").glob("MRI*.csv"):
+        pattern = r"(\d{4})-(\d\d)-(\d\d)"
+        written = r"\3/\2/\1" if format == "%d/%m/%Y" else r"\2/\3/\1"
+        table.write_text(re.sub(pattern, written, table.read_text()))
+    lists = {split: str(tmp_path / f"{split}.txt") for split in BACKGROUND}
+    folders = (tmp_path / "ADNI", tmp_path / "tables")
+    cohort = ingest_adni(*folders, splits={"lists": lists}, date_format=format)
+    assert of_subject(cohort)["bl"]["date"] == "2006-03-09"
