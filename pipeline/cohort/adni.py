@@ -1,6 +1,7 @@
 """ADNI: its tables and LONI folders in, cohort out. Class 0 is MCI, class 1 is AD."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,12 @@ from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.loni import PTID, list_images
 from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
-from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.readings import ISO, parse_dates, read_numbers
+from pipeline.cohort.rejection import excluded_rows, reject, reject_repeated, usable
 from pipeline.cohort.sufficiency import check_cohort
-from pipeline.cohort.tables import find_table, parse_dates, read_table, table_columns
+from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
+from pipeline.stage.content import NOT_HERE
 from pipeline.stage.rules import Rule
 
 logger = logging.getLogger(__name__)
@@ -22,6 +25,7 @@ LABELS = {"MCI": 0, "AD": 1}
 DXCURREN = {1: "CN", 2: "MCI", 3: "AD"}
 DXCHANGE = {1: "CN", 7: "CN", 9: "CN", 2: "MCI", 4: "MCI", 8: "MCI", 3: "AD", 5: "AD", 6: "AD"}
 DX_BL = {"EMCI": "MCI", "LMCI": "MCI"}  # others as they are
+DATE_FORMATS = (ISO, "%m/%d/%Y")
 # The order matters: an exam that both tables hold is one at 1.5 T.
 EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 # The visit that ADNIGO and ADNI2 scanned but did not diagnose.
@@ -32,7 +36,12 @@ SEXES = {"female": "F", "male": "M"}
 
 
 def ingest_adni(
-    images: Path, tables: Path, *, splits: dict, columns: dict[str, str] | None = None
+    images: Path,
+    tables: Path,
+    *,
+    splits: dict,
+    columns: dict[str, str] | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Read an ADNI archive.
 
@@ -53,6 +62,8 @@ def ingest_adni(
     columns
         Names of columns in the tables where they differ, by their usual names, such as
         ``{"VISCODE2": "VISCODE"}``. A table without VISCODE2 is read by VISCODE anyway.
+    date_format
+        Of EXAMDATE, see `parse_dates`; None: ``YYYY-MM-DD`` or, as ADNI has it, month/day/year.
 
     Returns
     -------
@@ -68,15 +79,17 @@ def ingest_adni(
         on or to evaluate.
     """
     tables = Path(tables)
-    exams = _read_exams(tables, columns)
+    formats = [date_format] if date_format else DATE_FORMATS
+    exams = _read_exams(tables, columns, formats)
     diagnoses = _read_diagnoses(tables, columns)
     path = find_table(tables, "ADNIMERGE")
     merge = read_table(path, ["RID", "PTID", "DX_bl"], AT_BASELINE, columns)
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images))
     files["subject"] = files["ptid"]
-    targets = same_files(Path(images) / source for source in files["source"])
-    reject_copies(files, pd.Series(targets), files["source"])
+    targets = pd.Series(same_files(Path(images) / source for source in files["source"]))
+    reject(files, targets == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
+    reject_copies(files, targets, files["source"])
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)
@@ -99,7 +112,7 @@ def ingest_adni(
     visits["site"] = visits["subject"].str[:3]
     visits["path"] = [str(Path(images) / source) for source in visits["image"]]
     visits["score"] = float("nan")
-    _describe_subjects(visits, merge)
+    _describe_subjects(visits, merge, formats)
 
     unpaired = split_visits(visits, splits, key=rid_of, baseline=BASELINE)
     exams.loc[visits.index, ["rule", "reason"]] = visits[["rule", "reason"]]
@@ -163,14 +176,16 @@ def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -
     return frame
 
 
-def _read_exams(tables: Path, columns: dict[str, str] | None) -> pd.DataFrame:
+def _read_exams(
+    tables: Path, columns: dict[str, str] | None, formats: Sequence[str]
+) -> pd.DataFrame:
     frames = []
     for table, field_strength in EXAM_TABLES.items():
         frame = _read_visits(find_table(tables, table), ["EXAMDATE"], columns)
         frames.append(frame.assign(table=table, field_strength=field_strength))
     exams = pd.concat(frames, ignore_index=True)
     exams["session"] = exams["session"].replace({"sc": BASELINE, "scmri": BASELINE})
-    dates = parse_dates(exams["EXAMDATE"], ["%Y-%m-%d", "%m/%d/%Y"])
+    dates = parse_dates(exams["EXAMDATE"], formats)
     exams["date"] = dates.dt.strftime("%Y-%m-%d").fillna("")
     missing = exams["EXAMDATE"].isin(["", "-1", "-4"])
     reject(exams, missing, Rule.NO_DATE, "the exam has no date")
@@ -186,12 +201,7 @@ def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFram
     change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
     rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
     reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, "the row has no diagnosis")
-    visit = usable(rows).groupby(["rid", "session"])
-    contradictory = visit["diagnosis"].transform("nunique").reindex(rows.index, fill_value=1) > 1
-    why = "the diagnoses of the visit contradict each other"
-    reject(rows, contradictory, Rule.CONTRADICTION, why)
-    repeated = visit.cumcount().reindex(rows.index, fill_value=0) > 0
-    reject(rows, repeated, Rule.REPEATED, "the row repeats an earlier one")
+    reject_repeated(rows, ["rid", "session"], ["diagnosis"], "visit")
     return rows
 
 
@@ -219,8 +229,12 @@ def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> p
     contradicted = rows[rows["rule"] == Rule.CONTRADICTION]
     keys = pd.MultiIndex.from_frame(contradicted[["rid", "session"]])
     open_case = (exams["session"] == UNDIAGNOSED_VISIT) & ~_key(exams).isin(keys)
-    known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()].drop_duplicates("rid")
-    at_baseline = known.set_index("rid")["DX_bl"].str.upper().replace(DX_BL)
+    known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()]
+    at_baseline = known.assign(DX_bl=known["DX_bl"].str.upper().replace(DX_BL)).drop_duplicates(
+        ["rid", "DX_bl"]
+    )
+    # A subject of whom the rows tell several diagnoses is one without.
+    at_baseline = at_baseline.drop_duplicates("rid", keep=False).set_index("rid")["DX_bl"]
     return diagnosis.mask(open_case & diagnosis.isna(), exams["rid"].map(at_baseline)).fillna("")
 
 
@@ -253,13 +267,15 @@ def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
     return names.str.replace("_", "")
 
 
-def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame) -> None:
+def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame, formats: Sequence[str]) -> None:
     """Add age in years and sex, in place; ADNIMERGE has the age at the baseline."""
     rows = merge[(merge["VISCODE"].str.lower() == BASELINE) & merge["rid"].notna()]
     rows = rows.drop_duplicates("rid").set_index("rid")
-    age = visits["rid"].map(pd.to_numeric(rows["AGE"], errors="coerce").astype(float))
+    age = visits["rid"].map(read_numbers(rows["AGE"], rows["source"], "AGE"))
     age = age.where(age.between(0, LARGEST_AGE))
-    since = pd.to_datetime(visits["date"]) - visits["rid"].map(parse_dates(rows["EXAMDATE"]))
+    since = pd.to_datetime(visits["date"]) - visits["rid"].map(
+        parse_dates(rows["EXAMDATE"], formats)
+    )
     visits["age"] = (age + since.dt.days / 365.25) // 1
     visits["age"] = visits["age"].clip(upper=OLDEST)
     visits["sex"] = visits["rid"].map(rows["PTGENDER"].str.lower().map(SEXES)).fillna("")

@@ -9,18 +9,22 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
-from pipeline.cohort.rejection import reject, usable
-from pipeline.cohort.tables import read_table, table_columns
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
+from pipeline.cohort.names import add_labels
+from pipeline.cohort.readings import read_dates
+from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
+from pipeline.cohort.tables import read_table
+from pipeline.cohort.visits import add_days, label_visits, plain_cohort
+from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-_IMAGE = re.compile(
-    r"sub-(?P<subject>[A-Za-z0-9]+)(_ses-(?P<session>[A-Za-z0-9]+))?(_[a-z]+-[A-Za-z0-9]+)*_T1w"
-)
+_FOLDERS = re.compile(r"sub-(?P<subject>[^/]+)/(ses-(?P<session>[^/]+)/)?anat/")
+_NAME = re.compile(r"sub-[^/]+_T1w")
+_ENTITIES = re.compile(r"(_[a-z]+-[A-Za-z0-9]+)*_T1w")  # behind those of the folders
 ONLY_SESSION = "1"  # name of the one visit of a subject without session folders
 MISSING = "n/a"
 
@@ -31,21 +35,24 @@ def ingest_bids(
     splits: dict,
     labels: dict,
     columns: dict[str, str] | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Read a BIDS dataset.
 
     Parameters
     ----------
     dataset
-        Folder with ``participants.tsv`` and ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a
-        subject are described in ``sub-*/sub-*_sessions.tsv``. Of several T1w images of a visit the
-        first by name is used.
+        Folder with ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a subject are described in
+        ``sub-*/sub-*_sessions.tsv``, subjects in ``participants.tsv``; one of the two tells the
+        diagnosis. Of several T1w images of a visit the first by name is used.
     splits, labels
         See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`. The column of `labels` is
         looked for among the subject's sessions, then among the participants.
     columns
         Names of columns in the tables where they differ from the standard's: participant_id,
         session_id, acq_time, site.
+    date_format
+        See `read_dates`.
 
     Returns
     -------
@@ -62,35 +69,43 @@ def ingest_bids(
     """
     dataset = Path(dataset)
     images = _list_images(dataset)
-    reject_copies(images, pd.Series(same_files(images["path"])), images["source"])
+    files = pd.Series(same_files(images["path"]))
+    reject(images, files == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
+    reject_copies(images, files, images["source"])
     column = labels["column"]
-    people = _read(dataset / "participants.tsv", "participant_id", ["site", column], columns)
-    people["subject"] = people["participant_id"].str.removeprefix("sub-")
+    people = _read_participants(dataset, ["site", column], columns)
     visits = _read_sessions(dataset, ["acq_time", column], columns)
-    if column.lower() not in table_columns(dataset / "participants.tsv") and (
-        (visits[column] == "").all()
-    ):
+    add_labels(images, people, visits)
+    if (people[column] == "").all() and (visits[column] == "").all():
         raise InputError(
             f"{dataset}: no participants.tsv or sessions.tsv has a column {column!r}, in which "
             "labels.column looks for the diagnosis"
         )
-    by_subject = people.drop_duplicates("subject").set_index("subject")
-    by_visit = visits.drop_duplicates(["subject", "session"]).set_index(["subject", "session"])
-    at_visit = by_visit.reindex(pd.MultiIndex.from_frame(images[["subject", "session"]]))
-    of_subject = by_subject.reindex(images["subject"])
-    images["diagnosis"] = at_visit[column].to_numpy()
+    reject_repeated(people, ["subject"], ["site", column], "participant")
+    reject_repeated(visits, ["subject", "session"], ["acq_time", column], "visit")
+    by_subject = people[people["rule"] != Rule.REPEATED].drop_duplicates("subject")
+    by_visit = visits[visits["rule"] != Rule.REPEATED].drop_duplicates(["subject", "session"])
+    keys = pd.MultiIndex.from_frame(images[["subject", "session"]])
+    at_visit = by_visit.set_index(["subject", "session"]).reindex(keys).set_axis(images.index)
+    of_subject = by_subject.set_index("subject").reindex(images["subject"]).set_axis(images.index)
+    images["diagnosis"] = at_visit[column]
     unknown = images["diagnosis"].isna() | (images["diagnosis"] == "")
-    images["diagnosis"] = images["diagnosis"].mask(unknown, of_subject[column].to_numpy())
+    images["diagnosis"] = images["diagnosis"].mask(unknown, of_subject[column])
+    for rows, concerned in ((at_visit, True), (of_subject, unknown)):
+        contradictory = concerned & (rows["rule"] == Rule.CONTRADICTION)
+        reject(images, contradictory, Rule.CONTRADICTION, rows["reason"])
     images["diagnosis"] = images["diagnosis"].fillna("")
-    images["site"] = of_subject["site"].fillna("").to_numpy()
+    images["site"] = of_subject["site"].fillna("")
+    _exclude_misspelt(images, people, visits, column)
     label_visits(images, labels)
     twice = usable(images).duplicated(["subject", "session"])
     twice = twice.reindex(images.index, fill_value=False)
     reject(images, twice, Rule.NOT_CHOSEN, "another T1w of the visit is used")
 
     visited = usable(images).copy()
-    times = at_visit["acq_time"].fillna("").set_axis(images.index)
-    add_days(visited, parse_moments(times[visited.index]))
+    times, lines = (at_visit[name].fillna("") for name in ("acq_time", "source"))
+    moments = read_dates(times, lines, "acq_time", date_format)
+    add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
     images["field_strength"] = [
         _field_strength(dataset, path) if not rule else np.nan
@@ -109,6 +124,27 @@ def ingest_bids(
     return cohort
 
 
+def _exclude_misspelt(
+    images: pd.DataFrame, people: pd.DataFrame, visits: pd.DataFrame, column: str
+) -> None:
+    """Leave out images whose row of a table is found only if names are written alike, in place."""
+    lost = usable(images)
+    lost = lost[lost["diagnosis"] == ""]
+    for table, keys in ((visits, ["subject", "session"]), (people, ["subject"])):
+        told = table[table[column] != ""]
+        names, others = (
+            {row[0]: " ".join(row[1:]) for row in rows[["source", *keys]].itertuples(index=False)}
+            for rows in (lost, told)
+        )
+        misses = near_misses(names, others)
+        found = bool((images["diagnosis"] != "").any())
+        tell_near_misses(misses, "images find no row with a diagnosis", found=found)
+        why = "the name in the table is written otherwise: " + images["source"].map(misses).fillna(
+            ""
+        )
+        reject(images, images["source"].isin(misses), Rule.NO_DIAGNOSIS, why)
+
+
 def _list_images(dataset: Path) -> pd.DataFrame:
     patterns = ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*")
     rows = []
@@ -118,16 +154,16 @@ def _list_images(dataset: Path) -> pd.DataFrame:
         source = path.relative_to(dataset).as_posix()
         row = {"path": str(path), "source": source, "subject": "", "session": ""}
         row |= {"rule": "", "reason": ""}
-        name = _IMAGE.fullmatch(path.name.removesuffix(".gz").removesuffix(".nii"))
-        if name is None:
+        folders = _FOLDERS.match(source)
+        row |= {"subject": folders["subject"], "session": folders["session"] or ONLY_SESSION}
+        stem = path.name.removesuffix(".gz").removesuffix(".nii")
+        own = "_".join(source.split("/")[:-2])
+        if not _NAME.fullmatch(stem):
             reason = "the file name is not sub-<label>[_ses-<label>]..._T1w"
             row |= {"rule": Rule.MISNAMED, "reason": reason}
-        else:
-            row |= {"subject": name["subject"], "session": name["session"] or ONLY_SESSION}
-            folders = [f"sub-{name['subject']}", *([f"ses-{s}"] if (s := name["session"]) else [])]
-            if source.split("/")[:-2] != folders:
-                reason = "the file name and the folders belong to different visits"
-                row |= {"rule": Rule.MISNAMED, "reason": reason}
+        elif not stem.startswith(own) or not _ENTITIES.fullmatch(stem.removeprefix(own)):
+            reason = "the file name and the folders belong to different visits"
+            row |= {"rule": Rule.MISNAMED, "reason": reason}
         rows.append(row)
     if not rows:
         raise InputError(
@@ -143,13 +179,23 @@ def _read(
     return table.assign(rule="", reason="")
 
 
+def _read_participants(
+    dataset: Path, names: list[str], columns: dict[str, str] | None
+) -> pd.DataFrame:
+    path = dataset / "participants.tsv"
+    if not path.exists():  # the standard recommends it, no more
+        return pd.DataFrame(columns=["subject", "source", "rule", "reason", *names], dtype=object)
+    table = _read(path, "participant_id", names, columns)
+    return table.assign(subject=table["participant_id"])
+
+
 def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
     columns_kept = ["subject", "session", "source", "rule", "reason", *names]
     tables = [pd.DataFrame(columns=columns_kept, dtype=object)]
     for path in sorted(dataset.glob("sub-*/sub-*_sessions.tsv")):
         table = _read(path, "session_id", names, columns)
-        table["subject"] = path.parent.name.removeprefix("sub-")
-        table["session"] = table["session_id"].str.removeprefix("ses-")
+        table["subject"] = path.parent.name
+        table["session"] = table["session_id"]
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
 

@@ -15,6 +15,7 @@ from pipeline.cohort.orthanc import read_fetched
 from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.pseudonyms import DIGITS, film_session, pseudonym, read_key
 from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.spirometry import (
     SpirometryColumns,
     match_tests,
@@ -40,6 +41,7 @@ def ingest_copd(
     columns: SpirometryColumns | None = None,
     films_table: Path | None = None,
     fetched: Path | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Find the usable films of an archive and label them by spirometry.
 
@@ -75,6 +77,8 @@ def ingest_copd(
     fetched
         Table of `pipeline.cohort.orthanc.fetch_films`, if that made `films`: their PatientID is the
         subject already.
+    date_format
+        Of the tables, see `read_dates`.
 
     Returns
     -------
@@ -88,8 +92,8 @@ def ingest_copd(
         If a folder, table or key is missing or wrong.
     """
     key = read_key(pseudonym_key)
-    tests = read_spirometry(spirometry, columns or SpirometryColumns())
-    archive = list_films(films, films_table)
+    tests = read_spirometry(spirometry, columns or SpirometryColumns(), date_format)
+    archive = list_films(films, films_table, date_format)
     for sentence in many_lost(archive["rule"]):
         log.warning(sentence)
     tests["subject"] = _subjects(tests, key)
@@ -103,6 +107,7 @@ def ingest_copd(
         archive = archive.fillna(dict.fromkeys(texts, ""))
     else:
         archive["subject"] = _subjects(archive, key)
+        _exclude_misspelt(archive, tests)
 
     reject_copies(archive, pd.Series(same_files(archive["path"])), archive["source"])
     births = archive.loc[archive["subject"] != ""].groupby("subject")["birth"].min()
@@ -150,6 +155,23 @@ def ingest_copd(
 
 def _subjects(table: pd.DataFrame, key: bytes) -> list[str]:
     return [pseudonym(key, patient) if patient else "" for patient in table["patient"]]
+
+
+def _exclude_misspelt(archive: pd.DataFrame, tests: pd.DataFrame) -> None:
+    """Leave out films and tests whose patient is found only if ids are written alike, in place."""
+    of_films, of_tests = (
+        dict(zip(table["source"], table["patient"], strict=True))
+        for table in (usable(archive), tests)
+    )
+    found = bool({*of_films.values()} & {*of_tests.values()} - {""})
+    for table, names, others, rule, what in (
+        (archive, of_films, of_tests, Rule.NO_TEST, "films find no lung function test"),
+        (tests, of_tests, of_films, Rule.NO_IMAGE, "lung function tests find no film"),
+    ):
+        misses = near_misses(names, others)
+        tell_near_misses(misses, what, found=found)
+        why = "the patient's id is written otherwise: " + table["source"].map(misses).fillna("")
+        reject(table, table["source"].isin(misses), rule, why)
 
 
 def _exclude_transplants(archive: pd.DataFrame, tests: pd.DataFrame) -> None:

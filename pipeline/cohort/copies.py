@@ -50,7 +50,8 @@ def reject_copies(images: pd.DataFrame, content: pd.Series, names: pd.Series) ->
 
 def same_files(paths: Iterable[str | Path]) -> list[str]:
     """Where paths lead to, ``""`` for those that lead to no file."""
-    return [os.path.realpath(path) if Path(path).is_file() else "" for path in paths]
+    # os.path tells of any text whether it is a file; pathlib fails on a name that is too long.
+    return [os.path.realpath(path) if os.path.isfile(path) else "" for path in paths]  # noqa: PTH113
 
 
 def find_copies(

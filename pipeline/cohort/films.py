@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies
-from pipeline.cohort.rejection import reject, usable
-from pipeline.cohort.tables import parse_dates, read_table
+from pipeline.cohort.readings import read_dates
+from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
+from pipeline.cohort.tables import read_table
 from pipeline.dicom.film import film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
 from pipeline.stage.content import content_hash
@@ -29,7 +31,9 @@ SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or as further films of a 
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
-def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
+def list_films(
+    folder: Path, films_table: Path | None = None, date_format: str | None = None
+) -> pd.DataFrame:
     """List every file of an archive, with rule and reason where it is no usable PA film.
 
     Parameters
@@ -38,7 +42,9 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
         Folder of the films, at any depth, whatever the names of the files.
     films_table
         CSV table of the PNG and JPEG films: path relative to `folder`, patient_id, date
-        (``YYYY-MM-DD``) and optionally view (as ViewPosition; else the file name tells).
+        and optionally view (as ViewPosition; else the file name tells).
+    date_format
+        See `read_dates`.
 
     Returns
     -------
@@ -64,7 +70,7 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
     )
     if not files:
         raise InputError(f"films: there are no files below {folder}")
-    listed = _read_films_table(films_table) if films_table else {}
+    listed, repeated = _read_films_table(films_table, date_format) if films_table else ({}, [])
     rows = []
     with progress(total=len(files), desc="reading headers", unit="film") as bar:
         for path in files:
@@ -86,8 +92,14 @@ def list_films(folder: Path, films_table: Path | None = None) -> pd.DataFrame:
             rows.append(row)
             bar.update()
     absent = {"rule": Rule.NO_FILE, "reason": "the archive has no PNG or JPEG film of this name"}
-    rows += [{"source": row["source"], **absent} for row in listed.values()]
+    unlisted = {row["source"]: row["source"] for row in rows if row["rule"] == Rule.NOT_LISTED}
+    rows += [{"source": row["source"], **absent} for row in listed.values()] + repeated
     films = pd.DataFrame(rows, columns=FILM_COLUMNS)
+    misses = near_misses({row["source"]: path for path, row in listed.items()}, unlisted)
+    known = films["rule"].isin([Rule.NOT_LISTED, Rule.NO_FILE]).all()
+    tell_near_misses(misses, "rows of the films table find no film", found=not known)
+    near = films["source"].map(lambda source: f": {misses[source]}" if source in misses else "")
+    films["reason"] = films["reason"] + near
     for day in ("date", "birth"):
         films[day] = pd.to_datetime(films[day], errors="coerce")
     texts = ["path", "patient", "sex", "study", "image", "view_reason"]
@@ -125,6 +137,8 @@ def _dicom_film(path: Path) -> dict:
 def _listed_film(relative: str, listed: dict | None) -> dict:
     if listed is None:
         raise ImageError(Rule.NOT_LISTED, "a PNG or JPEG film that is not in the films table")
+    if listed["rule"]:
+        raise ImageError(listed["rule"], listed["reason"])
     view, reason = decide_view(listed["view"], "", "", Path(relative).stem)
     row = {
         "patient": listed["patient_id"],
@@ -151,13 +165,14 @@ def _not_pa(view: str, reason: str) -> dict[str, str]:
     return {"rule": Rule.UNKNOWN_VIEW, "reason": f"not known to be a PA film: {reason}"}
 
 
-def _read_films_table(path: Path) -> dict[str, dict]:
-    table = read_table(path, PNG_COLUMNS, ["view"])
-    twice = table[table["path"].duplicated()]
-    if len(twice):
-        raise InputError(f"{twice['source'].iloc[0]}: this film is in the table already")
-    table["date"] = parse_dates(table["date"])
-    return {row["path"]: row for row in table.to_dict("records")}
+def _read_films_table(path: Path, date_format: str | None) -> tuple[dict[str, dict], list[dict]]:
+    """Rows by the paths of their films, and rows that repeat others."""
+    table = read_table(path, PNG_COLUMNS, ["view"]).assign(rule="", reason="")
+    reject_repeated(table, ["path"], ["patient_id", "date", "view"], "film")
+    table["date"] = read_dates(table["date"], table["source"], "date", date_format)
+    repeated = table["rule"] == Rule.REPEATED
+    again = table.loc[repeated, ["source", "rule", "reason"]].to_dict("records")
+    return {row["path"]: row for row in table[~repeated].to_dict("records")}, again
 
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader
 
 from pipeline.cohort.films import many_lost
@@ -46,7 +47,18 @@ def write_cohort_page(
         removals=removals,
         splits=SPLITS,
         rows=describe_splits(cohort.manifest, cohort.pairs, excluded),
+        names=_names(cohort.manifest),
         warnings=many_lost([*lost, *[""] * len(cohort.manifest)]),
     )
     with atomic_path(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _names(manifest: pd.DataFrame) -> list[tuple[str, str]]:
+    """Names in the archive that became others: ``subject`` or ``subject, session``, and label."""
+    subjects = manifest.drop_duplicates("subject")
+    renamed = [(row.archive_subject, f"sub-{row.subject}") for row in subjects.itertuples()]
+    for row in manifest.itertuples():
+        name = f"{row.archive_subject or row.subject}, {row.archive_session}"
+        renamed.append((row.archive_session and name, f"sub-{row.subject}, ses-{row.session}"))
+    return [(name, label) for name, label in renamed if name]

@@ -19,9 +19,11 @@ from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
+SHARED = ("columns", "splits", "labels", "date_format")  # settings by their keywords
+
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 5  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 6  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
@@ -31,7 +33,7 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     ----------
     settings
         The part of a data set's configuration that decides who is studied: source, archive, splits
-        and, where the source has them, columns and labels.
+        and, where they are said, columns, labels and date_format.
     fetched
         Table of the films that were fetched from a server, where the archive is one.
 
@@ -45,7 +47,7 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     }
     if settings["source"] != "copd":
         readers = {"adni": ingest_adni, "bids": ingest_bids, "manifest": ingest_manifest}
-        shared = {key: settings[key] for key in ("columns", "splits", "labels") if key in settings}
+        shared = {key: settings[key] for key in SHARED if key in settings}
         return readers[settings["source"]](**archive, **shared)
     labels = settings["labels"]
     return ingest_copd(
@@ -58,6 +60,7 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
         columns=SpirometryColumns(**labels["columns"]),
         films_table=archive["films_table"],
         fetched=fetched,
+        date_format=settings.get("date_format"),
     )
 
 

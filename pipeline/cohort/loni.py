@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.readings import parse_dates
 from pipeline.cohort.rejection import reject
-from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
 

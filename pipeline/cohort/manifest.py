@@ -25,12 +25,16 @@ MANIFEST_COLUMNS = {
     "sex": "str",  # F, M or O (other); empty if unknown
     "grade": "str",  # of COPD by GOLD, 1 to 4; empty for other images and if unknown
     "view_reason": "str",  # what tells that a film is PA; empty for other images and if nothing did
+    "archive_subject": "str",  # their names in the archive, where those are not letters and digits
+    "archive_session": "str",  # alone; empty if they are, and for pseudonyms
 }
 UNKNOWN = {
     "age": float("nan"),
     "sex": "",
     "grade": "",
     "view_reason": "",
+    "archive_subject": "",
+    "archive_session": "",
 }  # where an archive does not tell
 LARGEST_AGE = 125  # years; what is above it is no age
 FIELD_STRENGTHS = (0.01, 25.0)  # tesla; what lies outside is none

@@ -267,7 +267,7 @@ def _read_patients(path: Path, key: bytes) -> dict[str, str]:
         return {}
     table = read_table(path, PATIENT_COLUMNS)
     subjects = {patient: pseudonym(key, patient) for patient in table["patient_id"]}
-    if list(table["subject"]) != list(subjects.values()):
+    if list(table["subject"]) != [subjects[patient] for patient in table["patient_id"]]:
         raise InputError(
             f"{path}: the subjects were named with another key; restore the file of "
             "labels.pseudonym_key, or remove this table and the films to fetch all anew"

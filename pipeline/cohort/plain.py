@@ -1,23 +1,28 @@
 """A plain manifest: one CSV table that anybody can write, a row an image."""
 
 import logging
+import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
-from pipeline.cohort.rejection import reject, usable
+from pipeline.cohort.names import add_labels
+from pipeline.cohort.readings import is_given, read_dates, read_numbers
+from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
-from pipeline.cohort.visits import add_days, label_visits, parse_moments, plain_cohort
-from pipeline.stage.errors import InputError
+from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
 REQUIRED = ["subject", "session", "path"]
 OPTIONAL = ["day", "date", "field_strength", "site", "score"]
+NO_FILE = "there is no file of this path"
 LARGEST_DAY = 1e7  # Julian days are below it
 # What a number may be, and how that is called.
 NUMBERS = {
@@ -34,14 +39,15 @@ def ingest_manifest(
     splits: dict,
     labels: dict,
     columns: dict[str, str] | None = None,
+    date_format: str | None = None,
 ) -> Cohort:
     """Read a manifest of volumes or films.
 
     Parameters
     ----------
     table
-        CSV with the columns subject and session (letters and digits), path (relative to `images`),
-        the column of `labels`, and optionally day (since any day) or date (``YYYY-MM-DD``),
+        CSV with the columns subject and session (see `add_labels`), path (relative to `images`),
+        the column of `labels`, and optionally day (since any day) or date,
         field_strength in tesla, site and score. Dates are not kept.
     images
         Folder of the images.
@@ -49,31 +55,34 @@ def ingest_manifest(
         See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`.
     columns
         Names of columns in the table where they differ, by the names above.
+    date_format
+        See `read_dates`.
 
     Raises
     ------
     InputError
-        If the table cannot be read, a name is not of letters and digits, an image occurs twice, or
-        nothing is left to train on or to evaluate. A row with an impossible number or date is
-        excluded.
+        If the table cannot be read, two names fall together, or nothing is left to train on or to
+        evaluate. A row with an impossible number or date is excluded.
     """
     rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
     rows = rows.assign(rule="", reason="")
-    for name in ("subject", "session"):
-        rows[name] = rows[name].str.removeprefix({"subject": "sub-", "session": "ses-"}[name])
-        _check_names(rows, name)
+    add_labels(rows)
+    for name, rule in (("subject", Rule.NO_SUBJECT), ("session", Rule.NO_VISIT)):
+        reject(rows, rows[name] == "", rule, f"{name} has no letter or digit")
+    told = [*REQUIRED, *OPTIONAL, labels["column"]]
+    reject_repeated(rows, ["subject", "session"], told, "image")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
     reject_copies(rows, files, rows["source"])
-    reject(rows, files == "", Rule.NO_FILE, "there is no file of this path")
+    _tell_missing(rows, files == "")
     for name, (least, largest, expected) in NUMBERS.items():
-        given = rows[name] != ""
-        rows[name] = pd.to_numeric(rows[name].where(given), errors="coerce").astype(float)
+        given = is_given(rows[name])
+        rows[name] = read_numbers(rows[name], rows["source"], name)
         impossible = given & ~rows[name].between(least, largest)
         reject(rows, impossible, Rule.BAD_VALUE, f"{name} is not {expected}")
-    moments = parse_moments(rows["date"])
-    undated = (rows["date"] != "") & moments.isna()
-    reject(rows, undated, Rule.BAD_VALUE, "date is not a date YYYY-MM-DD")
+    moments = read_dates(rows["date"], rows["source"], "date", date_format)
+    undated = is_given(rows["date"]) & moments.isna()
+    reject(rows, undated, Rule.BAD_VALUE, "date is not a date as the others are")
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
     visits = usable(rows).copy()
@@ -84,7 +93,14 @@ def ingest_manifest(
     return cohort
 
 
-def _check_names(rows: pd.DataFrame, column: str) -> None:
-    wrong = rows.loc[~rows[column].str.fullmatch("[A-Za-z0-9]+"), "source"]
-    if len(wrong):
-        raise InputError(f"{wrong.iloc[0]}: {column} is not letters and digits")
+def _tell_missing(rows: pd.DataFrame, missing: pd.Series) -> None:
+    """Leave out rows whose file is missing, in place; another of nearly its name is told."""
+    paths = dict(zip(rows["source"][missing], rows["path"][missing], strict=True))
+    there = {}
+    for folder in {os.path.dirname(path) for path in paths.values()}:  # noqa: PTH120 - of any text
+        with suppress(OSError):
+            there |= {file: file for file in map(str, Path(folder).iterdir())}
+    misses = near_misses(paths, there)
+    tell_near_misses(misses, "rows find no file", found=not missing.all())
+    told = [f"{NO_FILE}: {misses[row]}" if row in misses else NO_FILE for row in rows["source"]]
+    reject(rows, missing, Rule.NO_FILE, pd.Series(told, rows.index, dtype=object))

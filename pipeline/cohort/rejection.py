@@ -36,6 +36,38 @@ def usable(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["rule"] == ""]
 
 
+def reject_repeated(rows: pd.DataFrame, key: list[str], told: list[str], what: str) -> None:
+    """Leave out rows that stand twice for one thing, in place.
+
+    Of rows that tell the same the first is used, of those that contradict each other none.
+
+    Parameters
+    ----------
+    rows
+        Columns source, rule and reason; rows that are left out already are not compared.
+    key
+        Columns by which a row stands for a thing, such as subject and session.
+    told
+        Columns that must then be the same.
+    what
+        Such a thing, for the reasons.
+    """
+    known = usable(rows)
+    for _, group in known[known.duplicated(key, keep=False)].groupby(key, sort=False):
+        if group.duplicated([*key, *told]).iloc[1:].all():
+            again = rows.index.isin(group.index[1:])
+            reject(rows, again, Rule.REPEATED, f"the row repeats {group['source'].iloc[0]}")
+        else:
+            why = f"the rows of the {what} contradict each other: {lines_of(group['source'])}"
+            reject(rows, rows.index.isin(group.index), Rule.CONTRADICTION, why)
+
+
+def lines_of(sources: pd.Series) -> str:
+    """Several lines of one file, such as ``FILE.csv:3, 7``."""
+    file = sources.iloc[0].rpartition(":")[0]
+    return f"{file}:{', '.join(sources.str.rpartition(':')[2])}"
+
+
 def excluded_rows(frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Exclusions of an ingest, of frames by the kind of their rows."""
     rows = []

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
+from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.stage.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -120,9 +121,13 @@ def _from_lists(subjects: pd.Series, lists: dict, key: Callable[[str], Hashable]
                 )
             place_of.setdefault(identity, place)
     identities = subjects.map(key)
-    absent = len(set(split_of) - set(identities))
+    absent = set(split_of) - set(identities)
     if absent:
-        logger.info("%d of %d listed subjects have no usable image", absent, len(split_of))
+        logger.info("%d of %d listed subjects have no usable image", len(absent), len(split_of))
+        names = {place_of[identity]: str(identity) for identity in split_of if identity in absent}
+        others = {f"sub-{subject}": str(key(subject)) for subject in subjects}
+        misses = near_misses(names, others)
+        tell_near_misses(misses, "listed subjects are not found", found=len(absent) < len(split_of))
     return pd.Series(
         [split_of.get(identity, "") for identity in identities],
         index=pd.Index(subjects, name="subject"),

@@ -1,9 +1,11 @@
 """CSV tables as archives hand them out: dated names, any case of column names, quoted text."""
 
+import codecs
 import csv
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -12,6 +14,9 @@ import pandas as pd
 from pipeline.stage.errors import InputError
 
 _COLUMNS_SHOWN = 25
+_LONGEST_HEADER = 2**17
+_TOLD_DELIMITER = re.compile(r"\ufeff?\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
+_WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # xlsx and ods, xls
 _LINE_BREAK = re.compile(r"\r\n?|\n")
 
 
@@ -51,8 +56,8 @@ def find_table(folder: Path, *names: str) -> Path:
 
 def table_columns(path: Path) -> list[str]:
     """Names in the header of a table, in lower case."""
-    records = _records(Path(path))[1]
-    return [name.strip().lower() for name in records[0]] if records else []
+    _, records = _records(Path(path))
+    return [name.strip().lower() for name in records[0][1]] if records else []
 
 
 def read_table(
@@ -66,7 +71,9 @@ def read_table(
     Parameters
     ----------
     path
-        CSV file with a header, UTF-8 or else Latin-1; with the suffix tsv, separated by tabs.
+        CSV file with a header: UTF-8, UTF-16 with its mark or else Windows-1252; its fields are
+        parted by what parts the header into the most names, comma, semicolon, tab or bar, unless a
+        line before it says ``sep=;``.
     required, optional
         Names of columns; case and surrounding blanks do not matter. An optional column that the
         table lacks is empty.
@@ -89,72 +96,81 @@ def read_table(
         lines. A field may hold line breaks only in a column that is not read.
     """
     path = Path(path)
-    lines, records = _records(path)
+    delimiter, records = _records(path)
     if not records:
         raise InputError(f"{path} is empty; expected a header with {', '.join(required)}")
-    header = [name.strip() for name in records[0]]
-    _check_line_breaks(path, lines[0], records[0], len(header), ())
-    lines, records = lines[1:], records[1:]
+    (line, names), *records = records
+    header = [name.strip() for name in names]
+    _check_line_breaks(path, line, names, delimiter, len(header), ())
     positions = _positions(path, header, required, optional, columns or {})
-    for line, record in zip(lines, records, strict=True):
-        _check_line_breaks(path, line, record, len(header), positions.values())
-        if len(record) != len(header):
+    for line, record in records:
+        _check_line_breaks(path, line, record, delimiter, len(header), positions.values())
+        # Spreadsheets fill lines up with empty fields, but their first.
+        if len(record) != len(header) and any(record[len(header) :] or ["short"]):
             raise InputError(
                 f"{path}, line {line}: {len(record)} fields where the header has {len(header)}"
             )
     frame = pd.DataFrame(
-        {name: [record[at].strip() for record in records] for name, at in positions.items()},
+        {name: [record[at].strip() for _, record in records] for name, at in positions.items()},
         columns=[*required, *optional],
         index=range(len(records)),
         dtype=object,
     ).fillna("")
-    return frame.assign(source=[f"{path.name}:{line}" for line in lines])
+    return frame.assign(source=[f"{path.name}:{line}" for line, _ in records])
 
 
-def parse_dates(text: pd.Series, formats: Sequence[str] = ("%Y-%m-%d",)) -> pd.Series:
-    """Dates from text, ``NaT`` where no format fits the whole of it; earlier formats win."""
-    dates = pd.Series(pd.NaT, index=text.index, dtype="datetime64[ns]")
-    for layout in formats:
-        # pandas reads 2015311 by %Y%m%d, too. Zeros may be missing only between separators.
-        shortest = 2 if layout.replace("%", "").isalpha() else 1
-        digits = {"%Y": "[0-9]{4}", "%m": f"[0-9]{{{shortest},2}}", "%d": f"[0-9]{{{shortest},2}}"}
-        pattern = re.sub("%[Ymd]", lambda field, of=digits: of[field[0]], re.escape(layout))
-        whole = text.where(text.str.fullmatch(pattern))
-        dates = dates.fillna(pd.to_datetime(whole, format=layout, errors="coerce"))
-    return dates
-
-
-def _records(path: Path) -> tuple[list[int], list[list[str]]]:
-    """Records that hold any text and the line in which each begins."""
+def _records(path: Path) -> tuple[str, list[tuple[int, list[str]]]]:
+    """What parts the fields, and records that hold any text, each with the line of its begin."""
     try:
-        content = path.read_bytes()
+        text = _decode(path.read_bytes(), path)
     except OSError as error:
         raise InputError(f"cannot read the table {path}: {error.strerror}") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    lines, records = [], []
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(path))
-    begin = 1
+    told = _TOLD_DELIMITER.match(text)
+    delimiter = told[1] if told else _delimiter(text, path)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    records, begin = [], 1
     try:
         for record in reader:
-            if any(field.strip() for field in record):
-                lines.append(begin)
-                records.append(record)
+            if any(field.strip() for field in record) and not (told and begin == 1):
+                records.append((begin, record))
             # A quoted field may hold line breaks, so that a record is not always one line.
             begin = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"{path}, line {begin}: not a CSV table ({error})") from error
-    return lines, records
+    return delimiter, records
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.suffix.lower() == ".tsv" else ","
+def _decode(content: bytes, path: Path) -> str:
+    """Text of a table: UTF-8, UTF-16 with its mark, or else as Windows has it in the West."""
+    if content.startswith(_WORKBOOKS):
+        raise InputError(f"{path} is a workbook of a spreadsheet; save its table as CSV (UTF-8)")
+    utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    # Latin-1 has a character for each of the bytes that Windows has none for.
+    for encoding in ["utf-16"] if utf16 else ["utf-8-sig", "cp1252", "latin-1"]:
+        try:
+            text = content.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise InputError(f"{path} is not the UTF-16 it begins as; save it as CSV (UTF-8)")
+    if "\0" in text:
+        raise InputError(f"{path} holds zero bytes, so it is no text; save it as CSV (UTF-8)")
+    return text
+
+
+def _delimiter(text: str, path: Path) -> str:
+    """What parts the header into the most names: comma, semicolon, tab or bar."""
+    header = text.lstrip()[:_LONGEST_HEADER]
+    names = {}
+    for delimiter in "\t,;|" if path.suffix.lower() == ".tsv" else ",;\t|":
+        with suppress(csv.Error, StopIteration):
+            names[delimiter] = len(next(csv.reader(io.StringIO(header), delimiter=delimiter)))
+    return max(names, key=names.__getitem__, default=",")
 
 
 def _check_line_breaks(
-    path: Path, line: int, record: list[str], width: int, read: Collection[int]
+    path: Path, line: int, record: list[str], delimiter: str, width: int, read: Collection[int]
 ) -> None:
     """Refuse a record into which a quotation mark without its counterpart drew further lines.
 
@@ -165,8 +181,8 @@ def _check_line_breaks(
     ----------
     path, line, record
         Table, line in which the record begins, and its fields.
-    width
-        Number of columns of the table.
+    delimiter, width
+        What parts the fields of the table, and how many columns it has.
     read
         Columns that are read.
     """
@@ -174,7 +190,7 @@ def _check_line_breaks(
         return
     for at, field in enumerate(record):
         breaks = len(_LINE_BREAK.findall(field))
-        swallowed = len(record) != width or field.count(_delimiter(path)) >= width - 1
+        swallowed = len(record) != width or field.count(delimiter) >= width - 1
         if breaks and (at in read or swallowed):
             raise InputError(
                 f"{path}, line {line}: a field begins with a quotation mark and runs over the end "

@@ -1,5 +1,7 @@
 """From labelled visits to a cohort: splits, pairs, and why a visit is in none."""
 
+import json
+import math
 import re
 from collections.abc import Callable, Hashable
 
@@ -7,16 +9,18 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.cohort.names import name_label
 from pipeline.cohort.pairs import adni_pairs, unpaired_subjects, unpaired_visits
+from pipeline.cohort.readings import is_given
 from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.splits import assign_splits
 from pipeline.cohort.sufficiency import check_cohort
-from pipeline.cohort.tables import parse_dates
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
 
-# The time behind a date, of ISO 8601, with or without fractions of a second and time zone.
-_TIME = re.compile(r"[T ]\d{2}(:?\d{2}){0,2}([.,]\d+)?(Z|[+-]\d{2}(:?\d{2})?)?$", re.ASCII)
+# What YAML takes for a boolean.
+BOOLEANS = {True: ("yes", "true", "on", "y"), False: ("no", "false", "off", "n")}
+VALUES_SHOWN = 10
 
 
 def split_visits(
@@ -72,17 +76,49 @@ def label_visits(rows: pd.DataFrame, labels: dict) -> None:
         Columns diagnosis (text), rule and reason.
     labels
         ``healthy`` and ``diseased``: lists of the values that are class 0 and 1, in any case.
+        Numbers are compared as such, and what YAML took for a boolean as its words for it.
+
+    Raises
+    ------
+    InputError
+        If a value is of both classes, or the table has none of a class.
     """
-    classes = {}
-    for label, values in enumerate((labels["healthy"], labels["diseased"])):
-        for value in values:
-            if classes.setdefault(str(value).lower(), label) != label:
-                raise InputError(f"labels: {value!r} cannot be healthy and diseased")
-    rows["label"] = rows["diagnosis"].str.lower().map(classes)
+    classes: dict[str | float, int] = {}
+    meanings = rows["diagnosis"].map(_meaning)
+    for label, group in enumerate(("healthy", "diseased")):
+        for value in labels[group]:
+            spellings = BOOLEANS[value] if isinstance(value, bool) else [str(value)]
+            for meaning in map(_meaning, spellings):
+                if classes.setdefault(meaning, label) != label:
+                    raise InputError(f"labels: {value!r} cannot be healthy and diseased")
+        if not meanings.isin([known for known in classes if classes[known] == label]).any():
+            raise InputError(_not_found(labels, group, rows["diagnosis"]))
+    rows["label"] = meanings.map(classes)
     missing = f"no value in the column {labels['column']}"
-    reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, missing)
+    unknown = rows["label"].isna() & ~is_given(rows["diagnosis"])
+    reject(rows, unknown, Rule.NO_DIAGNOSIS, missing)
     other = f"{labels['column']} is neither healthy nor diseased: " + rows["diagnosis"]
     reject(rows, rows["label"].isna(), Rule.OTHER_CLASS, other)
+
+
+def _meaning(text: str) -> str | float:
+    """What values of a table are compared by: numbers as such, all else in lower case."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    return number if math.isfinite(number) else text.strip().lower()
+
+
+def _not_found(labels: dict, group: str, found: pd.Series) -> str:
+    wanted = ", ".join(json.dumps(value).strip('"') for value in labels[group])
+    values = sorted(set(found) - {""})
+    held = ", ".join(values[:VALUES_SHOWN]) + (", ..." if len(values) > VALUES_SHOWN else "")
+    return (
+        f"labels.{group}: {wanted} is nowhere in the column {labels['column']}, which holds "
+        f"{held or 'nothing'}; write a value as the table has it and in quotation marks, since "
+        "YAML takes 010 for 8, and yes or on for true"
+    )
 
 
 def add_days(rows: pd.DataFrame, moments: pd.Series) -> None:
@@ -113,11 +149,6 @@ def _natural(session: str) -> str:
     return re.sub(r"\d+", lambda number: number[0].zfill(12), session.lower())
 
 
-def parse_moments(text: pd.Series) -> pd.Series:
-    """Dates from ISO 8601 text with or without a time, ``NaT`` where it is none."""
-    return parse_dates(text.str.replace(_TIME, "", regex=True))
-
-
 def plain_cohort(
     rows: pd.DataFrame, others: dict[str, pd.DataFrame], splits: dict, name: str
 ) -> Cohort:
@@ -134,13 +165,14 @@ def plain_cohort(
         Further rows of tables that are left out, by their kind: columns subject, source, rule
         and reason.
     splits
-        For `assign_splits`; lists take subjects with or without ``sub-``.
+        For `assign_splits`; lists take subjects as the archive or the manifest has them, with or
+        without ``sub-``.
     name
         Of the archive, for messages.
     """
     visits = usable(rows).copy()
     unpaired = split_visits(
-        visits, splits, key=lambda text: text.removeprefix("sub-"), baseline=None
+        visits, splits, key=lambda text: name_label(text, "subject"), baseline=None
     )
     rows.loc[visits.index, ["rule", "reason"]] = visits[["rule", "reason"]]
     manifest = as_manifest(usable(visits))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 
 from pipeline.cohort.adni import rid_of
+from pipeline.cohort.names import name_label
 from pipeline.cohort.tables import read_table
 from pipeline.stage.errors import InputError
 
@@ -12,7 +13,7 @@ Volume = tuple[Hashable, str]
 
 def subject_key(source: str) -> Callable[[str], Hashable]:
     """What identifies a subject of an archive: of ADNI's, RIDs and PTIDs are the same."""
-    return rid_of if source == "adni" else lambda text: text.removeprefix("sub-")
+    return rid_of if source == "adni" else lambda text: name_label(text, "subject")
 
 
 def read_overrides(
@@ -37,7 +38,7 @@ def read_overrides(
     InputError
         If a table cannot be read, a subject is none, or a volume is in both tables.
     """
-    tables = []
+    tables, places = [], {}
     for path in (keep, drop):
         volumes = {}
         rows = read_table(path, ["subject", "session"], ["reason"]) if path else None
@@ -46,12 +47,13 @@ def read_overrides(
                 subject = key(row.subject)
             except ValueError as error:
                 raise InputError(f"{row.source}: {row.subject!r} is no subject: {error}") from error
-            session = row.session.lower().removeprefix("ses-")
+            session = name_label(row.session.lower(), "session")
             if not session:
                 raise InputError(f"{row.source}: the session is missing, such as bl or m06")
             volumes[subject, session] = row.reason
+            places.setdefault((subject, session), []).append(row.source)
         tables.append(volumes)
-    both = sorted(map(str, tables[0].keys() & tables[1].keys()))
-    if both:
-        raise InputError(f"{both[0]} is in {keep} and in {drop}; remove it from one of them")
+    for volume in tables[0].keys() & tables[1].keys():
+        lines = " and ".join(places[volume])
+        raise InputError(f"{lines}: a volume to keep and to drop; remove it from one of them")
     return tables[0], tables[1]

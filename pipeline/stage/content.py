@@ -4,6 +4,9 @@ import hashlib
 
 import numpy as np
 
+# Of a link or pointer to content that stands elsewhere.
+NOT_HERE = "its content is not here; fetch it (datalad get, git lfs pull)"
+
 
 def content_hash(image: np.ndarray) -> str:
     """Hash of grey values: images of one shape and the same values have one hash.

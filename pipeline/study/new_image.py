@@ -43,8 +43,8 @@ def explain_file(
     Parameters
     ----------
     source
-        Raw T1 volume (NIfTI), raw film (DICOM or PNG), or image of the grid's size (NPY, as it is;
-        or PNG, black and white of which are -1 and 1).
+        Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY, as
+        it is; or PNG, black and white of which are -1 and 1).
     generator
         ``generator.safetensors`` of a trained model.
     destination
@@ -151,6 +151,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
 def _explain_volume(
     source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
 ) -> Explained:
+    from pipeline.brain.scan import read_scan
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
@@ -167,7 +168,7 @@ def _explain_volume(
     write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
     field = itk_field(explanation.displacement, scan_affine(affine, steps))
     write_field(field, folder / "scan_displacement.nii.gz")
-    nib.save(warp_scan(nib.load(source), field), folder / "scan_modified.nii.gz")
+    nib.save(warp_scan(read_scan(source), field), folder / "scan_modified.nii.gz")
     return explanation, steps
 
 
@@ -254,7 +255,7 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 
 # How an image is explained, and what file it comes in.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str]] = {
-    "brain": (_explain_volume, "a NIfTI volume"),
+    "brain": (_explain_volume, "a NIfTI or MGH volume"),
     "chest": (_explain_film, "a DICOM or PNG film"),
     "image": (_explain_picture, "an NPY or PNG image"),
 }

@@ -17,6 +17,7 @@ from pipeline.study.config.sources import (
     Classes,
     Columns,
     CopdArchive,
+    DateFormat,
     FilmSplits,
     PlainArchive,
     SpirometryLabels,
@@ -42,6 +43,8 @@ MeanSd = Annotated[
 ]
 Published = Annotated[dict[str, MeanSd], Keys(dict.fromkeys(METHODS, MeanSd))]
 Paths = Iterator[tuple[str, str]]
+# What decides who is studied.
+INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels"}
 
 
 class Disease(Section):
@@ -132,6 +135,7 @@ class CohortDataset(Dataset):
     """Images of people, from an archive."""
 
     archive: Archive
+    date_format: DateFormat = None
     demo: Demo | None = None
     splits: Splits
     figures: Figures
@@ -167,7 +171,7 @@ class CohortDataset(Dataset):
 
     def ingest_settings(self) -> dict[str, Any]:
         """What decides who is studied."""
-        return self.model_dump(include={"source", "archive", "columns", "splits", "labels"})
+        return self.model_dump(include=INGESTED)
 
     def split_lists(self) -> dict[str, str]:
         """Files with the subjects of each split, where there are such."""

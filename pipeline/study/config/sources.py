@@ -1,5 +1,6 @@
 """Archives that data come from: where they lie, who is in which split, what the labels are."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
@@ -187,8 +188,8 @@ class Classes(Section):
     """Which values of a table's column are the two groups."""
 
     column: Text
-    healthy: Annotated[list[str | Number], SEVERAL]
-    diseased: Annotated[list[str | Number], SEVERAL]
+    healthy: Annotated[list[str | Number | bool], SEVERAL]
+    diseased: Annotated[list[str | Number | bool], SEVERAL]
 
 
 class SpirometryNames(Section):
@@ -215,4 +216,24 @@ class SpirometryLabels(Section):
 Columns = Annotated[
     dict[str, Text] | None,
     Field(None, description="names of table columns where they differ from the usual ones"),
+]
+
+
+def _check_format(text: str) -> str:
+    fields = sorted(re.findall("%.", text.replace("%y", "%Y")))
+    if text != "serial" and fields not in [sorted(["%Y", "%d", m]) for m in ("%m", "%b", "%B")]:
+        raise mistake(
+            "expected a day (%d), a month (%m, %b or %B) and a year (%Y or %y) in the order of "
+            f"the tables, or serial, found {text!r}"
+        )
+    return text
+
+
+DateFormat = Annotated[
+    Annotated[Text, AfterValidator(_check_format)] | None,
+    Field(
+        None,
+        exclude_if=is_none,
+        description="of dates in tables that may be read in several ways",
+    ),
 ]

@@ -171,9 +171,11 @@ def test_not_nifti(tmp_path: Path, name: str, size: int) -> None:
     assert refusal(tmp_path, tmp_path / name).startswith(("not a ", "damaged"))
 
 
-def test_another_image_format(tmp_path: Path) -> None:
-    nib.save(nib.MGHImage(values(), AFFINE), tmp_path / "source.mgz")
-    assert refusal(tmp_path, tmp_path / "source.mgz") == "not a .nii or .nii.gz file"
+def test_mgh_is_oriented_as_nifti_is(tmp_path: Path) -> None:
+    nib.save(nib.MGHImage(values(), AFFINE), tmp_path / "a.mgz")
+    nib.save(image_of(values()), tmp_path / "b.nii")
+    facts = [orient_volume(tmp_path / name, tmp_path / "out.nii.gz") for name in ("a.mgz", "b.nii")]
+    assert facts[0] == facts[1]
 
 
 def test_several_volumes(tmp_path: Path) -> None:

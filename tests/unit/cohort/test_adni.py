@@ -1,5 +1,6 @@
 """Ingest of ADNI: every rule on a small archive, and the account of a larger one."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +163,8 @@ def test_contradictory_diagnoses(archive, ingest, visit):
     archive.diagnosis(30, visit, 5, "ADNIGO")
     cohort = ingest(archive)
     assert reasons(cohort, "exam") == ["the visit has no unambiguous diagnosis"]
-    assert reasons(cohort, "diagnosis") == ["the diagnoses of the visit contradict each other"] * 2
+    why = "the rows of the visit contradict each other: DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10, 11"
+    assert reasons(cohort, "diagnosis") == [why] * 2
 
 
 def test_repeated_diagnosis(archive, ingest):
@@ -171,7 +173,8 @@ def test_repeated_diagnosis(archive, ingest):
     archive.diagnosis(30, "m06", 4, "ADNIGO")
     cohort = ingest(archive)
     assert list(of_subject(cohort)) == ["m06"]
-    assert reasons(cohort, "diagnosis") == ["the row repeats an earlier one"]
+    repeats = "the row repeats DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10"
+    assert reasons(cohort, "diagnosis") == [repeats]
 
 
 @pytest.mark.parametrize("visit", ["bl", "sc", "scmri", "SC"])
@@ -537,3 +540,31 @@ def test_impossible_age_is_unknown(archive, ingest, age, whole):
     archive.merge(30, "LMCI", AGE=age, EXAMDATE="2006-03-09")
     found = of_subject(ingest(archive))["bl"]["age"]
     assert found == whole if whole else np.isnan(found)
+
+
+def test_content_that_was_not_fetched_is_told(archive, ingest, tmp_path):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    image = Path(of_subject(ingest(archive))["bl"]["path"])
+    image.unlink()
+    image.symlink_to(".git/annex/objects/none")
+    lists = {split: str(tmp_path / f"{split}.txt") for split in BACKGROUND}
+    told = ingest_adni(tmp_path / "ADNI", tmp_path / "tables", splits={"lists": lists}).exclusions
+    row = told.set_index("source").loc[str(image.relative_to(tmp_path / "ADNI"))]
+    assert row["rule"] == "no_file"
+    assert "datalad get" in row["reason"]
+
+
+@pytest.mark.parametrize("format", [None, "%m/%d/%Y", "%d/%m/%Y"])
+def test_format_of_the_dates(archive, ingest, tmp_path, format):
+    archive.exam(30, "bl", "2006-03-09")
+    archive.diagnosis(30, "bl", 2)
+    ingest(archive)
+    for table in (tmp_path / "tables").glob("MRI*.csv"):
+        pattern = r"(\d{4})-(\d\d)-(\d\d)"
+        written = r"\3/\2/\1" if format == "%d/%m/%Y" else r"\2/\3/\1"
+        table.write_text(re.sub(pattern, written, table.read_text()))
+    lists = {split: str(tmp_path / f"{split}.txt") for split in BACKGROUND}
+    folders = (tmp_path / "ADNI", tmp_path / "tables")
+    cohort = ingest_adni(*folders, splits={"lists": lists}, date_format=format)
+    assert of_subject(cohort)["bl"]["date"] == "2006-03-09"

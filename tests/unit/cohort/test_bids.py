@@ -81,13 +81,10 @@ def test_wrong_labels(dataset, labels, said):
         ingest(dataset, LABELS | labels)
 
 
-def test_folder_without_images_or_participants(dataset, tmp_path):
+def test_folder_without_images(dataset, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no T1w image"):
         ingest(tmp_path / "empty")
-    (dataset / "participants.tsv").unlink()
-    with pytest.raises(InputError, match=r"participants\.tsv"):
-        ingest(dataset)
 
 
 @pytest.mark.parametrize("value", ["Infinity", "NaN", "-3", "3000", "[3]", "1e999", '"3"'])
@@ -97,3 +94,96 @@ def test_impossible_field_strength_is_unknown(dataset, value):
     beside.write_text(f'{{"MagneticFieldStrength": {value}}}')
     visits = ingest(dataset).manifest.set_index(["subject", "session"])
     assert visits.loc[("C2", "M00"), "field_strength"] == 3
+
+
+def add_line(table, line):
+    table.write_text(table.read_text().rstrip("\n") + f"\n{line}\n")
+
+
+def test_repeated_and_contradictory_rows(dataset):
+    expected = ingest(dataset).manifest
+    add_line(dataset / "participants.tsv", "sub-C0\tA1\t70")
+    add_line(dataset / "sub-C1/sub-C1_sessions.tsv", "ses-M06\t2010-07-03T10:00:00\tMCI")
+    cohort = ingest(dataset)
+    assert list(cohort.manifest["path"]) == list(expected["path"])
+    told = cohort.exclusions.set_index("source")["reason"]
+    assert told["sub-C1_sessions.tsv:5"] == "the row repeats sub-C1_sessions.tsv:3"
+    add_line(dataset / "sub-S0/sub-S0_sessions.tsv", "ses-M06\t2010-07-03T10:00:00\tAD")
+    told = ingest(dataset).exclusions.set_index("source")[["rule", "reason"]]
+    why = "the rows of the visit contradict each other: sub-S0_sessions.tsv:3, 7"
+    for source in (
+        "sub-S0_sessions.tsv:3",
+        "sub-S0_sessions.tsv:7",
+        "sub-S0/ses-M06/anat/sub-S0_ses-M06_T1w.nii.gz",
+    ):
+        assert told.loc[source].tolist() == ["contradiction", why]
+
+
+def test_contradictory_participants(dataset):
+    table = dataset / "participants.tsv"
+    groups = ["group", *["MCI"] * 7, "AD"]
+    lines = [f"{a}\t{b}" for a, b in zip(table.read_text().splitlines(), groups, strict=True)]
+    table.write_text("\n".join([*lines, "sub-H0\tA0\t70\tAD"]) + "\n")
+    sessions = dataset / "sub-H0/sub-H0_sessions.tsv"
+    sessions.write_text(sessions.read_text().replace("CN", "n/a"))
+    told = ingest(dataset).exclusions.set_index("source")["reason"]
+    why = "the rows of the participant contradict each other: participants.tsv:8, 10"
+    assert told["participants.tsv:8"] == told["participants.tsv:10"] == why
+    assert told["sub-H0/ses-M00/anat/sub-H0_ses-M00_T1w.nii.gz"] == why
+
+
+def test_content_that_was_not_fetched_is_told_by_the_ingest(dataset):
+    image = dataset / "sub-S1/ses-M06/anat/sub-S1_ses-M06_T1w.nii.gz"
+    image.unlink()
+    image.symlink_to("../../../.git/annex/objects/none")
+    told = ingest(dataset).exclusions.set_index("source")
+    row = told.loc[image.relative_to(dataset).as_posix()]
+    assert row["rule"] == "no_file"
+    assert "datalad get" in row["reason"]
+
+
+def test_participants_table_is_not_needed_where_the_visits_tell(dataset):
+    expected = ingest(dataset).manifest
+    (dataset / "participants.tsv").unlink()
+    found = ingest(dataset).manifest
+    assert list(found["path"]) == list(expected["path"])
+    assert set(found["site"]) == {""}
+
+
+def test_names_that_the_standard_does_not_allow(dataset):
+    """OASIS and NACC name subjects so."""
+    for old, new in {"C0": "OAS2_0001", "C1": "NACC-17", "C2": "ö 2"}.items():
+        for path in sorted(dataset.glob(f"sub-{old}/**/*"), reverse=True):
+            if path.is_file() and f"sub-{old}" in path.name:
+                path.rename(path.with_name(path.name.replace(f"sub-{old}", f"sub-{new}")))
+        (dataset / f"sub-{old}").rename(dataset / f"sub-{new}")
+        people = dataset / "participants.tsv"
+        people.write_text(people.read_text().replace(f"sub-{old}\t", f"sub-{new}\t"))
+    cohort = ingest(dataset)
+    names = cohort.manifest[["subject", "archive_subject"]].drop_duplicates()
+    assert dict(names.to_numpy()) == {
+        **{"OAS20001": "OAS2_0001", "NACC17": "NACC-17", "o2": "ö 2"},
+        **{"C3": "", "S0": "", "S1": ""},
+    }
+    assert set(cohort.pairs["subject"]) == {"OAS20001", "NACC17", "o2", "C3"}
+    assert set(cohort.manifest["site"]) == {"A0", "A1"}
+
+
+def test_subjects_that_differ_in_case_only(dataset):
+    (dataset / "sub-s0").mkdir()
+    (dataset / "sub-s0/anat").mkdir()
+    (dataset / "sub-s0/anat/sub-s0_T1w.nii.gz").touch()
+    with pytest.raises(InputError, match="the subjects 'S0' and 's0' would be one name"):
+        ingest(dataset)
+
+
+def test_visits_that_the_tables_write_otherwise(dataset, caplog):
+    for subject, old in (("S0", "ses-M06"), ("S1", "ses-M06")):
+        table = dataset / f"sub-{subject}/sub-{subject}_sessions.tsv"
+        table.write_text(table.read_text().replace(old, "M6"))
+    told = ingest(dataset).exclusions.set_index("source")["reason"]
+    assert told["sub-S0/ses-M06/anat/sub-S0_ses-M06_T1w.nii.gz"] == (
+        "the name in the table is written otherwise: that of sub-S0_sessions.tsv:3 differs in "
+        "leading zeros"
+    )
+    assert "2 images find no row with a diagnosis" in caplog.text

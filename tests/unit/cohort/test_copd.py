@@ -173,7 +173,7 @@ def test_which_tests_count(archive):
     archive.test("transplant", "", transplant="1")
     archive.test("shared", 3)
     archive.test("stranger", 0)
-    archive.test("edge", "1 March 2015")
+    archive.test("edge", "March 2015")
     archive.test("edge", 0, "n/a")
     archive.test("edge", 0, "1.2")
     archive.test("", 0)
@@ -254,7 +254,7 @@ def test_png_films(archive):
         Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
     table = archive.films / "films.csv"
     table.write_text(
-        "path,patient_id,date,view\na PA.png,a,2015-03-01,\nb.png,b,20150301,PA\n"
+        "path,patient_id,date,view\na PA.png,a,2015-03-01,\nb.png,b,2015030,PA\n"
         "lat.png,a,2015-03-01,\ngone.png,a,2015-03-01,PA\n"
     )
     for patient in "ab":
@@ -434,7 +434,7 @@ def test_original_before_derived(archive):
 def test_many_films_on_a_day_have_names_for_files(archive):
     for number in range(60):
         archive.film("a", name=f"{number:02}.dcm", AcquisitionTime=f"12{number:02}00")
-        archive.test("a", 0, "0.6")
+        archive.test("a", 0, f"0.6{number:02}")
     archive.film("a", 20)
     archive.test("a", 20, "0.8")
     sessions = archive.ingest().manifest.sort_values("path")["session"].tolist()
@@ -493,3 +493,118 @@ def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
     about = {**COPD, "data": "real"}
     write_cohort_page(archive.folder / "ingest", exclusions, page, source="copd", about=about)
     assert told in page.read_text()
+
+
+def test_missing_codes_tell_no_unit(tmp_path):
+    days = [f"2015-03-{day:02d}" for day in range(1, 29)]
+    for ratios, codes, unit in (
+        (["0.8", "0.55"], ["999", "-9", "inf", "1000000"], 1),
+        (["80", "55"], ["999", "-9", "-inf", "9999"], 100),
+    ):
+        rows = [f"a,{day},2,3,{ratio},80,0" for day, ratio in zip(days, ratios * 14, strict=True)]
+        rows[5:9] = [f"a,2015-03-06,2,3,{code},80,0" for code in codes]
+        tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+        assert tests["ratio"].iloc[:2].tolist() == [float(ratio) / unit for ratio in ratios]
+        left_out = tests[tests["rule"] != ""]
+        assert left_out["source"].tolist() == [f"spirometry.csv:{line}" for line in range(7, 11)]
+        assert set(left_out["rule"]) == {"bad_value"}
+
+
+def test_the_bulk_tells_the_unit(tmp_path):
+    rows = [f"a,2015-03-{day:02d},2,3,0.{50 + day},80,0" for day in range(1, 29)]
+    rows[3] = "a,2015-03-04,2,3,54,80,0"
+    tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+    assert tests.loc[3, "reason"] == "FEV1/FVC is in another unit than in the rest of the table"
+    assert (tests["rule"] != "").sum() == 1
+    rows[3] = "a,2015-03-04,2,3,54 %,80,0"
+    tests = read_spirometry(table_of(tmp_path, *rows), SpirometryColumns())
+    assert tests.loc[3, "ratio"] == 0.54
+    assert (tests["rule"] == "").all()
+
+
+def test_spirometry_of_a_german_spreadsheet(tmp_path):
+    rows = ["a;15.01.2010;2,1;3,0;70 %;80,5;0", "b;03.01.2010;2,1;3,0;55,5 %;79,9;1"]
+    header = HEADER.replace(",", ";")
+    tests = read_spirometry(table_of(tmp_path, *rows, header=header), SpirometryColumns())
+    assert tests["ratio"].tolist() == [0.7, 0.555]
+    assert tests["grade"].tolist() == ["1", "2"]
+    assert tests["date"].tolist() == [pd.Timestamp(2010, 1, 15), pd.Timestamp(2010, 1, 3)]
+    assert (tests["rule"] == "").all()
+
+
+def test_date_format_of_the_tables(archive):
+    archive.film("a")
+    archive.test("a", "03/01/2015", "0.5")
+    with pytest.raises(InputError, match="date_format"):
+        archive.ingest()
+    assert len(archive.ingest(date_format="%m/%d/%Y").manifest) == 1
+    assert archive.ingest(date_format="%d/%m/%Y").manifest.empty
+
+
+def test_repeated_test_is_one(archive):
+    archive.film("a", 0, "1.dcm", StudyInstanceUID="1.1")
+    archive.film("a", 0, "2.dcm", StudyInstanceUID="1.2")
+    for _ in range(2):
+        archive.test("a", 0, "0.5")
+    cohort = archive.ingest()
+    assert reasons(cohort, "test")["spirometry.csv:3"] == "the row repeats spirometry.csv:2"
+    assert "every spirometry within the day limit is matched otherwise" in reasons(cohort).values()
+
+
+def test_repeated_and_contradictory_rows_of_the_films_table(archive):
+    for name in ("a.png", "b.png"):
+        Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
+    table = archive.folder / "films.csv"
+    table.write_text(
+        "path,patient_id,date,view\na.png,a,2015-03-01,PA\na.png,a,2015-03-01,PA\n"
+        "b.png,b,2015-03-01,PA\nb.png,c,2015-03-01,PA\n"
+    )
+    for patient in "abc":
+        archive.test(patient)
+    cohort = archive.ingest(films_table=table)
+    assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    why = "the rows of the film contradict each other: films.csv:4, 5"
+    assert reasons(cohort) == {"films.csv:3": "the row repeats films.csv:2", "b.png": why}
+
+
+def test_ids_that_lost_their_zeros(archive, caplog):
+    for patient in ("0012", "0013", "0014"):
+        archive.film(patient, name=f"{patient[-1]}.dcm")
+        archive.test(patient.lstrip("0"), 0, "0.5")
+    with pytest.raises(InputError) as error:
+        archive.ingest()
+    assert str(error.value) == (
+        "3 films find no lung function test, such as 2.dcm (that of spirometry.csv:2 differs in "
+        "leading zeros) and 3.dcm (that of spirometry.csv:3 differs in leading zeros); write the "
+        "names alike"
+    )
+    archive.film("a", name="a.dcm")
+    archive.test("a", 0, "0.5")
+    cohort = archive.ingest()
+    assert cohort.manifest["subject"].tolist() == [name_of("a")]
+    assert "3 films find no lung function test" in caplog.text
+    assert "001" not in caplog.text
+    why = "the patient's id is written otherwise: that of {} differs in leading zeros"
+    assert reasons(cohort)["2.dcm"] == why.format("spirometry.csv:2")
+    assert reasons(cohort, "test")["spirometry.csv:2"] == why.format("2.dcm")
+
+
+def test_file_names_in_another_composition(archive, caplog):
+    for name in ("Zoe\u0308.png", "b.png"):  # as macOS packs them
+        Image.fromarray(ramp_film(8, 8)).save(archive.films / name)
+    table = archive.folder / "films.csv"
+    rows = ["Zo\u00eb.png,a,2015-03-01,PA", "b.png,b,2015-03-01,PA"]
+    table.write_text("path,patient_id,date,view\n" + "\n".join(rows))
+    for patient in "ab":
+        archive.test(patient)
+    cohort = archive.ingest(films_table=table)
+    assert cohort.manifest["subject"].tolist() == [name_of("b")]
+    assert reasons(cohort)["films.csv:2"] == (
+        "the archive has no PNG or JPEG film of this name: that of Zoe\u0308.png differs in how "
+        "accented letters are composed"
+    )
+    assert "1 rows of the films table find no film" in caplog.text
+    table.write_text("path,patient_id,date,view\n" + rows[0])
+    (archive.films / "b.png").unlink()
+    with pytest.raises(InputError, match="1 rows of the films table find no film"):
+        archive.ingest(films_table=table)

@@ -11,7 +11,8 @@ from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.flow import PREPARATION, STEPS, UNITS, describe_splits, trace_removals
 from pipeline.cohort.flow_page import write_cohort_page
 from pipeline.cohort.ingest import write_cohort
-from pipeline.cohort.manifest import as_manifest
+from pipeline.cohort.manifest import Cohort, as_manifest
+from pipeline.cohort.pairs import copd_pairs
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.stage.exclusions import exclusion_table
 from pipeline.stage.rules import Rule
@@ -164,3 +165,17 @@ def test_page_needs_nothing_beside_it(tmp_path, manifest, exclusions):
     assert "&lt;films&gt;" in page
     assert f"{len(cohort.manifest)} films" in page
     assert not [word for word in ("http", "src=", "href=", "@import") if word in page]
+    assert "Names" not in page
+
+
+def test_page_shows_names_that_became_others(tmp_path, manifest):
+    manifest["archive_subject"] = manifest["subject"].map({"a": "<ä>"}).fillna("")
+    manifest.loc[manifest["subject"] == "b", "archive_session"] = "d-0000"
+    cohort = Cohort(manifest, exclusion_table([]), copd_pairs(manifest))
+    write_cohort(cohort, tmp_path)
+    files = (tmp_path, tmp_path / "exclusions.csv", tmp_path / "page.html")
+    write_cohort_page(*files, source="manifest", about=COPD | {"data": "real"})
+    page = files[-1].read_text()
+    assert page.count("<tr><td>") == 2
+    assert "<tr><td>&lt;ä&gt;</td><td>sub-a</td></tr>" in page
+    assert "<tr><td>b, d-0000</td><td>sub-b, ses-d0000</td></tr>" in page

@@ -77,17 +77,48 @@ def test_rows_that_cannot_be_used_are_listed(tmp_path, rows):
     assert "1  image: Neither healthy nor diseased" in str(error.value)
 
 
+def test_row_without_a_name_is_left_out(tmp_path, rows):
+    rows.loc[0, "subject"] = "--"
+    rows.loc[4, "session"] = ""
+    cohort = ingest(tmp_path, rows)
+    assert cohort.exclusions["rule"].tolist() == ["no_subject", "no_visit"]
+
+
+NAMES = {"P0": "OAS2_0001", "P1": "NACC-17", "P2": "Zoë 2", "P3": "sub-P3", "a": "v-1", "b": "v 2"}
+
+
+def test_names_become_letters_and_digits_and_are_kept(tmp_path, rows):
+    expected = ingest(tmp_path, rows)
+    rows[["subject", "session"]] = rows[["subject", "session"]].replace(NAMES)
+    (tmp_path / "train").write_text("H\nD\n")
+    (tmp_path / "validation").write_text("OAS2_0001\nNACC17\n")
+    (tmp_path / "test").write_text("Zoë 2\nsub-P3\n")
+    lists = {name: str(tmp_path / name) for name in ("train", "validation", "test")}
+    manifest = ingest(tmp_path, rows, splits={"lists": lists}).manifest
+    assert len(manifest) == len(expected.manifest)
+    assert set(manifest["split"]) == {"train", "validation", "test"}
+    names = manifest[["subject", "archive_subject"]].drop_duplicates().to_numpy().tolist()
+    assert sorted(names) == [
+        *(["D", ""], ["H", ""], ["NACC17", "NACC-17"], ["OAS20001", "OAS2_0001"], ["P3", ""]),
+        ["Zoe2", "Zoë 2"],
+    ]
+    names = manifest[["session", "archive_session"]].drop_duplicates().to_numpy().tolist()
+    assert sorted(names) == [["c", ""], ["v1", "v-1"], ["v2", "v 2"]]
+
+
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("column", "one", "other", "row"),
     [
-        ({"subject": "P 1"}, "manifest.csv:2: subject is not letters and digits"),
-        ({"session": "b"}, "sub-P0 ses-b stands in the manifest twice"),
+        ("subject", "S0", "s0", 4),
+        ("subject", "S_0", "S-0", 4),
+        ("subject", "Zoë", "Zoe", 4),
+        ("session", "M1", "m1", 1),
+        ("session", "1.0", "10", 1),
     ],
 )
-def test_wrong_values_name_their_line(tmp_path, rows, change, said):
-    rows = rows.assign(date="").astype(object)
-    for column, value in change.items():
-        rows.loc[0, column] = value
+def test_names_that_fall_together_are_shown(tmp_path, rows, column, one, other, row):
+    rows.loc[0, column], rows.loc[row, column] = one, other
+    said = rf"^manifest.csv:2 and manifest.csv:{row + 2}: the {column}s '{one}' and '{other}' would"
     with pytest.raises(InputError, match=said):
         ingest(tmp_path, rows)
 
@@ -106,8 +137,8 @@ def test_missing_column_is_named(tmp_path, rows):
         ("day", "inf", "day is not a number of days"),
         ("day", "nan", "day is not a number of days"),
         ("day", "1e300", "day is not a number of days"),
-        ("date", "3/4/2010", "date is not a date YYYY-MM-DD"),
-        ("date", "2010-01-01 or so", "date is not a date YYYY-MM-DD"),
+        ("date", "3/44/2010", "date is not a date as the others are"),
+        ("date", "2010-01-01 or so", "date is not a date as the others are"),
         ("field_strength", "inf", "field_strength is not a field strength in tesla"),
         ("field_strength", "-1", "field_strength is not a field strength in tesla"),
         ("field_strength", "15000", "field_strength is not a field strength in tesla"),
@@ -125,3 +156,135 @@ def test_row_with_an_impossible_value_is_left_out(tmp_path, rows, column, value,
     assert told == [["manifest.csv:3", "bad_value", said]]
     assert len(cohort.manifest) == len(rows) - 1
     assert cohort.manifest.loc[cohort.manifest["subject"] == "P0", "day"].tolist() == [0, 20]
+
+
+def test_a_value_that_is_missing_leaves_nothing_out(tmp_path, rows):
+    """R writes NA, SAS a point."""
+    rows["score"], rows["date"], rows["field_strength"] = "NA", ".", "n/a"
+    cohort = ingest(tmp_path, rows)
+    assert len(cohort.manifest) == len(rows)
+    assert cohort.manifest["score"].isna().all()
+
+
+def test_table_of_a_german_spreadsheet(tmp_path, rows):
+    rows["date"] = [f"{day + 1:02d}.01.2010 08:30" for day in rows.pop("day")]
+    rows["field_strength"] = "1,5"
+    expected = ingest(tmp_path, rows).manifest
+    rows.to_csv(tmp_path / "manifest.csv", index=False, sep=";", encoding="cp1252")
+    found = ingest_manifest(
+        tmp_path / "manifest.csv", tmp_path / "images", splits=SPLITS, labels=LABELS
+    ).manifest
+    pd.testing.assert_frame_equal(found, expected)
+    assert found.loc[found["subject"] == "P1", "day"].tolist() == [0, 10, 20]
+    assert (found["field_strength"] == 1.5).all()
+
+
+def test_a_repeated_row_is_one(tmp_path, rows):
+    cohort = ingest(tmp_path, pd.concat([rows, rows.iloc[[1, 4, 4]]]))
+    assert len(cohort.manifest) == len(rows)
+    told = cohort.exclusions[["source", "rule", "reason"]].to_numpy().tolist()
+    assert told == [
+        ["manifest.csv:16", "repeated", "the row repeats manifest.csv:3"],
+        ["manifest.csv:17", "repeated", "the row repeats manifest.csv:6"],
+        ["manifest.csv:18", "repeated", "the row repeats manifest.csv:6"],
+    ]
+
+
+@pytest.mark.parametrize(("column", "value"), [("day", 21), ("class", 0), ("path", "P0/c.nii")])
+def test_contradictory_rows_name_their_lines_and_stop_no_others(tmp_path, rows, column, value):
+    cohort = ingest(tmp_path, pd.concat([rows, rows.iloc[[1]].assign(**{column: value})]))
+    told = cohort.exclusions.set_index("source")[["rule", "reason"]]
+    why = "the rows of the image contradict each other: manifest.csv:3, 16"
+    assert told.loc["manifest.csv:3"].tolist() == ["contradiction", why]
+    assert told.loc["manifest.csv:16"].tolist() == ["contradiction", why]
+    assert len(cohort.manifest) == len(rows) - 1
+
+
+def relabelled(rows, healthy, diseased):
+    return rows.assign(**{"class": rows["class"].map({0: healthy, 1: diseased})})
+
+
+@pytest.mark.parametrize(
+    ("healthy", "diseased", "labels"),
+    [
+        ("no", "yes", (False, True)),
+        ("No", "YES", (False, True)),
+        ("FALSE", "True", (False, True)),
+        ("off", "on", (False, True)),
+        ("0.0", "1.0", (0, 1)),
+        ("00", "01", (0, 1)),
+        ("0", "1", (0.0, 1.0)),
+        ("0.0", "1.0", ("0", "1")),
+        ("1.50", "2", (1.5, 2)),
+    ],
+)
+def test_labels_mean_what_the_table_means(tmp_path, rows, healthy, diseased, labels):
+    """As YAML hands them on."""
+    expected = ingest(tmp_path, rows).manifest
+    found = ingest(
+        tmp_path,
+        relabelled(rows, healthy, diseased),
+        labels={"column": "class", "healthy": [labels[0]], "diseased": [labels[1]]},
+    ).manifest
+    drop = ["diagnosis"]
+    pd.testing.assert_frame_equal(found.drop(columns=drop), expected.drop(columns=drop))
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        ((8, "020"), r"labels.healthy: 8 is nowhere in the column class, which holds 010, 020;"),
+        (("010", True), r"labels.diseased: true is nowhere in .*, which holds 010, 020;"),
+        (("10", "010"), "labels: '010' cannot be healthy and diseased"),
+    ],
+)
+def test_labels_that_the_table_lacks_are_shown_beside_its_own(tmp_path, rows, labels, said):
+    labels = {"column": "class", "healthy": [labels[0]], "diseased": [labels[1]]}
+    with pytest.raises(InputError, match=said):
+        ingest(tmp_path, relabelled(rows, "010", "020"), labels=labels)
+
+
+def test_path_of_nearly_the_name_of_a_file(tmp_path, rows, caplog):
+    (tmp_path / "images/P0/b.nii").rename(tmp_path / "images/P0/B.nii.gz")
+    cohort = ingest(tmp_path, rows)
+    reason = cohort.exclusions["reason"].tolist()
+    folder = tmp_path / "images/P0"
+    assert reason == [
+        f"there is no file of this path: that of {folder / 'B.nii.gz'} differs in upper and lower "
+        "case and the suffix .gz"
+    ]
+    assert "1 rows find no file" in caplog.text
+    with pytest.raises(InputError, match=r"14 rows find no file, such as manifest\.csv:2"):
+        ingest(tmp_path, rows.assign(path=rows["path"].str.upper().str.replace(".NII", ".NII.GZ")))
+
+
+def test_listed_subjects_that_are_written_otherwise(tmp_path, rows, caplog):
+    lists = {name: str(tmp_path / name) for name in ("train", "validation", "test")}
+    for name, text in {"train": "H\nd\n", "validation": "P0\np1\n", "test": "P2\nP3"}.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(InputError, match="no training image of class 1"):
+        ingest(tmp_path, rows, splits={"lists": lists})
+    assert "2 listed subjects are not found, such as" in caplog.text
+    assert "differs in upper and lower case" in caplog.text
+
+
+@pytest.mark.parametrize("mark", ["NA", "n/a", "#N/A", "."])
+def test_missing_diagnosis_is_no_other_class(tmp_path, rows, mark):
+    rows["class"] = rows["class"].astype(str)
+    rows.loc[1, "class"] = mark
+    assert ingest(tmp_path, rows).exclusions["rule"].tolist() == ["no_diagnosis"]
+    rows["class"] = rows["class"].replace({"0": "none", mark: "1"})
+    labels = {"column": "class", "healthy": ["none"], "diseased": [1]}
+    assert ingest(tmp_path, rows, labels=labels).exclusions.empty
+
+
+def test_paths_that_can_be_none_stop_no_others(tmp_path, rows):
+    rows.loc[0, "path"], rows.loc[4, "path"] = "p" * 300, f"{'p' * 300}/{'q' * 5000}.nii"
+    cohort = ingest(tmp_path, rows)
+    assert cohort.exclusions["rule"].tolist() == ["no_file"] * 2
+    assert len(cohort.manifest) == len(rows) - 2
+
+
+def test_table_without_rows(tmp_path, rows):
+    with pytest.raises(InputError, match="class, which holds nothing"):
+        ingest(tmp_path, rows.iloc[:0])

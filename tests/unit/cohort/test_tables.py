@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from pipeline.cohort.tables import find_table, parse_dates, read_table
+from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.stage.errors import InputError
 
 
@@ -117,23 +116,6 @@ def test_unreadable_table(tmp_path):
         read_table(tmp_path / "gone.csv", ["a"])
 
 
-def test_parse_dates():
-    text = pd.Series(["2006-03-09", "3/9/2006", "", "-4", "2006-02-30", "soon"])
-    iso = parse_dates(text)
-    assert iso.notna().tolist() == [True, False, False, False, False, False]
-    both = parse_dates(text, ["%Y-%m-%d", "%m/%d/%Y"])
-    assert both[0] == both[1] == pd.Timestamp(2006, 3, 9)
-    assert both[2:].isna().all()
-
-
-@pytest.mark.parametrize("text", ["2015311", "20150311x", "2015 311", "201503110", "２０１５0311"])
-def test_a_date_counts_only_if_the_whole_text_has_the_format(text):
-    assert parse_dates(pd.Series([text, "20150311"]), ["%Y-%m-%d", "%Y%m%d"]).tolist() == [
-        pd.NaT,
-        pd.Timestamp(2015, 3, 11),
-    ]
-
-
 SWALLOWED = [
     # Closed by the next quotation mark of the column: two rows become one.
     ('1,2015-03-01,0.7,\n2,2015-03-02,"0.8,\n3,2015-03-03,"0.9,\n4,2015-03-04,0.5,\n', 3),
@@ -166,3 +148,59 @@ def test_lines_end_where_programs_end_them(tmp_path):
     path = write(tmp_path, b"id,remark\n1,to be \x85 seen\r2,\n")
     frame = read_table(path, ["id"])
     assert frame["source"].tolist() == ["TABLE.csv:2", "TABLE.csv:3"]
+
+
+TABLE = [["id", "date", "ratio"], ["1", "15.01.2010", "0,68"], ["2", "16.01.2010", "0,71"]]
+
+
+@pytest.mark.parametrize("before", ["", "sep={}\n", '"sep={}"\r\n', "\n\n"])
+@pytest.mark.parametrize("delimiter", [";", "\t", ",", "|"])
+@pytest.mark.parametrize("name", ["TABLE.csv", "TABLE.tsv"])
+def test_what_parts_the_fields(tmp_path, delimiter, before, name):
+    rows = [[f'"{cell}"' if delimiter in cell else cell for cell in row] for row in TABLE]
+    text = before.format(delimiter) + "".join(delimiter.join(row) + "\n" for row in rows)
+    path = write(tmp_path, text, name)
+    frame = read_table(path, ["id", "ratio"])
+    assert frame["ratio"].tolist() == ["0,68", "0,71"]
+    first = 2 + before.count("\n")
+    assert frame["source"].tolist() == [f"{name}:{first}", f"{name}:{first + 1}"]
+    assert table_columns(path) == ["id", "date", "ratio"]
+
+
+def test_unbalanced_quotation_mark_between_semicolons(tmp_path):
+    path = write(tmp_path, 'id;date;ratio\n1;2015-03-01;"0,7\n2;2015-03-02;"0,8\n3;2015-03-03;1\n')
+    with pytest.raises(InputError, match=r"line 2: .*quotation mark"):
+        read_table(path, ["id"])
+
+
+def test_remark_of_several_lines_between_semicolons(tmp_path):
+    path = write(tmp_path, 'id;ratio;remark\n1;0,7;"cough, fever,\nasthma, too"\n2;0,8;\n')
+    assert read_table(path, ["ratio"])["source"].tolist() == ["TABLE.csv:2", "TABLE.csv:4"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
+def test_encodings_of_windows(tmp_path, encoding):
+    path = write(tmp_path, "id,name\r\n1,Zoë – “seen”\r\n".encode(encoding))
+    assert read_table(path, ["name"])["name"].tolist() == ["Zoë – “seen”"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\3\4" + bytes(50), "is a workbook of a spreadsheet; save its table as CSV"),
+        (b"\xd0\xcf\x11\xe0" + bytes(50), "is a workbook of a spreadsheet"),
+        ("id,a\n1,2\n".encode("utf-16-le"), "holds zero bytes"),
+        (b"\xff\xfei\0d\0,", "is not the UTF-16"),
+    ],
+)
+def test_what_is_no_text_is_named(tmp_path, content, said):
+    with pytest.raises(InputError, match=said):
+        read_table(write(tmp_path, content), ["id"])
+
+
+def test_empty_fields_behind_the_last_column(tmp_path):
+    """The header of such tables often lacks them."""
+    frame = read_table(write(tmp_path, "id;ratio\n1;0,7;\n2;0,8;;;\n3;0,9\n"), ["id", "ratio"])
+    assert frame["ratio"].tolist() == ["0,7", "0,8", "0,9"]
+    with pytest.raises(InputError, match="line 2: 4 fields where the header has 2"):
+        read_table(write(tmp_path, "id;ratio\n1;0,7;;x\n"), ["id"])

@@ -24,6 +24,8 @@ def test_spellings_of_a_subject(tmp_path):
     assert drop == {(30, "bl"): "", (31, "m06"): "", (32, "m12"): ""}
     table.write_text("subject,session,reason\nsub-A1,ses-2,moved\n")
     assert read_overrides(table, None, subject_key("bids"))[0] == {("A1", "2"): "moved"}
+    table.write_text("subject,session\nOAS2_0001,V-1\n")
+    assert read_overrides(None, table, subject_key("manifest"))[1] == {("OAS20001", "v1"): ""}
 
 
 @pytest.mark.parametrize(
@@ -43,5 +45,5 @@ def test_wrong_table(tmp_path, lines, said):
 def test_volume_in_both_tables(tmp_path):
     for name in ("keep.csv", "drop.csv"):
         (tmp_path / name).write_text("subject,session\n30,bl\n")
-    with pytest.raises(InputError, match="remove it from one of them"):
+    with pytest.raises(InputError, match=r"keep.csv:2 and drop.csv:2: .* remove it from one"):
         read_overrides(tmp_path / "keep.csv", tmp_path / "drop.csv", subject_key("adni"))

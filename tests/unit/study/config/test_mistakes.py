@@ -72,6 +72,10 @@ def test_mistakes_are_told_as_well_as_before(case):
         ),
         ({"datasets.adni.brain.voxel_mm": float("nan")}, "datasets.adni.brain.voxel_mm: expected"),
         ({"datasets.copd.archive.films_table": 3}, "expected string or null, found 3"),
+        *(
+            ({"datasets.copd.date_format": wrong}, "datasets.copd.date_format: expected a day (%d)")
+            for wrong in ("%d/%H/%Y", "%d/%d/%Y", "YYYY-MM-DD", "%d.%m.")
+        ),
     ],
 )
 def test_mistake_that_was_not_told_before(change, said):

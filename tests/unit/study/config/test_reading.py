@@ -16,6 +16,13 @@ from pipeline.study.config import parse_config, read_config
 SHIPPED = ("config.yaml", "config/paper.yaml", "config/toy.yaml", "config/toy-small.yaml")
 
 
+@pytest.mark.parametrize("said", ["%d/%m/%y", "%Y-%m-%d", "%d %b %Y", "%B %d, %Y", "serial"])
+def test_date_format(said):
+    config = changed(effective("config.yaml"), {"datasets.copd.date_format": said})
+    dataset = parse_config(config).datasets["copd"]
+    assert dataset.ingest_settings()["date_format"] == said
+
+
 @pytest.fixture
 def paper(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
