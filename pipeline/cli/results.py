@@ -43,6 +43,11 @@ def _truth_table(args: argparse.Namespace) -> None:
     make_truth_table(args.comparisons, args.destination)
 
 
+def _demo_table(args: argparse.Namespace) -> None:
+    make_demo_table = stage_function(args.stage)
+    make_demo_table(args.datasets, args.packed, args.truths, args.destination)
+
+
 def _biomarkers(args: argparse.Namespace) -> None:
     measure = stage_function(args.stage)
     generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
@@ -128,6 +133,10 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--modality", required=True, help="brain or chest")
     sub = commands.stage("truth-table", _truth_table, "destination")
     sub.add_argument("comparisons", type=Path, nargs="+")
+    sub = commands.stage("demo-table", _demo_table, "destination")
+    sub.add_argument("--datasets", nargs="+", required=True)
+    sub.add_argument("--packed", type=Path, nargs="+", required=True, help="of the data sets")
+    sub.add_argument("--truths", type=Path, nargs="+", required=True, help="of the data sets")
     sub = commands.stage("biomarkers", _biomarkers, "packed", "destination")
     sub.add_argument("--dataset", required=True)
     sub.add_argument("--generators", type=Path, nargs="+", required=True)

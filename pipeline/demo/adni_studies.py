@@ -66,6 +66,7 @@ def make_demo_adni(
     severity: tuple[float, float] = (4.0, 6.0),
     ageing: float = 0.3,
     variation: float = 2.5,
+    voxel_mm: tuple[float, float] = (1.0, 1.5),
     rotation: float = 8.0,
     translation: float = 8.0,
     bias: float = 0.1,
@@ -102,6 +103,8 @@ def make_demo_adni(
         Largest displacement by ageing, in mm a year since the first visit.
     variation
         Root mean square of each component of a subject's own deformation, in mm.
+    voxel_mm
+        Range of the sides of a scan's voxels, in mm.
     rotation, translation
         Largest angle (degrees) about, and shift (mm) along each axis of a visit's pose.
     bias
@@ -118,6 +121,7 @@ def make_demo_adni(
     scanner = {
         "rotation_deg": rotation,
         "translation_mm": translation,
+        "voxel_mm": voxel_mm,
         "bias": bias,
         "noise": noise,
     }

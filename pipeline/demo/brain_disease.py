@@ -18,13 +18,32 @@ import numpy as np
 from scipy import fft, ndimage
 from scipy.spatial.transform import Rotation
 
-from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, Anatomy
+from pipeline.demo.anatomy import (
+    GRID_ORIGIN,
+    GRID_SHAPE,
+    GRID_SPACING,
+    SIDES,
+    STRUCTURES,
+    Anatomy,
+)
 from pipeline.geometry.diffeomorphism import integrate, random_velocity, sample_field
 
-# Relative rates of change of volume. Ventricles grow and, in the disease, the medial temporal lobe
-# shrinks most; in ageing the whole cortex shrinks a little instead.
-DISEASE_RATES = {"ventricles": 1.0, "hippocampi": -0.7, "temporal": -0.25}
-AGEING_RATES = {"ventricles": 0.5, "cortex": -0.5}
+# The family of the disease: by structure, how often a side of it is affected. An affected side has
+# a severity of its own. docs/demo.md has the sources.
+CHANCES = {
+    "ventricle": 0.4,
+    "medial temporal": 0.4,
+    "lateral temporal": 0.2,
+    "frontal": 0.2,
+    "parietal": 0.2,
+    "precuneus": 0.15,
+    "occipital": 0.1,
+}
+MILDEST = 0.4  # severity of an affected side, relative to the severest
+# Ageing is the same for all and of both sides: the ventricles grow, and the whole cortex shrinks.
+AGEING = {
+    f"{side} {name}": 0.5 if name == "ventricle" else -0.5 for name in STRUCTURES for side in SIDES
+}
 # The scanner's field of view around its isocentre, in mm: empty above the head, neck below.
 FIELD_OF_VIEW = np.array([[-100.0, 100.0], [-125.0, 125.0], [-140.0, 105.0]])
 ORIENTATIONS = ("LPS", "LIP", "PSR", "PIR", "ASL", "LAS")
@@ -41,7 +60,7 @@ class Subject:
     shape
         Displacement of the map `w` from subject to anatomy.
     disease
-        Velocity of the tissue, at most 1 mm.
+        Velocity of the tissue, at most 1 mm; by the subject's own pattern.
     ageing
         Velocity of the tissue, at most 1 mm.
     contrast
@@ -113,6 +132,25 @@ def atrophy_velocity(regions: dict[str, np.ndarray], rates: dict[str, float]) ->
     return (velocity / (largest * GRID_SPACING)).astype(np.float32)
 
 
+def draw_pattern(rng: np.random.Generator) -> dict[str, float]:
+    """Draw which regions a subject's disease affects, and how much.
+
+    Returns
+    -------
+    dict of float
+        Relative rate of change of volume by affected region, at least one: growth of ventricles is
+        positive, loss of tissue negative.
+    """
+    pattern: dict[str, float] = {}
+    while not pattern:
+        for name, chance in CHANCES.items():
+            for side in SIDES:
+                affected, rate = rng.random() < chance, rng.uniform(MILDEST, 1)
+                if affected:
+                    pattern[f"{side} {name}"] = rate if name == "ventricle" else -rate
+    return pattern
+
+
 def make_subject(anatomy: Anatomy, *, rng: np.random.Generator, variation_mm: float) -> Subject:
     """Draw a person.
 
@@ -141,8 +179,8 @@ def make_subject(anatomy: Anatomy, *, rng: np.random.Generator, variation_mm: fl
     return Subject(
         anatomy,
         shape,
-        atrophy_velocity(regions, DISEASE_RATES),
-        atrophy_velocity(regions, AGEING_RATES),
+        atrophy_velocity(regions, draw_pattern(rng)),
+        atrophy_velocity(regions, AGEING),
         contrast=float(np.exp(rng.uniform(-0.2, 0.2))),
     )
 
@@ -199,6 +237,7 @@ def simulate_visit(
     severity_mm: float,
     ageing_mm: float,
     pose: np.ndarray,
+    voxel_mm: tuple[float, float],
     bias: float,
     noise: float,
 ) -> Visit:
@@ -216,6 +255,8 @@ def simulate_visit(
         The same, by ageing since the first visit.
     pose
         Rigid 4x4 matrix, anatomy to scanner.
+    voxel_mm
+        Range of the thickness of the sagittal slices and of the side of their pixels, in mm.
     bias
         Strength of the receive field, 0 for none.
     noise
@@ -243,7 +284,7 @@ def simulate_visit(
     source = _displace(subject.shape, source)
     voxel = _rigid(np.linalg.inv(subject.anatomy.affine), source)
 
-    size = rng.choice([1.0, 1.1, 1.2, 1.25, 1.3, 1.5], 2)
+    size = rng.uniform(*voxel_mm, 2).round(2)
     spacing = np.array([size[0], size[1], size[1]])  # sagittal slices, square pixels
     shape = np.floor(np.ptp(FIELD_OF_VIEW, axis=1) / spacing).astype(int)
     where = [

@@ -11,6 +11,7 @@ state followed by the inverse chain of the other.
 Rows come before columns here, as in the arrays; only `displacement` has the reverse order.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import NamedTuple
@@ -35,8 +36,8 @@ class Motion(NamedTuple):
     """Tissue around one landmark of the radiograph that moves, with Gaussian fall-off.
 
     Position (`row`, `column`) in fractions of the film's height and width; everything else in
-    fractions of its height. The tissue moves by (`down`, `right`), and by `squeeze` towards the
-    landmark's column at one extent beside it.
+    fractions of its height. The tissue moves by (`down`, `right`), by `squeeze` towards the
+    landmark's column at one extent beside it, and by `swell` away from the landmark at one extent.
     """
 
     row: float
@@ -46,30 +47,64 @@ class Motion(NamedTuple):
     down: float = 0.0
     right: float = 0.0
     squeeze: float = 0.0
+    swell: float = 0.0
 
 
-# Read off the radiograph; the patient's right is on the left of the picture.
+MOVES = ("down", "right", "squeeze", "swell")  # of these, more is more severe
+
+
+class Part(NamedTuple):
+    """A part of the thorax that the disease may change: how often, and what moves there."""
+
+    chance: float
+    motions: tuple[Motion, ...]
+
+
+# The family of the disease; docs/demo.md has the sources. The patient's right is on the left of the
+# picture; positions were read off the radiograph.
 COPD = {
     # The domes sink more than the costophrenic angles: lowered and flattened.
-    "right dome": Motion(0.735, 0.23, 0.085, 0.125, down=0.074),
-    "left dome": Motion(0.755, 0.76, 0.085, 0.125, down=0.074),
+    "right dome": Part(0.22, (Motion(0.735, 0.23, 0.085, 0.125, down=0.05),)),
+    "left dome": Part(0.22, (Motion(0.755, 0.76, 0.085, 0.125, down=0.05),)),
+    # Hyperinflated zones push aside what lies around them.
+    "right upper zone": Part(0.22, (Motion(0.31, 0.26, 0.100, 0.090, swell=0.055),)),
+    "left upper zone": Part(0.22, (Motion(0.31, 0.72, 0.100, 0.090, swell=0.055),)),
+    "right lower zone": Part(0.22, (Motion(0.54, 0.22, 0.100, 0.090, swell=0.055),)),
+    "left lower zone": Part(0.22, (Motion(0.52, 0.80, 0.100, 0.090, swell=0.055),)),
     # A long, narrow heart.
-    "left heart border": Motion(0.62, 0.71, 0.13, 0.065, right=-0.042),
-    "right heart border": Motion(0.64, 0.36, 0.12, 0.060, right=0.024),
+    "heart": Part(
+        0.3,
+        (
+            Motion(0.62, 0.71, 0.13, 0.065, right=-0.042),
+            Motion(0.64, 0.36, 0.12, 0.060, right=0.024),
+        ),
+    ),
     # Sabre-sheath trachea.
-    "trachea": Motion(0.19, 0.487, 0.090, 0.030, squeeze=0.009),
+    "trachea": Part(0.3, (Motion(0.19, 0.487, 0.090, 0.030, squeeze=0.012),)),
     # Thin soft tissue: the skin comes nearer to the ribs.
-    "right shoulder": Motion(0.09, 0.12, 0.060, 0.090, down=0.022, right=0.012),
-    "left shoulder": Motion(0.09, 0.88, 0.060, 0.090, down=0.022, right=-0.012),
-    "right flank": Motion(0.91, 0.03, 0.080, 0.050, right=0.028),
-    "left flank": Motion(0.91, 0.97, 0.080, 0.050, right=-0.028),
+    "right soft tissue": Part(
+        0.3,
+        (
+            Motion(0.09, 0.12, 0.060, 0.090, down=0.026, right=0.014),
+            Motion(0.91, 0.03, 0.080, 0.050, right=0.034),
+        ),
+    ),
+    "left soft tissue": Part(
+        0.3,
+        (
+            Motion(0.09, 0.88, 0.060, 0.090, down=0.026, right=-0.014),
+            Motion(0.91, 0.97, 0.080, 0.050, right=-0.034),
+        ),
+    ),
 }
+LARGE = ("dome", "zone")  # at least one of these is affected: nobody's disease is a narrow trachea
+MILDEST = 0.4  # severity of an affected part, relative to the severest
 # What ten years do without any disease.
-AGEING = {
-    "aortic knob": Motion(0.31, 0.58, 0.050, 0.040, right=0.008),
-    "left heart border": Motion(0.62, 0.71, 0.13, 0.065, right=0.008),
-    "right mediastinum": Motion(0.20, 0.43, 0.080, 0.040, right=-0.005),
-}
+AGEING = (
+    Motion(0.31, 0.58, 0.050, 0.040, right=0.008),  # aortic knob
+    Motion(0.62, 0.71, 0.13, 0.065, right=0.008),  # left border of the heart
+    Motion(0.20, 0.43, 0.080, 0.040, right=-0.005),  # right mediastinum
+)
 
 
 class State(NamedTuple):
@@ -141,7 +176,28 @@ def random_pose(
     return Pose(matrix, centre + shift - matrix @ centre)
 
 
-def motion_velocity(motions: dict[str, Motion], shape: tuple[int, int]) -> np.ndarray:
+def draw_pattern(rng: np.random.Generator) -> dict[str, float]:
+    """Draw which parts a subject's disease affects, and how severely: by name of `COPD`."""
+    pattern: dict[str, float] = {}
+    while not any(name.endswith(LARGE) for name in pattern):
+        drawn = {name: (rng.random(), rng.uniform(MILDEST, 1)) for name in COPD}
+        pattern = {
+            name: severity
+            for name, (chance, severity) in drawn.items()
+            if chance < COPD[name].chance
+        }
+    return pattern
+
+
+def disease_motions(pattern: dict[str, float]) -> Iterator[Motion]:
+    """What the disease of a pattern moves, at full severity of the subject's disease."""
+    for name, severity in pattern.items():
+        for motion in COPD[name].motions:
+            moves = {key: severity * getattr(motion, key) for key in MOVES}
+            yield motion._replace(**moves)
+
+
+def motion_velocity(motions: Iterable[Motion], shape: tuple[int, int]) -> np.ndarray:
     """Velocity at which the tissue of the radiograph moves.
 
     Parameters
@@ -159,24 +215,25 @@ def motion_velocity(motions: dict[str, Motion], shape: tuple[int, int]) -> np.nd
     height, width = shape
     rows, columns = grid_positions(_field_shape(shape)) * FIELD_STEP
     velocity = np.zeros((2, *rows.shape), np.float32)
-    for motion in motions.values():
+    for motion in motions:
         below = (rows - motion.row * (height - 1)) / (motion.extent_rows * height)
         beside = (columns - motion.column * (width - 1)) / (motion.extent_columns * height)
         weight = np.exp(-(below**2 + beside**2) / 2)
-        velocity[0] += weight * motion.down
-        velocity[1] += weight * (motion.right - motion.squeeze * beside)
+        velocity[0] += weight * (motion.down + motion.swell * below)
+        velocity[1] += weight * (motion.right + (motion.swell - motion.squeeze) * beside)
     return velocity * (height / FIELD_STEP)
 
 
 class Subject:
-    """Thorax of one person: a smooth random warp of the radiograph that can age and fall ill.
+    """Thorax of one person: a smooth random warp of the radiograph that can age and fall ill,
+    by a pattern of its own.
 
     Parameters
     ----------
     radiograph
         Film that everybody is made from, (rows, columns).
     rng
-        Source of the warp.
+        Source of the warp and of the pattern of the disease.
     warp
         Root mean square of the warp's velocity, in fractions of the film's height.
     """
@@ -193,7 +250,7 @@ class Subject:
         self._warp = integrate(velocity)
         self._unwarp = integrate(-velocity)
         self._ageing = motion_velocity(AGEING, self.shape)
-        self._disease = motion_velocity(COPD, self.shape)
+        self._disease = motion_velocity(disease_motions(draw_pattern(rng)), self.shape)
 
     def to_radiograph(self, positions: np.ndarray, state: State) -> np.ndarray:
         """Position in the radiograph of what is seen at `positions` of the subject's frame."""

@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "table1.md": "Table 1 for reading",
     "table1_extended.csv": "Table 1 with attributions of a classifier beside",
     "biomarkers.csv": "volumes and lengths: predicted, observed and (demonstration) true change",
+    "demo.csv": "how much the true disease fields of the demonstration's test subjects differ",
     "truth.csv": "predicted fields against the fields that the simulation applied",
     "overview.png": "explanations of the median test pairs",
     "provenance.json": "versions, configuration, seeds, devices, tools and hashes",

@@ -54,6 +54,11 @@ class Study(JobSettings):
         """Tables of an archive; the whole folder of those that a job makes."""
         return self.cohort.tables(wildcards.dataset)
 
+    def truth_folders(self, wildcards: Wildcards) -> list[str]:
+        """True fields of every demonstration."""
+        found = [self.cohorts[name].demo for name in self.demos]
+        return [demo.truth for demo in found if demo]
+
     def volumes_table(self, wildcards: Wildcards) -> str | list[str]:
         """Engines of the volumes; films and made images have none."""
         name = wildcards.dataset
@@ -256,6 +261,11 @@ class Study(JobSettings):
         return ["results/truth.csv"] if self.known_fields else []
 
     @property
+    def demo_table(self) -> list[str]:
+        """Where there is a demonstration."""
+        return ["results/demo.csv"] if self.demos else []
+
+    @property
     def extended_table(self) -> list[str]:
         """Where there is anything but toys."""
         return ["results/table1_extended.csv"] if self.cohorts else []
@@ -273,6 +283,7 @@ class Study(JobSettings):
             "results/table1.md",
             "results/overview.png",
             *self.truth_table,
+            *self.demo_table,
             *self.extended_table,
             *self.biomarker_table,
             *self.figures(),
@@ -287,7 +298,7 @@ class Study(JobSettings):
             "Figures": ["results/overview.png", *self.figures(["png"])],
             "Other explanations": self.extended_table,
             "Biomarkers": self.biomarker_table,
-            "Known truth of the demonstration": self.truth_table,
+            "Known truth of the demonstration": [*self.truth_table, *self.demo_table],
             "Who was studied": [f"results/{name}/cohort.html" for name in self.cohorts],
             "Quality control": [f"results/{name}/qc.html" for name in self.volumes],
             "Methods and provenance": ["results/methods.md", "results/provenance.json"],

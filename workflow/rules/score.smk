@@ -99,6 +99,29 @@ rule make_truth_table:
         "python -m pipeline truth-table {output:q} {input:q} --log {log:q}"
 
 
+rule make_demo_table:
+    input:
+        packed=expand("results/{dataset}/packed", dataset=study.demos),
+        truths=study.truth_folders,
+    output:
+        report("results/demo.csv", caption="../report/demo.rst", category="Truth"),
+    log:
+        "logs/demo.log",
+    benchmark:
+        "benchmarks/demo.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        version=STAGES["demo-table"].version,
+        datasets=study.demos,
+    shell:
+        "python -m pipeline demo-table {output:q} --datasets {params.datasets}"
+        " --packed {input.packed:q} --truths {input.truths:q} --log {log:q}"
+
+
 rule score_models:
     input:
         study.on_methods(model("scores.parquet")),

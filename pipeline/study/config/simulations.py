@@ -25,6 +25,7 @@ class AdniDemo(Demo):
     severity: Range
     ageing: AtLeastZero
     variation: AtLeastZero
+    voxel_mm: Range
     rotation: AtLeastZero
     translation: AtLeastZero
     bias: AtLeastZero
