@@ -59,7 +59,7 @@ def archive(tmp_path_factory):
     subject = make_subject(load_anatomies()[0], rng=rng, variation_mm=1.2)
     for years, session in enumerate(SESSIONS):
         pose = random_pose(rng, rotation_deg=8, translation_mm=8)
-        scanner = {"pose": pose, "bias": 0.1, "noise": 0.02}
+        scanner = {"pose": pose, "voxel_mm": (1.0, 1.5), "bias": 0.1, "noise": 0.02}
         severity, ageing = 3.0 * years, 0.3 * years
         visit = simulate_visit(subject, rng=rng, severity_mm=severity, ageing_mm=ageing, **scanner)
         image = visit.image

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from pipeline.cohort.adni import ingest_adni
 from pipeline.demo import adni_studies
-from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, Anatomy
+from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, STRUCTURES, Anatomy
 
 pytestmark = pytest.mark.slow
 SPLITS = {"seed": 0, "fractions": {"train": 0.4, "validation": 0.3, "test": 0.3}}
@@ -24,13 +24,13 @@ def blob(radius, centre=(35, 47, 50)):
 
 
 def made_up_anatomies():
+    # Of each structure a blob on either side, one behind the other.
     regions = {
-        "ventricles": blob(5),
-        "hippocampi": blob(3, (43, 47, 45)),
-        "temporal": blob(5, (49, 47, 44)),
-        "cortex": blob(22) - blob(19),
-        "brain": blob(23),
+        f"{side} {name}": blob(4, (35 + sign * 9, 32 + 5 * number, 47))
+        for number, name in enumerate(STRUCTURES)
+        for side, sign in (("left", -1), ("right", 1))
     }
+    regions["brain"] = blob(23)
     affine = np.diag([GRID_SPACING] * 3 + [1.0])
     affine[:3, 3] = GRID_ORIGIN
     return [Anatomy(ndimage.gaussian_filter(blob(26), 1) - 0.5 * blob(5), affine, regions)]

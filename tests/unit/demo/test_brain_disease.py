@@ -20,7 +20,7 @@ from pipeline.geometry.diffeomorphism import (
     sample_field,
 )
 
-QUIET = {"bias": 0.0, "noise": 0.0}
+QUIET = {"voxel_mm": (1.0, 1.5), "bias": 0.0, "noise": 0.0}
 
 
 def ball(centre, radius, shape=GRID_SHAPE, spacing=GRID_SPACING, origin=GRID_ORIGIN):
@@ -29,17 +29,28 @@ def ball(centre, radius, shape=GRID_SHAPE, spacing=GRID_SPACING, origin=GRID_ORI
     return np.clip((radius - distance) / spacing + 0.5, 0, 1).astype(np.float32)
 
 
+CENTRES = {
+    "ventricle": ((12, 0, 10), 11),
+    "medial temporal": ((25, -10, -18), 10),
+    "lateral temporal": ((48, 0, -18), 12),
+    "frontal": ((25, 45, 20), 14),
+    "parietal": ((30, -35, 42), 13),
+    "precuneus": ((10, -48, 30), 8),
+    "occipital": ((18, -55, 0), 10),
+}
+
+
 def made_up_anatomy() -> Anatomy:
     regions = {
-        "ventricles": ball((0, 0, 10), 15),
-        "hippocampi": ball((25, -10, -15), 9) + ball((-25, -10, -15), 9),
-        "temporal": ball((42, 0, -18), 15) + ball((-42, 0, -18), 15),
-        "cortex": ball((0, 0, 0), 66) - ball((0, 0, 0), 58),
-        "brain": ball((0, 0, 0), 70),
+        f"{side} {name}": ball((sign * x, y, z), radius)
+        for name, ((x, y, z), radius) in CENTRES.items()
+        for side, sign in (("left", -1), ("right", 1))
     }
+    regions["brain"] = ball((0, 0, 0), 70)
     rng = np.random.default_rng(0)
     texture = ndimage.gaussian_filter(rng.standard_normal(GRID_SHAPE), 1.5)
-    image = ball((0, 0, 0), 80) * (0.8 + texture) - 0.6 * regions["ventricles"]
+    ventricles = regions["left ventricle"] + regions["right ventricle"]
+    image = ball((0, 0, 0), 80) * (0.8 + texture) - 0.6 * ventricles
     affine = np.diag([GRID_SPACING] * 3 + [1.0])
     affine[:3, 3] = GRID_ORIGIN
     return Anatomy(np.clip(image, 0, 2).astype(np.float32), affine, regions)
@@ -70,39 +81,67 @@ def volume(anatomy, name, *displacements):
     return sample_field(anatomy.regions[name][None], positions).sum()
 
 
-def check_atrophy(subject, severity_mm):
+def with_pattern(anatomy, pattern, seed=1):
+    """A subject whose disease is given, not drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(brain_disease, "draw_pattern", lambda rng: pattern)
+        rng = np.random.default_rng(seed)
+        return brain_disease.make_subject(anatomy, rng=rng, variation_mm=2.5)
+
+
+def volume_changes(subject, severity_mm):
+    """Volume with the disease over that without, by region."""
     tissue = integrate(severity_mm * subject.disease)
     assert jacobian_determinant(tissue).min() > 0
     assert jacobian_determinant(subject.shape).min() > 0
     length = GRID_SPACING * np.sqrt((tissue**2).sum(axis=0)).max()
     assert 0.8 * severity_mm < length <= severity_mm
     back = integrate(-severity_mm * subject.disease)
-    change = {
+    return {
         name: volume(subject.anatomy, name, back, subject.shape)
         / volume(subject.anatomy, name, subject.shape)
         for name in subject.anatomy.regions
     }
-    assert change["ventricles"] > 1.3
-    assert change["hippocampi"] < 0.85
-    assert change["temporal"] < 0.95
+
+
+def test_disease_widens_ventricles_and_shrinks_lobes_on_the_affected_side():
+    pattern = {"left ventricle": 1.0, "right medial temporal": -1.0}
+    change = volume_changes(with_pattern(made_up_anatomy(), pattern), 5.0)
+    assert change["left ventricle"] > 1.3
+    assert change["right medial temporal"] < 0.75
     assert change["brain"] == pytest.approx(1, abs=0.02)
-    return change
+    spared = [name for name in change if name not in pattern]
+    assert all(0.85 < change[name] < 1.1 for name in spared)
 
 
-def test_disease_widens_the_ventricles_and_shrinks_the_temporal_lobes(subject):
-    check_atrophy(subject, 5.0)
+def test_every_region_of_a_pattern_changes_by_its_own_severity():
+    pattern = {"left frontal": -1.0, "right frontal": -0.4}
+    change = volume_changes(with_pattern(made_up_anatomy(), pattern), 4.0)
+    assert change["left frontal"] < change["right frontal"] - 0.1
+    assert change["right frontal"] < 0.95
+
+
+def test_patterns_are_individual():
+    rng = np.random.default_rng(0)
+    patterns = [brain_disease.draw_pattern(rng) for _ in range(400)]
+    assert all(patterns)
+    for name, chance in brain_disease.CHANCES.items():
+        for side in ("left", "right"):
+            rates = [p[f"{side} {name}"] for p in patterns if f"{side} {name}" in p]
+            # The few patterns that affect nothing are drawn again, so a little more than the chance.
+            assert chance - 0.07 < len(rates) / len(patterns) < chance + 0.12
+            assert all((rate > 0) == (name == "ventricle") for rate in rates)
+            assert 0.4 <= min(map(abs, rates)) < 0.6 < 0.8 < max(map(abs, rates)) <= 1
+    assert len({frozenset(pattern) for pattern in patterns}) > 200
 
 
 def test_ageing_is_milder_and_another_pattern(subject):
     tissue = integrate(0.6 * subject.ageing)
     back = integrate(-0.6 * subject.ageing)
-    ventricles, cortex = (
-        volume(subject.anatomy, name, back, subject.shape)
-        / volume(subject.anatomy, name, subject.shape)
-        for name in ("ventricles", "cortex")
-    )
-    assert 1.0 < ventricles < 1.2
-    assert cortex < 0.995
+    for name in brain_disease.AGEING:
+        change = volume(subject.anatomy, name, back, subject.shape)
+        change /= volume(subject.anatomy, name, subject.shape)
+        assert 1.0 < change < 1.2 if "ventricle" in name else 0.9 < change < 0.998
     assert jacobian_determinant(tissue).min() > 0
     overlap = (subject.ageing * subject.disease).sum()
     overlap /= np.linalg.norm(subject.ageing) * np.linalg.norm(subject.disease)
@@ -184,12 +223,15 @@ def test_a_pose_is_rigid_and_within_its_bounds():
 
 @pytest.mark.slow
 def test_the_packaged_heads():
+    pattern = {"left ventricle": 1.0, "right ventricle": 0.7, "right medial temporal": -0.6}
     for number, anatomy in enumerate(load_anatomies()):
         millilitres = {name: share.sum() * 0.027 for name, share in anatomy.regions.items()}
-        assert 5 < millilitres["ventricles"] < 40
-        assert 5 < millilitres["hippocampi"] < 15
         assert 1000 < millilitres["brain"] < 2000
-        rng = np.random.default_rng(number)
-        subject = brain_disease.make_subject(anatomy, rng=rng, variation_mm=2.5)
-        for severity_mm in (4.0, 6.0):
-            assert 1.4 < check_atrophy(subject, severity_mm)["ventricles"] < 2.5
+        for side in ("left", "right"):
+            assert 2.5 < millilitres[f"{side} ventricle"] < 20
+            assert 4 < millilitres[f"{side} medial temporal"] < 16
+            assert 60 < millilitres[f"{side} frontal"] < 160
+        for severity_mm in (5.0, 7.0):
+            change = volume_changes(with_pattern(anatomy, pattern, seed=number), severity_mm)
+            assert 1.4 < change["left ventricle"] < 3.2
+            assert change["right medial temporal"] < 0.9 < change["left medial temporal"]

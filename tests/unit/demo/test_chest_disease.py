@@ -42,7 +42,12 @@ def test_radiograph_keeps_its_proportions_and_shows_bone_bright(radiograph):
     assert liver > lung + 0.2
 
 
-@pytest.mark.parametrize("motions", [chest_disease.COPD, chest_disease.AGEING])
+EVERYTHING = dict.fromkeys(chest_disease.COPD, 1.0)  # all parts affected, none milder
+
+
+@pytest.mark.parametrize(
+    "motions", [[*chest_disease.disease_motions(EVERYTHING)], chest_disease.AGEING]
+)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_deformations_never_fold(radiograph, motions, sign):
     velocity = chest_disease.motion_velocity(motions, radiograph.shape)
@@ -77,7 +82,7 @@ def test_true_field_turns_the_followup_into_its_counterpart(subject, pose, count
     sick, healthy = subject.film(followup, pose), subject.film(counterpart, pose)
     made = ndimage.map_coordinates(sick, pixels + towards, order=3, mode="nearest")
     error = np.abs(made - healthy)[INSIDE]
-    assert error.mean() < 0.03 * np.abs(sick - healthy)[INSIDE].mean()
+    assert error.mean() < 0.05 * np.abs(sick - healthy)[INSIDE].mean()
     assert error.max() < 0.03
 
 
@@ -86,24 +91,61 @@ def test_no_disease_and_no_ageing_is_no_displacement(subject, pose):
     assert np.abs(field[:, 5:-5, 5:-5]).max() < 0.3
 
 
-def test_disease_lowers_and_flattens_the_diaphragm_and_narrows_heart_and_trachea(radiograph):
-    # Tissue moves along the flow of the velocity; positions are landmarks of the radiograph.
-    shape = radiograph.shape
-    flow = integrate(chest_disease.motion_velocity(chest_disease.COPD, shape)) * FIELD_STEP / HEIGHT
+def flow_of(pattern, shape):
+    """Where tissue at a landmark moves, (down, right) in fractions of the film's height."""
+    velocity = chest_disease.motion_velocity(chest_disease.disease_motions(pattern), shape)
+    flow = integrate(velocity) * FIELD_STEP / HEIGHT
 
     def moved(row: float, column: float) -> np.ndarray:
         at = np.array([row * (shape[0] - 1), column * (shape[1] - 1)])
         return sample_field(flow, at[:, None] / FIELD_STEP)[:, 0]
 
-    for dome, angle in ((0.23, 0.07), (0.76, 0.91)):
-        assert 0.05 < moved(0.73, dome)[0] < 0.08
+    return moved
+
+
+def test_parts_of_the_disease_move_what_they_are_named_after(radiograph):
+    shape = radiograph.shape
+    for side, dome, angle in (("right", 0.23, 0.07), ("left", 0.76, 0.91)):
+        moved = flow_of({f"{side} dome": 1.0}, shape)
+        assert 0.035 < moved(0.73, dome)[0] < 0.06
         assert moved(0.80, angle)[0] < 0.6 * moved(0.73, dome)[0]
+        assert np.abs(moved(0.73, 1 - dome)).max() < 0.005
+    moved = flow_of({"heart": 1.0}, shape)
     assert moved(0.60, 0.69)[1] < -0.02
     assert moved(0.64, 0.36)[1] > 0.01
+    moved = flow_of({"trachea": 1.0}, shape)
     assert moved(0.19, 0.46)[1] > 0.002
     assert moved(0.19, 0.514)[1] < -0.002
-    assert moved(0.91, 0.04)[1] > 0.01
+    moved = flow_of({"left soft tissue": 1.0}, shape)
     assert moved(0.91, 0.96)[1] < -0.01
+    assert np.abs(moved(0.91, 0.04)).max() < 0.005
+    moved = flow_of({"right upper zone": 1.0}, shape)
+    assert moved(0.22, 0.26)[0] < -0.015  # pushed up above the zone, down below, and to the sides
+    assert moved(0.40, 0.26)[0] > 0.015
+    assert moved(0.31, 0.18)[1] < -0.015 < 0.015 < moved(0.31, 0.34)[1]
+
+
+def test_half_as_severe_is_half_the_velocity(radiograph):
+    shape = radiograph.shape
+    full, half = (
+        chest_disease.motion_velocity(
+            chest_disease.disease_motions(dict.fromkeys(EVERYTHING, severity)), shape
+        )
+        for severity in (1.0, 0.5)
+    )
+    np.testing.assert_allclose(half, full / 2, atol=1e-4)
+
+
+def test_patterns_are_individual():
+    rng = np.random.default_rng(0)
+    patterns = [chest_disease.draw_pattern(rng) for _ in range(400)]
+    for pattern in patterns:
+        assert any(name.endswith(("dome", "zone")) for name in pattern)
+        assert all(0.4 <= severity <= 1 for severity in pattern.values())
+    for name, part in chest_disease.COPD.items():
+        found = sum(name in pattern for pattern in patterns) / len(patterns)
+        assert part.chance - 0.07 < found < part.chance + 0.15
+    assert len({frozenset(pattern) for pattern in patterns}) > 150
 
 
 def test_displacement_grows_with_severity(subject, pose):
@@ -112,7 +154,7 @@ def test_displacement_grows_with_severity(subject, pose):
         for severity in (0.25, 0.5, 1.0)
     ]
     assert largest == sorted(largest)
-    assert 0.05 < largest[-1] < 0.10
+    assert 0.02 < largest[-1] < 0.10
 
 
 def test_exposure_keeps_the_anatomy(subject, pose):
