@@ -34,7 +34,7 @@ def test_demonstration_begins_with_its_archives(tmp_path):
     plan = planned_jobs(tmp_path)
     assert plan["make_demo_adni"] == plan["make_demo_copd"] == 1
     assert plan["ingest_made"] == 2
-    assert plan["train_model"] == plan["score_model"] == 2 * 2 * 2
+    assert plan["train_model"] == plan["score_model"] == 2 * 2 * 5
     assert plan["score_true_deformation"] == 2
 
 

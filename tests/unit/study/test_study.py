@@ -78,7 +78,7 @@ def test_vagan_alone_has_no_fields():
 def test_simulations_by_the_archive_that_they_make(demo):
     assert list(demo.demos_of("adni")) == ["adni"]
     assert "truth" not in json.loads(demo.demo_settings("copd"))
-    assert json.loads(demo.demo_settings("copd"))["paired"] == 48
+    assert json.loads(demo.demo_settings("copd"))["paired"] == demo.cohorts["copd"].demo.paired
 
 
 # ---- settings ----
@@ -134,8 +134,9 @@ def test_settings_of_trainings(demo):
     assert halved["seed"] == demo.config.sweep.seed
     model = json.loads(demo.model_settings(job(**wildcards)))
     assert list(model["training"]["methods"]) == ["defi-gan"]
-    # A sixth of 18 epochs of 100 updates.
-    assert json.loads(demo.attribution_settings(job("adni")))["updates"] == 300
+    training = demo.datasets["adni"].training
+    sixth = training.epochs * training.updates_per_epoch // 6
+    assert json.loads(demo.attribution_settings(job("adni")))["updates"] == sixth
 
 
 def test_critics_start(demo, paper):
@@ -242,9 +243,9 @@ def test_models_methods_and_seeds_go_together(demo):
     assert models == [
         f"results/copd/models/{method}/seed-{seed}/generator.safetensors" for method, seed in told
     ]
-    assert len(models) == len(set(models)) == 4
-    assert demo.models("{method}", deforming=True)(wildcards) == ["defi-gan", "defi-gan"]
-    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * 2 * 2
+    assert len(models) == len(set(models)) == 2 * len(demo.seeds)
+    assert demo.models("{method}", deforming=True)(wildcards) == ["defi-gan"] * len(demo.seeds)
+    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * 2 * len(demo.seeds)
     assert len(demo.on_sweep("{dataset} {method} {factor}")) == 2 * 2 * 5
 
 
@@ -282,7 +283,7 @@ def test_report_reads_all_that_it_shows(demo):
     known = json.loads(demo.report_datasets())
     assert known["adni"]["title"] == "ADNI" and known["adni"]["data"] == "demo"
     assert known["copd"]["cohort"] == "results/copd/cohort.json"
-    assert len(known["copd"]["models"]) == 4
+    assert len(known["copd"]["models"]) == 2 * len(demo.seeds)
 
 
 def test_effective_configuration_keeps_its_order(demo):
