@@ -364,6 +364,7 @@ STAGES = {
         "write where the results come from",
         rule="record_run",
         function="pipeline.record.run:record_run",
+        version=2,
         per="run",
         benchmark="record.tsv",
     ),
