@@ -101,7 +101,7 @@ def ingest_adni(
 
     exams["image"] = _choose_images(exams, files)
     reject(exams, exams["image"].isna(), Rule.NO_IMAGE, "the exam has no usable image")
-    _keep_first_exam(exams)
+    _keep_one_exam(exams)
 
     subjects = _subject_names(files, merge)
     for frame in (exams, diagnoses, files):
@@ -253,10 +253,18 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
     return found["source"].set_axis(exams.index)
 
 
-def _keep_first_exam(exams: pd.DataFrame) -> None:
-    by_date = usable(exams).sort_values("date", kind="stable")
-    later = exams.index.isin(by_date.index[by_date.duplicated(["rid", "session"])])
-    reject(exams, later, Rule.NOT_CHOSEN, "an earlier exam of the visit is used")
+def _keep_one_exam(exams: pd.DataFrame) -> None:
+    """Keep one exam of each visit: of MRIMETA before MRI3META, as the published code, then by date.
+
+    So a subject who was scanned on both scanners at each visit has all its exams at 1.5 T.
+    """
+    candidates = usable(exams).sort_values(["field_strength", "date"], kind="stable")
+    visit = candidates.groupby(["rid", "session"])
+    further = exams.index.isin(candidates.index[visit.cumcount() > 0])
+    used = visit["field_strength"].transform("first").reindex(exams.index)
+    other_field = further & (exams["field_strength"] != used)
+    reject(exams, other_field, Rule.NOT_CHOSEN, "the exam of the visit at 1.5 T is used")
+    reject(exams, further, Rule.NOT_CHOSEN, "an earlier exam of the visit is used")
 
 
 def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:
