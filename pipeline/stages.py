@@ -72,7 +72,7 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=7,
+        version=8,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",

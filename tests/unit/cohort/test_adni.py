@@ -156,15 +156,21 @@ def test_only_undiagnosed_m03_takes_the_baseline_diagnosis(archive, ingest):
 
 
 @pytest.mark.parametrize("visit", ["m03", "m06"])
-def test_contradictory_diagnoses(archive, ingest, visit):
+def test_of_contradictory_diagnoses_the_first_counts(archive, ingest, caplog, visit):
     archive.merge(30, "LMCI")
     archive.exam(30, visit, "2006-03-09")
-    archive.diagnosis(30, visit, 2)
+    archive.diagnosis(30, visit, 3)
+    archive.diagnosis(30, visit, 2, "ADNIGO")
     archive.diagnosis(30, visit, 5, "ADNIGO")
     cohort = ingest(archive)
-    assert reasons(cohort, "exam") == ["the visit has no unambiguous diagnosis"]
-    why = "the rows of the visit contradict each other: DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10, 11"
-    assert reasons(cohort, "diagnosis") == [why] * 2
+    assert of_subject(cohort)[visit]["diagnosis"] == "AD"
+    table = "DXSUM_PDXCONV_ADNIALL_12Mar2020.csv"
+    assert reasons(cohort, "diagnosis") == [
+        f"the row contradicts {table}:10, which counts",
+        f"the row repeats {table}:10",
+    ]
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"{table}: 1 rows contradict an earlier one of their visit, which counts"]
 
 
 def test_repeated_diagnosis(archive, ingest):
