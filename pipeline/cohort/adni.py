@@ -11,7 +11,7 @@ from pipeline.cohort.loni import PTID, list_images
 from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.readings import ISO, parse_dates, read_numbers
-from pipeline.cohort.rejection import excluded_rows, reject, reject_repeated, usable
+from pipeline.cohort.rejection import excluded_rows, reject, usable
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
@@ -101,7 +101,7 @@ def ingest_adni(
 
     exams["image"] = _choose_images(exams, files)
     reject(exams, exams["image"].isna(), Rule.NO_IMAGE, "the exam has no usable image")
-    _keep_first_exam(exams)
+    _keep_one_exam(exams)
 
     subjects = _subject_names(files, merge)
     for frame in (exams, diagnoses, files):
@@ -201,8 +201,22 @@ def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFram
     change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
     rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
     reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, "the row has no diagnosis")
-    reject_repeated(rows, ["rid", "session"], ["diagnosis"], "visit")
+    _keep_first_diagnosis(rows, path.name)
     return rows
+
+
+def _keep_first_diagnosis(rows: pd.DataFrame, table: str) -> None:
+    """Keep one row of each visit, the first, as the published code does, in place."""
+    visits = usable(rows).groupby(["rid", "session"])
+    again = rows.index.isin(usable(rows).index[visits.cumcount() > 0])
+    first = visits[["source", "diagnosis"]].transform("first").reindex(rows.index)
+    contrary = again & (rows["diagnosis"] != first["diagnosis"])
+    if contrary.any():
+        message = "%s: %d rows contradict an earlier one of their visit, which counts"
+        logger.warning(message, table, contrary.sum())
+    why = "the row contradicts " + first["source"] + ", which counts"
+    reject(rows, contrary, Rule.CONTRADICTION, why)
+    reject(rows, again, Rule.REPEATED, "the row repeats " + first["source"])
 
 
 def _drop_repeated_exams(exams: pd.DataFrame) -> None:
@@ -225,10 +239,7 @@ def _diagnose(exams: pd.DataFrame, rows: pd.DataFrame, merge: pd.DataFrame) -> p
     known = usable(rows)[["rid", "session", "diagnosis"]]
     found = exams[["rid", "session"]].merge(known, on=["rid", "session"], how="left")
     diagnosis = found["diagnosis"].set_axis(exams.index)
-    # A visit whose rows contradict each other is not one without a row.
-    contradicted = rows[rows["rule"] == Rule.CONTRADICTION]
-    keys = pd.MultiIndex.from_frame(contradicted[["rid", "session"]])
-    open_case = (exams["session"] == UNDIAGNOSED_VISIT) & ~_key(exams).isin(keys)
+    open_case = exams["session"] == UNDIAGNOSED_VISIT
     known = merge[(merge["DX_bl"] != "") & merge["rid"].notna()]
     at_baseline = known.assign(DX_bl=known["DX_bl"].str.upper().replace(DX_BL)).drop_duplicates(
         ["rid", "DX_bl"]
@@ -253,10 +264,18 @@ def _choose_images(exams: pd.DataFrame, files: pd.DataFrame) -> pd.Series:
     return found["source"].set_axis(exams.index)
 
 
-def _keep_first_exam(exams: pd.DataFrame) -> None:
-    by_date = usable(exams).sort_values("date", kind="stable")
-    later = exams.index.isin(by_date.index[by_date.duplicated(["rid", "session"])])
-    reject(exams, later, Rule.NOT_CHOSEN, "an earlier exam of the visit is used")
+def _keep_one_exam(exams: pd.DataFrame) -> None:
+    """Keep one exam of each visit: of MRIMETA before MRI3META, as the published code, then by date.
+
+    So a subject who was scanned on both scanners at each visit has all its exams at 1.5 T.
+    """
+    candidates = usable(exams).sort_values(["field_strength", "date"], kind="stable")
+    visit = candidates.groupby(["rid", "session"])
+    further = exams.index.isin(candidates.index[visit.cumcount() > 0])
+    used = visit["field_strength"].transform("first").reindex(exams.index)
+    other_field = further & (exams["field_strength"] != used)
+    reject(exams, other_field, Rule.NOT_CHOSEN, "the exam of the visit at 1.5 T is used")
+    reject(exams, further, Rule.NOT_CHOSEN, "an earlier exam of the visit is used")
 
 
 def _subject_names(files: pd.DataFrame, merge: pd.DataFrame) -> pd.Series:

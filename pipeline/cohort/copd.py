@@ -37,7 +37,7 @@ def ingest_copd(
     splits: dict,
     pseudonym_key: Path,
     ratio_threshold: float = 0.7,
-    max_days: int = 30,
+    max_days: int = 29,
     columns: SpirometryColumns | None = None,
     films_table: Path | None = None,
     fetched: Path | None = None,
@@ -45,15 +45,14 @@ def ingest_copd(
 ) -> Cohort:
     """Find the usable films of an archive and label them by spirometry.
 
-    A film counts if it is the PA film of its study (the first, if there are several), its subject
-    never had a lung transplant, and a test lies at most `max_days` away (see `match_tests`). Tests
+    A film counts if it is the only PA film of its study, its subject never had a lung transplant,
+    and a test lies at most `max_days` away that is no other film's (see `match_tests`). Tests
     of one day that disagree about COPD are not used (`reject_contradictions`). Pre-bronchodilator
     FEV1/FVC below `ratio_threshold` is COPD. Subjects with one such film are for training; those
     with a COPD and a normal one are shared by validation and test.
 
     Neither ids nor dates leave: a subject is a keyed hash of its PatientID, a session the days
-    since its first film (``d0123``; ``d0123b`` for a second film on that day, ``d0123aa`` for the
-    27th).
+    since its first film (``d0123``).
 
     Parameters
     ----------
@@ -124,7 +123,10 @@ def ingest_copd(
     grades = tests["grade"].reindex(labelled.index.map(matches)).to_numpy()
     labelled["grade"] = np.where(labelled["label"] == 1, grades, "")
     labelled["age"] = ages(labelled["date"], labelled["birth"])
-    _name_sessions(labelled)
+    first = labelled.groupby("subject")["date"].transform("min")
+    labelled["day"] = (labelled["date"] - first).dt.days
+    # Films of one day have the same nearest test, so at most one of them comes so far.
+    labelled["session"] = labelled["day"].map(film_session)
     archive["session"] = labelled["session"].reindex(archive.index, fill_value="")
     _split(labelled, splits, key)
     archive.loc[labelled.index, ["rule", "reason"]] = labelled[["rule", "reason"]]
@@ -186,16 +188,17 @@ def _exclude_unmatched(
     archive: pd.DataFrame, tests: pd.DataFrame, matches: dict[int, int], max_days: int
 ) -> None:
     films, usable_tests = usable(archive), usable(tests)
-    for table, matched, other, wanted, rule in (
-        (archive, set(matches), usable_tests, "spirometry", Rule.NO_TEST),
-        (tests, set(matches.values()), films, "PA film", Rule.NO_IMAGE),
+    why_film = "the nearest spirometry is that of another film"
+    why_test = "every PA film within the day limit has a nearer spirometry"
+    for table, matched, other, wanted, rule, why in (
+        (archive, set(matches), usable_tests, "spirometry", Rule.NO_TEST, why_film),
+        (tests, set(matches.values()), films, "PA film", Rule.NO_IMAGE, why_test),
     ):
         unmatched = ~table.index.isin(matched)
         alone = unmatched & ~table["subject"].isin(other["subject"])
         reject(table, alone, rule, f"the subject has no usable {wanted}")
         near = _has_near(table, other, max_days)
         reject(table, unmatched & ~near, rule, f"no usable {wanted} within the day limit")
-        why = f"every {wanted} within the day limit is matched otherwise"
         reject(table, unmatched, Rule.MATCHED_OTHERWISE, why)
 
 
@@ -203,18 +206,6 @@ def _has_near(table: pd.DataFrame, other: pd.DataFrame, max_days: int) -> pd.Ser
     both = table[["subject", "date"]].reset_index().merge(other[["subject", "date"]], on="subject")
     days = (both["date_x"] - both["date_y"]).dt.days.abs()
     return pd.Series(table.index.isin(both.loc[days <= max_days, "index"]), index=table.index)
-
-
-def _name_sessions(films: pd.DataFrame) -> None:
-    """Add day and session, in place."""
-    first = films.groupby("subject")["date"].transform("min")
-    films["day"] = (films["date"] - first).dt.days
-    ordered = films.sort_values(["subject", "day", "acquired", "image"])
-    same_day = ordered.groupby(["subject", "day"]).cumcount()
-    films["session"] = [
-        film_session(day, number)
-        for day, number in zip(films["day"], same_day.reindex(films.index), strict=True)
-    ]
 
 
 def _split(films: pd.DataFrame, splits: dict, key: bytes) -> None:

@@ -23,11 +23,10 @@ log = logging.getLogger(__name__)
 
 RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
 FILM_COLUMNS = [
-    *("path", "source", "patient", "birth", "sex", "study", "image", "acquired", "date"),
+    *("path", "source", "patient", "birth", "sex", "study", "image", "derived", "date"),
     *("view_reason", "rule", "reason"),
 ]
-FURTHER = "the study has an earlier PA film, or the original of this one"
-SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or as further films of a study
+SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or by studies of several films
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
 
@@ -51,7 +50,7 @@ def list_films(
     pandas.DataFrame
         Columns path, source (path relative to `folder`, or ``FILE.csv:line`` for a row of the table
         that has no file), patient (identifier), birth (date) and sex of the patient where the file
-        tells, study, image (identifiers), acquired (order within the study), date, view_reason
+        tells, study, image (identifiers), derived (see `FilmHeader`), date, view_reason
         (what the projection was decided from), rule and reason (``""`` for usable films), in the
         order of the paths.
 
@@ -118,7 +117,7 @@ def _dicom_film(path: Path) -> dict:
         "sex": header.sex,
         "study": header.study_uid,
         "image": header.sop_uid,
-        "acquired": header.acquired,
+        "derived": header.derived,
         "date": header.study_date,
         "view_reason": header.view_reason,
     }
@@ -145,7 +144,7 @@ def _listed_film(relative: str, listed: dict | None) -> dict:
         # A PNG or JPEG has no study: films of one patient on one day count as one.
         "study": f"{listed['patient_id']} {listed['date']}",
         "image": relative,
-        "acquired": (0, "", 0),
+        "derived": 0,
         "date": listed["date"],
         "view_reason": reason,
     }
@@ -176,10 +175,11 @@ def _read_films_table(path: Path, date_format: str | None) -> tuple[dict[str, di
 
 
 def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
-    """Exclude copies of an image, then all but the first PA film of each study.
+    """Exclude copies of an image, then studies with several PA films, as the published code does.
 
     Anonymisers write one UID into many files. So an image of the same SOPInstanceUID is a copy only
-    if its pixels are the same, and a study is of one patient and one day.
+    if its pixels are the same, and a study is of one patient and one day. What was made from an
+    original beside it is no further film.
     """
     candidates = usable(films)
     named_alike = candidates[candidates["image"].duplicated(keep=False)]
@@ -194,10 +194,14 @@ def _one_per_study(films: pd.DataFrame) -> pd.DataFrame:
     compared = films.assign(subject=films["patient"])
     reject_copies(compared, content, films["source"])
     films[["rule", "reason"]] = compared[["rule", "reason"]]
-    candidates = usable(films).sort_values(["acquired", "image"])
-    repeated = candidates[["patient", "date", "study"]].duplicated()
-    further = films.index.isin(candidates.index[repeated])
-    reject(films, further, Rule.NOT_CHOSEN, FURTHER)
+    study = ["patient", "date", "study"]
+    candidates = usable(films)
+    made = candidates["derived"] > candidates.groupby(study)["derived"].transform("min")
+    made = films.index.isin(candidates.index[made])
+    reject(films, made, Rule.NOT_CHOSEN, "the study has the original of this film")
+    candidates = usable(films)
+    several = films.index.isin(candidates.index[candidates.duplicated(study, keep=False)])
+    reject(films, several, Rule.SEVERAL_FILMS, "the study has several PA films")
     return films
 
 
@@ -213,7 +217,7 @@ def many_lost(rules: Iterable[str]) -> list[str]:
     return [
         f"{counts[rule]} of {counts.total()} films go because of this: {rule.title}. "
         "Look whether an anonymiser gave studies or images one UID"
-        for rule in (Rule.COPY, Rule.NOT_CHOSEN)
+        for rule in (Rule.COPY, Rule.SEVERAL_FILMS)
         if counts[rule] > SUSPICIOUS_SHARE * counts.total()
     ]
 

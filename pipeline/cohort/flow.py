@@ -19,7 +19,7 @@ STEPS = {
         ("No film that can be read, or without patient, study or date", set()),
         TWICE,
         ("Not a PA film", {Rule.OTHER_MODALITY, Rule.OTHER_VIEW, Rule.UNKNOWN_VIEW}),
-        ("Another PA film of the study", {Rule.NOT_CHOSEN}),
+        ("Another PA film in the study", {Rule.NOT_CHOSEN, Rule.SEVERAL_FILMS}),
         ("Lung transplant", {Rule.TRANSPLANT}),
         (
             "No spirometry of its own within the day limit",

@@ -52,15 +52,9 @@ def pseudonym(key: bytes, patient_id: str) -> str:
     return hmac.new(key, patient_id.encode(), hashlib.sha256).hexdigest()[:DIGITS]
 
 
-def film_session(day: int, number: int = 0) -> str:
-    """Name of a film's session: days since the subject's first film; ``b`` is the day's second."""
-    return f"d{day:04d}{_letters(number) if number else ''}"
-
-
-def _letters(number: int) -> str:
-    """Number in letters, as spreadsheets name columns: a to z, aa, ab and so on."""
-    earlier, last = divmod(number, 26)
-    return (_letters(earlier - 1) if earlier else "") + chr(ord("a") + last)
+def film_session(day: int) -> str:
+    """Name of a film's session: days since the subject's first film."""
+    return f"d{day:04d}"
 
 
 def pseudonym_uid(key: bytes, uid: str) -> str:

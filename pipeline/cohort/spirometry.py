@@ -111,8 +111,8 @@ def reject_contradictions(tests: pd.DataFrame, ratio_threshold: float) -> None:
 def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict[int, int]:
     """Give each film the test nearest in date; each test and each film is used once.
 
-    The nearest pair of film and test goes first; of equally near ones, the earlier test, then the
-    earlier film. A film whose nearest test is taken gets the next within `max_days`.
+    Of equally near tests the earlier is taken. Of films with one nearest test the nearest has it,
+    then the earliest; the others get no other test, as in the published code.
 
     Parameters
     ----------
@@ -135,13 +135,8 @@ def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict
     near["days"] = (near["date_film"] - near["date_test"]).dt.days.abs()
     near = near[near["days"] <= max_days]
     near = near.sort_values(["days", "date_test", "date_film", "test", "film"])
-    matches: dict[int, int] = {}
-    taken = set()
-    for film, test in near[["film", "test"]].itertuples(index=False):
-        if film not in matches and test not in taken:
-            matches[film] = test
-            taken.add(test)
-    return matches
+    matched = near.drop_duplicates("film").drop_duplicates("test")
+    return dict(zip(matched["film"], matched["test"], strict=True))
 
 
 def _grades(table: pd.DataFrame, column: str) -> pd.Series:

@@ -66,7 +66,8 @@ def subtract_volumes(
     Returns
     -------
     dict
-        Provenance, with the correlation before and after, and the size of the motion.
+        Provenance, with the correlation before and after, a warning where the result is doubtful
+        (else ``""``), and the size of the motion.
 
     Raises
     ------
@@ -102,6 +103,7 @@ def subtract_volumes(
         "transform": "rigid",
         "similarity_before": round(found.before, 6),
         "similarity_after": round(found.after, 6),
+        "warning": found.warning,
         "rotation_deg": round(float(np.degrees(np.arccos(cosine))), 4),
         "translation_mm": round(float(np.linalg.norm(motion)), 4),
     }
@@ -121,6 +123,8 @@ def register_brain_pair(baseline: Path, followup: Path, difference: Path, mask: 
         with atomic_path(difference) as change, atomic_path(mask) as counts:
             facts = subtract_volumes(baseline, followup, change, counts)
             write_sidecar(difference, STAGE, [{"stage": STAGE, **facts}])
+        if facts["warning"]:
+            log.warning("%s: %s", STAGE, facts["warning"])
     except ImageError as error:
         log.warning("%s: excluded: %s", STAGE, error)
         exclude_image(difference, STAGE, **error.exclusion, steps=[])
@@ -160,7 +164,7 @@ def register_film_pairs(
     destination
         Archive written: `pair_key` + ``/image`` (the diseased film, float32), ``/difference``
         (float32, 0 outside the mask) and ``/mask`` (bool, pixels that come from inside the healthy
-        film), each (crop, crop).
+        film), each (crop, crop); and ``/warning``, a text where the result is doubtful, else empty.
     status
         Table written (CSV, columns `EXCLUSION_COLUMNS`): pairs that cannot be used.
     crop
@@ -189,6 +193,9 @@ def register_film_pairs(
             arrays[f"{key}/image"] = fixed
             arrays[f"{key}/difference"] = np.where(found.inside, found.moved - fixed, 0)
             arrays[f"{key}/mask"] = found.inside
+            arrays[f"{key}/warning"] = np.array(found.warning)
+            if found.warning:
+                log.warning("%s: %s", STAGE, found.warning)
     write_csv(exclusion_table(rows), status)
     with atomic_path(destination) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)

@@ -93,6 +93,9 @@ def pack_volumes(
     def load_pair(kind: str, subject: str, baseline: str, followup: str) -> np.ndarray:
         if kind == "image":
             return load(image_path(subject, followup))
+        if kind == "warning":
+            sidecar = read_sidecar(pair_path(subject, baseline, followup, "difference"))
+            return np.array(sidecar["steps"][-1]["warning"])
         return load(pair_path(subject, baseline, followup, kind))
 
     def locate(pairs: pd.DataFrame) -> Geometry:
@@ -289,6 +292,9 @@ def _pack(
     pairs = cohort.pairs.sort_values(
         ["split", "subject", "followup", "baseline"], ignore_index=True
     )
+    columns = ["subject", "baseline", "followup"]
+    names = pairs[columns].itertuples(index=False, name=None)
+    pairs = pairs.assign(warning=[str(load_pair("warning", *pair)) for pair in names])
     total = len(train) + len(pairs) * (1 + len(PAIR_FILES))
     with (
         atomic_directory(destination) as folder,
@@ -311,15 +317,15 @@ def _pack(
         for kind, dtype in {"image": "float32", **PAIR_FILES}.items():
             write_array(
                 folder / f"pairs_{kind}.npy",
-                images(pairs, ["subject", "baseline", "followup"], partial(load_pair, kind)),
+                images(pairs, columns, partial(load_pair, kind)),
                 len(pairs),
                 dtype,
             )
         locate(pairs).write(folder)
-        for rows, columns, name in (
+        for rows, kept, name in (
             (train, ["row", "subject", "session", "label"], "train"),
-            (pairs, ["row", "subject", "split", "baseline", "followup"], "pairs"),
+            (pairs, ["row", "subject", "split", "baseline", "followup", "warning"], "pairs"),
         ):
-            rows.rename_axis("row").reset_index()[columns].to_parquet(
+            rows.rename_axis("row").reset_index()[kept].to_parquet(
                 folder / f"{name}.parquet", index=False
             )

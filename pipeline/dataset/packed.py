@@ -7,7 +7,8 @@ A folder with
 - ``pairs_image.npy`` (P, *shape) float32, the diseased image x1 of each evaluation pair,
   ``pairs_difference.npy`` (P, *shape) float32, the observed difference (registered healthy image
   minus x1), ``pairs_mask.npy`` (P, *shape) bool, where that difference counts, and
-  ``pairs.parquet`` (row, subject, split, baseline, followup);
+  ``pairs.parquet`` (row, subject, split, baseline, followup, and a warning where the registration
+  is doubtful, else ``""``);
 - ``geometry.npz``, where the diseased images of the pairs lie: the arrays of `Geometry`.
 
 Training films may be larger than those of the pairs: they have the size of the preparation and are

@@ -48,7 +48,7 @@ FAULTS = (
     "normal only",  # two normal films: no pair
     "shared test",  # two films, one test: one film goes without
     "transplant",
-    "late test",  # every test is more than 30 days from the film
+    "late test",  # every test is 30 days or more from the film
     "no test",
     "missing ratio",  # a test without its results
     "AP only",
@@ -57,7 +57,7 @@ FAULTS = (
     "truncated",  # the file ends before its pixels do
 )
 FIRST_DAY = dt.date(2012, 1, 9)
-LONGEST_GAP = 30  # days between film and test that still count
+LONGEST_GAP = 28  # days between film and test; fewer than 30 count
 
 
 @dataclass
@@ -197,7 +197,7 @@ def _plan_views(kind: str, visit: Visit, rng: np.random.Generator) -> None:
 
 
 def _plan_tests(kind: str, visit: Visit, rng: np.random.Generator) -> None:
-    gap = int(rng.integers(1, LONGEST_GAP - 1)) * int(rng.choice([-1, 1]))
+    gap = int(rng.integers(1, LONGEST_GAP + 1)) * int(rng.choice([-1, 1]))
     late = int(rng.integers(45, 90))
     if kind == "late test":
         visit.test_days = [visit.day + late]

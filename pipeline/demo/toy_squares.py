@@ -149,7 +149,7 @@ def pack_toy(
         index.to_parquet(folder / "train.parquet", index=False)
         index = pd.DataFrame({"row": range(len(pairs)), "split": splits})
         index["subject"] = [f"{split}{row}" for row, split in enumerate(splits)]
-        index = index.assign(baseline="healthy", followup="diseased")
-        columns = ["row", "subject", "split", "baseline", "followup"]
+        index = index.assign(baseline="healthy", followup="diseased", warning="")
+        columns = ["row", "subject", "split", "baseline", "followup", "warning"]
         index[columns].to_parquet(folder / "pairs.parquet", index=False)
     write_csv(exclusion_table([]), exclusions)

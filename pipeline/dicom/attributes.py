@@ -22,8 +22,6 @@ IDENTIFYING = {
     "StudyDate": "Z",  # the nearest spirometry; in results only as days since the first film
     "AcquisitionDate": "Z",  # in place of a missing StudyDate
     "ContentDate": "Z",
-    "AcquisitionTime": "Z",  # the order of the films of a study; not in results
-    "ContentTime": "Z",
     "SeriesDescription": "X",  # only PA, AP or lateral is taken from it
     "StudyDescription": "X",
 }
@@ -31,8 +29,7 @@ SEXES = ("F", "M", "O")  # of PatientSex: female, male, other
 ORIGINS = ("ORIGINAL", "DERIVED", "PRIMARY", "SECONDARY")  # of ImageType (PS3.3, C.7.6.1.1.2)
 # Not in the table of the profile.
 HEADER = [
-    *("ImageType", "InstanceNumber", "Modality", "ViewPosition"),
-    *("ImagerPixelSpacing", "PixelSpacing"),
+    *("ImageType", "Modality", "ViewPosition", "ImagerPixelSpacing", "PixelSpacing"),
 ]
 PIXELS = [
     "SamplesPerPixel",

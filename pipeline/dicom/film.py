@@ -55,9 +55,8 @@ class FilmHeader:
         As in the header, ``""`` where it has none.
     study_date
         Day of the study, else of the acquisition, else of the content; None if none is a date.
-    acquired
-        Order within a study: the original before what is derived from it, then the time of
-        acquisition (else of content), then the instance number.
+    derived
+        How far the film is from an original, by its image type: 0 to 2.
     view
         ``"PA"``, ``"AP"``, ``"LATERAL"`` or ``""`` if unknown or another.
     view_reason
@@ -73,7 +72,7 @@ class FilmHeader:
     sop_uid: str
     modality: str
     study_date: date | None
-    acquired: tuple[int, str, int]
+    derived: int
     view: str
     view_reason: str
     birth_date: date | None
@@ -143,18 +142,13 @@ def read_header(path: Path) -> FilmHeader:
         text["ViewPosition"], text["SeriesDescription"], text["StudyDescription"], path.stem
     )
     dates = (parse_day(text[f"{kind}Date"]) for kind in ("Study", "Acquisition", "Content"))
-    number = text["InstanceNumber"]
     return FilmHeader(
         patient_id=text["PatientID"],
         study_uid=text["StudyInstanceUID"],
         sop_uid=text["SOPInstanceUID"],
         modality=text["Modality"],
         study_date=next((day for day in dates if day), None),
-        acquired=(
-            sum(word in text["ImageType"] for word in ("DERIVED", "SECONDARY")),
-            text["AcquisitionTime"] or text["ContentTime"],
-            int(number) if number.isdecimal() else 0,
-        ),
+        derived=sum(word in text["ImageType"] for word in ("DERIVED", "SECONDARY")),
         view=view,
         view_reason=reason,
         birth_date=parse_day(text["PatientBirthDate"]),

@@ -47,6 +47,20 @@ class Registration:
     before: float
     after: float
 
+    @property
+    def warning(self) -> str:
+        """What makes the result doubtful, ``""`` if nothing does.
+
+        That the images correlate less than before proves no failure, since the registration goes by
+        their mutual information: it is for people to look at.
+        """
+        if self.after >= self.before - TOLERANCE:
+            return ""
+        return (
+            "less alike after the registration than before: "
+            f"correlation {self.after:.3f}, before {self.before:.3f}"
+        )
+
 
 def _image(array: np.ndarray, spacing: tuple[float, ...]) -> sitk.Image:
     # SimpleITK reads arrays backwards; transposed, its axes are the array's.
@@ -110,7 +124,7 @@ def register_images(
     Raises
     ------
     ImageError
-        If the registration fails or leaves the images less alike than they were.
+        If the registration fails.
     """
     if transform not in ("rigid", "affine"):
         raise ValueError(f"transform is {transform!r}, neither 'rigid' nor 'affine'")
@@ -162,9 +176,4 @@ def register_images(
     before, after = (_correlation(fixed, image, common) for image in (moving, moved))
     if not np.isfinite([before, after]).all():
         raise ImageError(Rule.NOT_REGISTERED, "registration: the images do not overlap afterwards")
-    if after < before - TOLERANCE:
-        raise ImageError(
-            Rule.NOT_REGISTERED,
-            f"registration: the images are less alike than before ({after:.3f} < {before:.3f})",
-        )
     return Registration(moved, inside, matrix, before, after)

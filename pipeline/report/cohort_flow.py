@@ -42,6 +42,12 @@ def cohort_flow(
     return pd.DataFrame(rows)
 
 
+def doubtful_pairs(packed: PackedDataset) -> pd.DataFrame:
+    """Pairs whose registration somebody should look at; they are used all the same."""
+    pairs = packed.pairs_index
+    return pairs.loc[pairs["warning"] != "", ["subject", "baseline", "followup", "warning"]]
+
+
 def left_out(exclusions: Path) -> pd.DataFrame:
     """How often each rule excluded something; columns stage, item, rule (its title), count."""
     counts = count_rules(read_exclusions(exclusions))

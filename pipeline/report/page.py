@@ -16,7 +16,7 @@ from markupsafe import Markup
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import NOT_DIAGNOSTIC
 from pipeline.method.registry import METHODS
-from pipeline.report.cohort_flow import cohort_flow, left_out
+from pipeline.report.cohort_flow import cohort_flow, doubtful_pairs, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
 from pipeline.stage.errors import InputError
@@ -78,7 +78,7 @@ def make_report(
         cohorts=[
             {
                 "title": _title(dataset),
-                "flow": _rows(_flow(dataset)),
+                **_pairs(dataset),
                 "left_out": _rows(left_out(Path(dataset["exclusions"]))),
             }
             for name, dataset in datasets.items()
@@ -116,9 +116,10 @@ def _title(dataset: dict[str, Any]) -> str:
     return dataset["title"] + kind
 
 
-def _flow(dataset: dict[str, Any]) -> pd.DataFrame:
+def _pairs(dataset: dict[str, Any]) -> dict[str, Any]:
     packed = PackedDataset.open(Path(dataset["packed"]))
-    return cohort_flow(read_json(Path(dataset["cohort"])), packed, dataset["disease"])
+    flow = cohort_flow(read_json(Path(dataset["cohort"])), packed, dataset["disease"])
+    return {"flow": _rows(flow), "doubtful": _rows(doubtful_pairs(packed))}
 
 
 def _asset(name: str) -> Markup:

@@ -206,7 +206,7 @@ class SpirometryLabels(Section):
     """Which films show COPD: by the lung function test that was taken near them."""
 
     ratio_threshold: Between0And1 = 0.7
-    max_days: NumberOf = 30
+    max_days: NumberOf = 29
     columns: SpirometryNames = Field(
         SpirometryNames(), description="names of the columns of the spirometry table"
     )

@@ -156,15 +156,21 @@ def test_only_undiagnosed_m03_takes_the_baseline_diagnosis(archive, ingest):
 
 
 @pytest.mark.parametrize("visit", ["m03", "m06"])
-def test_contradictory_diagnoses(archive, ingest, visit):
+def test_of_contradictory_diagnoses_the_first_counts(archive, ingest, caplog, visit):
     archive.merge(30, "LMCI")
     archive.exam(30, visit, "2006-03-09")
-    archive.diagnosis(30, visit, 2)
+    archive.diagnosis(30, visit, 3)
+    archive.diagnosis(30, visit, 2, "ADNIGO")
     archive.diagnosis(30, visit, 5, "ADNIGO")
     cohort = ingest(archive)
-    assert reasons(cohort, "exam") == ["the visit has no unambiguous diagnosis"]
-    why = "the rows of the visit contradict each other: DXSUM_PDXCONV_ADNIALL_12Mar2020.csv:10, 11"
-    assert reasons(cohort, "diagnosis") == [why] * 2
+    assert of_subject(cohort)[visit]["diagnosis"] == "AD"
+    table = "DXSUM_PDXCONV_ADNIALL_12Mar2020.csv"
+    assert reasons(cohort, "diagnosis") == [
+        f"the row contradicts {table}:10, which counts",
+        f"the row repeats {table}:10",
+    ]
+    warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [f"{table}: 1 rows contradict an earlier one of their visit, which counts"]
 
 
 def test_repeated_diagnosis(archive, ingest):
@@ -280,7 +286,7 @@ def test_one_day_under_two_visits(archive, ingest):
 
 def test_two_exams_on_one_visit(archive, ingest):
     archive.exam(30, "bl", "2006-04-01")
-    archive.exam(30, "sc", "2006-03-09", tesla=3.0)
+    archive.exam(30, "sc", "2006-03-09")
     archive.diagnosis(30, "bl", 2)
     cohort = ingest(archive)
     assert of_subject(cohort)["bl"]["date"] == "2006-03-09"
@@ -288,9 +294,29 @@ def test_two_exams_on_one_visit(archive, ingest):
     assert reasons(cohort, "exam") == reasons(cohort, "image") == why
 
 
+def test_of_exams_at_two_field_strengths_that_at_low_field_is_used(archive, ingest):
+    """Eight converters on both scanners at each visit, the order of the days now this, now that."""
+    visits = {"bl": ("2006-03-09", "2006-03-16", 2), "m12": ("2007-03-09", "2007-03-16", 3)}
+    converters = range(31, 39)
+    for rid in converters:
+        for visit, (first, second, code) in visits.items():
+            low, high = (second, first) if (rid % 2 == 0) == (visit == "bl") else (first, second)
+            archive.exam(rid, visit, low)
+            archive.exam(rid, visit, high, tesla=3.0)
+            archive.diagnosis(rid, visit, code)
+    cohort = ingest(archive, test="\n".join(map(str, converters)))
+    pairs = cohort.pairs.set_index("subject")
+    for rid in converters:
+        assert pairs.loc[f"023S{rid:04d}"].tolist() == ["test", "bl", "m12"]
+        used = of_subject(cohort, rid)
+        assert [visit["field_strength"] for visit in used.values()] == [1.5, 1.5]
+        why = ["the exam of the visit at 1.5 T is used"] * 2
+        assert reasons(cohort, "exam", rid) == reasons(cohort, "image", rid) == why
+
+
 def test_an_exam_without_image_does_not_displace_a_later_one(archive, ingest):
     archive.exam(30, "bl", "2006-03-09", description=None)
-    archive.exam(30, "bl", "2006-04-01")
+    archive.exam(30, "bl", "2006-04-01", tesla=3.0)
     archive.diagnosis(30, "bl", 2)
     cohort = ingest(archive)
     assert of_subject(cohort)["bl"]["date"] == "2006-04-01"

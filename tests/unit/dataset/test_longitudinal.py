@@ -67,6 +67,7 @@ def test_difference_shows_the_change_and_nothing_of_the_pose(files):
     (step,) = sidecar["steps"]
     assert step["stage"] == "pairs"
     assert step["similarity_after"] > step["similarity_before"]
+    assert step["warning"] == ""
     assert step["rotation_deg"] == pytest.approx(np.hypot(4, 5), abs=0.7)
     assert step["translation_mm"] == pytest.approx(5 * np.hypot(0.6, np.hypot(0.4, 0.8)), abs=0.5)
 
@@ -93,6 +94,20 @@ def test_failed_registration_leaves_empty_files_and_the_reason(files):
     assert "empty" in read_sidecar(files[2])["reason"]
 
 
+def test_doubtful_registration_is_a_warning(files, caplog):
+    baseline, followup = (np.asarray(nib.load(path).dataobj) for path in files[:2])
+    brain = followup > -1
+    # Mutual information takes a negative for a match, correlation for the opposite.
+    save(np.where(baseline > -1, -baseline, -1), files[0])
+    register_brain_pair(*files)
+    sidecar = read_sidecar(files[2])
+    assert sidecar["status"] == "ok"
+    warning = sidecar["steps"][0]["warning"]
+    assert warning.startswith("less alike after the registration than before")
+    assert caplog.messages == [f"pairs: {warning}"]
+    assert np.asarray(nib.load(files[3]).dataobj)[brain].mean() > 0.8
+
+
 def test_other_grid_is_an_error(files):
     nib.save(nib.Nifti1Image(np.zeros(SHAPE, np.float32), np.eye(4)), files[0])
     with pytest.raises(ValueError, match="different grids"):
@@ -105,7 +120,7 @@ def test_film_pairs(tmp_path):
     centre = np.array([35.5, 35.5])
     offset = centre + np.array([1, -1.5]) - matrix @ centre
     diseased = affine_transform(normal, matrix, offset, order=1)
-    # A negative film can only be made less alike by its registration.
+    # A negative film can only be made less alike by its registration: it is used, with a warning.
     films = {
         "a_1": normal,
         "a_2": diseased,
@@ -131,8 +146,11 @@ def test_film_pairs(tmp_path):
 
     with np.load(destination) as arrays:
         key = pair_key("a", "1", "2")
-        assert sorted(arrays) == [f"{key}/{kind}" for kind in ("difference", "image", "mask")]
-        image, change, mask = (arrays[f"{key}/{kind}"] for kind in ("image", "difference", "mask"))
+        kinds = ("difference", "image", "mask", "warning")
+        assert sorted(arrays) == [f"{k}/{w}" for k in (key, pair_key("b", "1", "2")) for w in kinds]
+        change, image, mask, warning = (arrays[f"{key}/{kind}"] for kind in kinds)
+        assert str(warning) == ""
+        assert "less alike" in str(arrays[f"{pair_key('b', '1', '2')}/warning"])
     np.testing.assert_array_equal(image, diseased[4:68, 4:68])
     assert (change.dtype, mask.dtype) == (np.float32, bool)
     assert (change[~mask] == 0).all()
@@ -143,11 +161,9 @@ def test_film_pairs(tmp_path):
     excluded = pd.read_csv(status, dtype=str, keep_default_na=False)
     assert list(excluded.columns) == EXCLUSION_COLUMNS
     assert excluded.drop(columns=["source", "reason"]).to_numpy().tolist() == [
-        ["pairs", "pair", "b", "2", "1", "not_registered"],
         ["pairs", "pair", "c", "2", "1", "image_excluded"],
     ]
-    assert "less alike" in excluded["reason"][0]
-    assert excluded["reason"][1] == "film excluded (film): dark"
+    assert excluded["reason"][0] == "film excluded (film): dark"
 
 
 def test_shard_without_a_usable_pair(tmp_path):

@@ -25,6 +25,7 @@ SHARDS = 3
 DARK = {"rule": Rule.NO_CONTENT, "reason": "dark"}
 FAILED = {"rule": Rule.NOT_REGISTERED, "reason": "registration: failed"}
 EMPTY = {"rule": Rule.BAD_BRAIN, "reason": "an empty brain", "steps": []}
+DOUBT = "less alike after the registration than before"
 NO_HEAD = {"rule": Rule.TOOL_FAILED, "reason": "no head", "steps": []}
 GONE = {"rule": Rule.IMAGE_EXCLUDED, "reason": "baseline excluded", "steps": []}
 
@@ -82,6 +83,8 @@ def volumes(tmp_path):
     for pair in who.pairs.itertuples():
         for kind, value, dtype in (("difference", -0.5, np.float32), ("mask", 1, np.uint8)):
             save(value, pair_path(tmp_path, pair.subject, kind), dtype)
+        registration = {"stage": "pairs", "warning": DOUBT if pair.subject == "s2" else ""}
+        write_sidecar(pair_path(tmp_path, pair.subject, "difference"), "pairs", [registration])
     return tmp_path
 
 
@@ -129,6 +132,8 @@ def films(tmp_path):
             continue
         for kind, dtype in (("image", np.float32), ("difference", np.float32), ("mask", bool)):
             ready[f"{pair_key(pair.subject, 'bl', 'm12')}/{kind}"] = np.ones((6, 6), dtype)
+        doubt = DOUBT if pair.subject == "v1" else ""
+        ready[f"{pair_key(pair.subject, 'bl', 'm12')}/warning"] = np.array(doubt)
     for shard, (images, bad_images, pairs, bad_pairs) in shards.items():
         for stage, arrays, bad in (("film", images, bad_images), ("pairs", pairs, bad_pairs)):
             path = tmp_path / "copd" / stage / f"shard-{shard}.npz"
@@ -160,6 +165,7 @@ def test_volumes_are_packed_in_order(volumes):
         "split": ["test", "test", "validation"],
         "baseline": ["bl"] * 3,
         "followup": ["m12"] * 3,
+        "warning": ["", DOUBT, ""],
     }
 
 
@@ -247,6 +253,7 @@ def test_films_are_packed(films):
     assert packed.train[:, 0, 0].tolist() == [1, 2, 4]
     assert packed.pairs_image.shape == packed.pairs_mask.shape == (2, 6, 6)
     assert packed.pairs_index["subject"].tolist() == ["s2", "v1"]
+    assert packed.pairs_index["warning"].tolist() == ["", DOUBT]
     table = pd.read_csv(exclusions, dtype=str, keep_default_na=False)
     assert table[["stage", "subject", "baseline", "rule", "reason"]].to_numpy().tolist() == [
         ["ingest", "x1", "", "no_date", "no date"],

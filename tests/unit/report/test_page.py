@@ -46,6 +46,7 @@ def _packed(folder, shape):
     train.to_parquet(folder / "train.parquet")
     pairs = pd.DataFrame({"row": range(PAIRS), "subject": [f"s{row}" for row in range(PAIRS)]})
     pairs = pairs.assign(split="test", baseline="bl", followup="m12")
+    pairs["warning"] = ["", "less alike than before", ""]
     pairs.to_parquet(folder / "pairs.parquet")
     geometry = Geometry.of_made_images(PAIRS, shape)
     replace(geometry, pixel_mm=np.full(PAIRS, 4.0)).write(folder)
@@ -148,6 +149,7 @@ def test_page_holds_all_that_it_shows(report):
     assert "ADNI of this report\nis simulated" in text
     assert "not a diagnostic device" in text
     assert ">417<" in text
+    assert re.findall(r"<td>(\w+)</td><td>bl</td><td>m12</td><td>less alike", text) == ["s1"]
     assert "What was found is no brain" in text and "a &lt; b" in text
 
 
