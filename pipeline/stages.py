@@ -236,6 +236,7 @@ STAGES = {
         "fit a model",
         rule="train_model",
         function="pipeline.method.fit:fit_model",
+        version=2,
         per="models",
         work="training",
         benchmark="{dataset}/train/*.tsv",

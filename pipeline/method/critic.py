@@ -77,7 +77,8 @@ class VolumeCritic(nn.Module):
     """Ten convolutions with four max-poolings for volumes (N, 1, *spatial).
 
     Module names are those of the authors' implementation. The score is the mean over the
-    positions that the poolings leave.
+    positions that the poolings leave. The first weights are PyTorch's own, as there: uniform with
+    a standard deviation of ``1 / sqrt(3 fan_in)``, so that a new critic is nearly flat.
 
     Parameters
     ----------
@@ -103,11 +104,6 @@ class VolumeCritic(nn.Module):
         # border of zeros takes part in the mean, which damps the score on small grids.
         last = nn.Conv3d(inputs, 1, kernel_size=1, padding=1)
         self.classifier = nn.Sequential(nn.Sequential(last))
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (N,) of volumes (N, 1, *spatial) in [-1, 1]."""
