@@ -1,4 +1,4 @@
-"""Lungs, heart, diaphragm, trachea and soft tissue of a film, measured between landmarks.
+"""What the paper names in films, from the lungs to the gastric bubble, between landmarks.
 
 The landmarks were read off one real radiograph (package pydicom-data) and are carried to a film by
 registering that radiograph to it: an affine transform, then demons. Their places without the
@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import map_coordinates
+from skimage.draw import polygon2mask
 
 from pipeline.biomarkers.observed import deformable_field
 from pipeline.chest.prepare import centre_crop, prepare_film
@@ -36,7 +37,22 @@ LANDMARKS = {
     "right shoulder's bone": (0.130, 0.160),
     "left shoulder's skin": (0.070, 0.880),
     "left shoulder's bone": (0.130, 0.820),
+    "right clavicle": (0.195, 0.250),
+    "left clavicle": (0.197, 0.680),
+    # Of the gas below the left dome; it goes on below what the networks see.
+    "top of the gastric bubble": (0.757, 0.735),
+    "medial wall of the gastric bubble": (0.840, 0.585),
+    "lowest fold of the gastric bubble": (0.885, 0.715),
+    "lateral wall of the gastric bubble": (0.850, 0.850),
 }
+GASTRIC_BUBBLE = [name for name in LANDMARKS if name.endswith("gastric bubble")]
+# Corners of the lungs, and how far towards their centres what lies well inside them begins.
+LUNGS = (
+    [f"right {n}" for n in ("apex", "lung wall", "costophrenic angle", "dome", "heart border")],
+    [f"left {n}" for n in ("apex", "lung wall", "dome", "heart border")],
+)
+INNER_LUNG = 0.7
+UNITS = {"diaphragm curvature": "1/px", "gastric bubble area": "px²"}  # the others: px
 
 
 def reference_landmarks(resize: int, crop: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -99,7 +115,11 @@ def move_landmarks(places: dict[str, np.ndarray], phi: np.ndarray) -> dict[str, 
 
 
 def measure_film(places: dict[str, np.ndarray]) -> dict[str, float]:
-    """Lengths in pixels, and the curvature of the right hemidiaphragm in 1/pixel."""
+    """Lengths in pixels, others in their `UNITS`.
+
+    Heights are along the rows: of the diaphragm above the chord of the right hemidiaphragm, of the
+    clavicles above the middle of the chest, of the lungs' apices above the clavicles.
+    """
 
     def distance(first: str, second: str) -> float:
         return float(np.linalg.norm(places[first] - places[second]))
@@ -108,6 +128,10 @@ def measure_film(places: dict[str, np.ndarray]) -> dict[str, float]:
         sides = ("right", "left")
         return float(np.mean([distance(f"{side} {first}", f"{side} {second}") for side in sides]))
 
+    def row(*names: str) -> float:
+        return float(np.mean([places[name][0] for name in names]))
+
+    clavicles = row("right clavicle", "left clavicle")
     arch = [places[f"right {n}"] for n in ("costophrenic angle", "dome", "cardiophrenic angle")]
     sides = [np.linalg.norm(b - a) for a, b in pairwise([*arch, arch[0]])]
     (y, x), (v, u) = arch[1] - arch[0], arch[2] - arch[0]
@@ -121,4 +145,31 @@ def measure_film(places: dict[str, np.ndarray]) -> dict[str, float]:
         "diaphragm curvature": 2 * doubled / float(np.prod(sides)),
         "tracheal width": distance("right tracheal wall", "left tracheal wall"),
         "soft-tissue thickness": both("shoulder's skin", "shoulder's bone"),
+        "clavicle height": row("right lung wall", "left lung wall") - clavicles,
+        "lung apex height": clavicles - row("right apex", "left apex"),
+        "gastric bubble area": _area([places[name] for name in GASTRIC_BUBBLE]),
     }
+
+
+def inside_lungs(places: dict[str, np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """Mask of what lies well inside the lungs, away from their borders, which move.
+
+    Parameters
+    ----------
+    places
+        Landmarks, (row, column).
+    shape
+        Rows and columns of the film.
+    """
+    mask = np.zeros(shape, bool)
+    for lung in LUNGS:
+        corners = np.array([places[name] for name in lung])
+        middle = corners.mean(axis=0)
+        mask |= polygon2mask(shape, middle + INNER_LUNG * (corners - middle))
+    return mask
+
+
+def _area(corners: list[np.ndarray]) -> float:
+    """Of a polygon (shoelace formula)."""
+    y, x = np.transpose(corners)
+    return float(abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2)

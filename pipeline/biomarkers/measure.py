@@ -11,7 +11,9 @@ import torch
 
 from pipeline.biomarkers.brain_regions import measure_regions, tissue_shares
 from pipeline.biomarkers.film_structures import (
+    UNITS,
     find_landmarks,
+    inside_lungs,
     measure_film,
     move_landmarks,
     reference_landmarks,
@@ -31,7 +33,8 @@ log = logging.getLogger(__name__)
 
 OBSERVED = "observed"
 DECIMALS = 6
-# What the paper names as signs of its diseases (section 3.4).
+LUCENCY = "lung lucency"
+# What the paper names as signs of its diseases, known ones and unexpected ones (section 3.4).
 PAPER = {
     "Alzheimer's disease": {
         "ventricles": "larger",
@@ -47,6 +50,10 @@ PAPER = {
         "heart width": "smaller",
         "tracheal width": "smaller",
         "soft-tissue thickness": "smaller",
+        LUCENCY: "unchanged",
+        "gastric bubble area": "larger",
+        "clavicle height": "larger",
+        "lung apex height": "smaller",
     },
 }
 CHANGES = ("volume change", "change")  # measures of which larger and smaller can be said
@@ -73,7 +80,7 @@ def measure_biomarkers(
         Table written (Parquet): dataset, method (``observed`` by deformable registration
         of the pair, ``true deformation`` in a demonstration, those of the models), seed, subject,
         baseline, followup, structure, measure, unit, value. A method that does not deform has only
-        differences.
+        differences of intensity.
     dataset
         What the rows are to say.
     modality
@@ -107,7 +114,7 @@ def measure_biomarkers(
         if modality == "brain":
             found = _brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
         else:
-            found = _film_rows(image, changes, *reference)
+            found = film_rows(image, mask, changes, *reference)
         rows += [names | row for row in found]
     write_parquet(pd.DataFrame(rows), destination)
 
@@ -127,16 +134,31 @@ def _brain_rows(
             yield {"method": method, "seed": seed, **row}
 
 
-def _film_rows(
-    image: np.ndarray, changes: list, reference: np.ndarray, places: dict
+def film_rows(
+    image: np.ndarray, mask: np.ndarray, changes: list, reference: np.ndarray, places: dict
 ) -> Iterator[dict[str, Any]]:
+    """Rows of one film; none where the landmarks cannot be carried to it.
+
+    Parameters
+    ----------
+    image, mask : array, shape (rows, columns)
+        The diseased film, and where the pair is compared.
+    changes : list of (method, seed, difference, phi)
+        What is made of it: xhat0 - x1 (rows, columns), and the field (2, rows, columns) or None.
+    reference, places
+        As of `pipeline.biomarkers.film_structures.find_landmarks`.
+    """
     try:
         here = find_landmarks(image, reference, places)
     except (ImageError, ValueError) as error:
         log.warning("a film has no landmarks: %s", error)
         return
     diseased = measure_film(here)
-    for method, seed, _, phi in changes:
+    lungs = mask & inside_lungs(here, image.shape)
+    for method, seed, difference, phi in changes:
+        if lungs.any():  # brighter without the disease: more lucent with it
+            lucency = {"measure": "change", "unit": "intensity", "value": difference[lungs].mean()}
+            yield {"method": method, "seed": seed, "structure": LUCENCY, **lucency}
         if phi is None:
             continue
         try:
@@ -145,7 +167,7 @@ def _film_rows(
             log.warning("%s, seed %d: %s", method, seed, error)
             continue
         for structure, value in diseased.items():
-            unit = "1/px" if structure == "diaphragm curvature" else "px"
+            unit = UNITS.get(structure, "px")
             change = 100 * (value / healthy[structure] - 1)
             for measure, what, number in (
                 ("change", "%", change),

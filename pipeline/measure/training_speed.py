@@ -149,7 +149,10 @@ class PlainUpdates:
         self.x1, self.x0 = trainer.x1, trainer.x0
         self.generator = trainer.generator.to(memory_format=torch.contiguous_format).train()
         self.critic = build_critic(
-            trainer.generator.dimensions, "random", trainer.settings.critic_base_filters
+            trainer.generator.dimensions,
+            "random",
+            trainer.settings.critic_base_filters,
+            trainer.settings.variant,
         )
         self.critic.load_state_dict(trainer.critic.state_dict())
         self.critic.to(next(self.generator.parameters()).device)

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torchvision.models import ResNet
 from torchvision.models.resnet import BasicBlock
 
-from pipeline.method.unet import load_reference_weights
+from pipeline.method.training.settings import Variant
+from pipeline.method.unet import initialise_convolution, load_reference_weights
 from pipeline.method.weights import read_weights
 from pipeline.stage.errors import InputError
 
@@ -77,19 +78,25 @@ class VolumeCritic(nn.Module):
     """Ten convolutions with four max-poolings for volumes (N, 1, *spatial).
 
     Module names are those of the authors' implementation. The score is the mean over the
-    positions that the poolings leave.
+    positions that the poolings leave. The first weights are PyTorch's own, as there: uniform with
+    a standard deviation of ``1 / sqrt(3 fan_in)``, so that a new critic is nearly flat.
 
     Parameters
     ----------
     base_filters : int
         Width of the first convolution (paper: 16).
+    variant : {"plain", "original"}
+        ``original`` is the critic of VA-GAN's own code: it takes the images as they are, its last
+        convolution has no border of zeros, and its first weights are of Kaiming's normal
+        distribution, with biases of 0.
     """
 
     WIDTHS = (1, 2, 4, 4, 8, 8, 16, 16, 16)
     POOLED = (0, 1, 3, 5)  # convolutions that a max-pooling follows
 
-    def __init__(self, base_filters: int) -> None:
+    def __init__(self, base_filters: int, variant: Variant = "plain") -> None:
         super().__init__()
+        self.original = variant == "original"
         inputs = 1
         layers: list[nn.Module] = []
         for index, width in enumerate(self.WIDTHS):
@@ -101,13 +108,10 @@ class VolumeCritic(nn.Module):
         self.encoder = nn.Sequential(*layers)
         # Padded although 1x1x1, and nested ("classifier.0.0"), as in the published weights: the
         # border of zeros takes part in the mean, which damps the score on small grids.
-        last = nn.Conv3d(inputs, 1, kernel_size=1, padding=1)
+        last = nn.Conv3d(inputs, 1, kernel_size=1, padding=0 if self.original else 1)
         self.classifier = nn.Sequential(nn.Sequential(last))
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                nn.init.kaiming_normal_(module.weight)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
+        if self.original:
+            self.apply(initialise_convolution)
 
     def forward(self, images: Tensor) -> Tensor:
         """Scores (N,) of volumes (N, 1, *spatial) in [-1, 1]."""
@@ -117,10 +121,13 @@ class VolumeCritic(nn.Module):
                 f"volumes of {tuple(images.shape[2:])} are too small for the critic: every side of "
                 f"the grid must have at least {smallest} voxels"
             )
-        return self.classifier(self.encoder(images / 2 + 0.5)).flatten(1).mean(1)
+        scaled = images if self.original else images / 2 + 0.5
+        return self.classifier(self.encoder(scaled)).flatten(1).mean(1)
 
 
-def build_critic(dimensions: int, weights: str, base_filters: int) -> nn.Module:
+def build_critic(
+    dimensions: int, weights: str, base_filters: int, variant: Variant = "plain"
+) -> nn.Module:
     """Critic for images of two or three dimensions.
 
     Parameters
@@ -132,13 +139,15 @@ def build_critic(dimensions: int, weights: str, base_filters: int) -> nn.Module:
     base_filters : int
         Width of the first convolution (paper: 64 for films, as the ImageNet weights want it, 16
         for volumes).
+    variant : {"plain", "original"}
+        Of a critic of volumes.
 
     Raises
     ------
     InputError
         If the weights cannot be had or do not fit.
     """
-    critic = FilmCritic(base_filters) if dimensions == 2 else VolumeCritic(base_filters)
+    critic = FilmCritic(base_filters) if dimensions == 2 else VolumeCritic(base_filters, variant)
     if weights == "random":
         return critic
     state = read_weights(Path(weights))

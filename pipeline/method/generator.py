@@ -5,6 +5,7 @@ from torch import Tensor
 from pipeline.method.adversarial import Adversarial
 from pipeline.method.interface import Explanation
 from pipeline.method.registry import find_method
+from pipeline.method.training.settings import Variant
 from pipeline.method.unet import UNet
 from pipeline.stage.errors import InputError
 
@@ -23,8 +24,8 @@ class Generator(UNet):
     flow_scale : float
         Factor on the network's output that gives voxels, of a method that deforms.
     variant : {"plain", "original"}
-        ``original`` is VA-GAN as its own authors ran it on ADNI: `base_filters` channels after
-        every upsampling, and a bounded modified image.
+        ``original`` is VA-GAN's own code, which the paper ran on ADNI: another U-Net
+        (`pipeline.method.unet.UNet`), and a bounded modified image.
 
     Raises
     ------
@@ -40,7 +41,7 @@ class Generator(UNet):
         base_filters: int,
         poolings: int,
         flow_scale: float = 1.0,
-        variant: str = "plain",
+        variant: Variant = "plain",
     ) -> None:
         found = find_method(method)
         if not isinstance(found, Adversarial):
@@ -53,9 +54,9 @@ class Generator(UNet):
             outputs=found.outputs(dimensions),
             base_filters=base_filters,
             poolings=poolings,
-            narrow=variant == "original",
+            variant=variant,
         )
-        self.method, self.flow_scale, self.variant = method, flow_scale, variant
+        self.method, self.flow_scale = method, flow_scale
         self._meaning = found
 
     def forward(self, x1: Tensor) -> Explanation:  # type: ignore[override] # what a U-Net means

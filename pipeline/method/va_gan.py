@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import model_validator
+
 from pipeline.method.adversarial import EVERY_UPDATE, Adversarial
 from pipeline.method.interface import Explanation
 from pipeline.method.options import Count, NumberOf
@@ -14,18 +16,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+# What goes with the variant ``original``: how the paper ran VA-GAN's own code on ADNI, for 1,500
+# updates of the generator with a validation after every 10.
+ORIGINAL = {
+    "learning_rate": 0.001,
+    "critic_boost_every": 100,
+    "batch_size": 2,
+    "accumulated_batches": 6,
+    "epochs": 150,
+    "updates_per_epoch": 10,
+    "epoch_counts": "generator_updates",
+}
+
+
 class VaGanOptions(AdversarialOptions):
-    """Options of VA-GAN; defaults as the paper ran it."""
+    """Options of VA-GAN; defaults are those of the variant, as the paper ran it."""
 
     critic_updates: Count = 5
     initial_generator_updates: NumberOf = 25
+
+    @model_validator(mode="before")
+    @classmethod
+    def _go_with_the_variant(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("variant") == "original":
+            return {**ORIGINAL, **given}
+        return given
 
 
 class VaGan(Adversarial):
     """The generator's output is a difference map, and pays for its size.
 
-    In the variant ``original``, as its own authors ran it on ADNI, the modified image is
-    ``tanh(x1 + output)``.
+    The variant ``original`` is VA-GAN's own code, which the paper ran on ADNI: other networks
+    (`pipeline.method.unet.UNet`, `pipeline.method.critic.VolumeCritic`), a modified image of
+    ``tanh(x1 + output)``, and a schedule of its own (`ORIGINAL`). Films keep the critic they have.
     """
 
     name = "va-gan"
@@ -38,7 +61,7 @@ class VaGan(Adversarial):
     )
     options = VaGanOptions
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "brain": {"lambda": 100},
+        "brain": {"lambda": 100, "variant": "original"},
         "chest": {"lambda": 50},
         "image": {"lambda": 50, **EVERY_UPDATE},
     }

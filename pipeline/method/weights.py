@@ -120,8 +120,8 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
     """
     weights = read_weights(source)
     try:
-        first, last = weights["down0.0.0.weight"], weights["conv7.1.0.weight"]
-        narrow, wide = (weights[f"up{level}.0.1.weight"].shape[0] for level in (1, 2))
+        names = ("down0.0.0.weight", "up1.0.1.weight", "conv7.1.0.weight")
+        first, _, last = (weights[name] for name in names)
     except KeyError as error:
         raise InputError(f"{source} is not a generator: there is no {error} in it") from None
     dimensions = first.dim() - 2
@@ -131,7 +131,7 @@ def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) 
         "base_filters": first.shape[0],
         "poolings": sum(bool(re.fullmatch(r"up\d\.0\.1\.weight", name)) for name in weights),
         "flow_scale": flow_scale,
-        "variant": "original" if narrow == wide else "plain",
+        "variant": "plain",
     }
     generator = Generator(**architecture)
     load_reference_weights(generator, weights)

@@ -108,6 +108,7 @@ def make_settings():
             "critic_updates": 2,
             "initial_critic_updates": 2,
             "initial_generator_updates": 0,
+            "critic_boost_every": 0,
             "gradient_penalty": 10,
             "flow_scale": 1,
             "variant": "plain",

@@ -17,7 +17,6 @@ from pipeline.method.critic import build_critic
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
 from pipeline.method.training.piecewise import without_curvature
-from pipeline.method.training.schedule import update_sequence
 from pipeline.method.training.settings import TrainSettings
 
 
@@ -54,7 +53,7 @@ def update_operations(settings: TrainSettings, shape: tuple[int, ...]) -> dict[s
     """
     with torch.device("meta"):
         generator = Generator(**settings.architecture(len(shape)))
-        critic = build_critic(len(shape), "random", settings.critic_base_filters)
+        critic = build_critic(len(shape), "random", settings.critic_base_filters, settings.variant)
         critic = without_curvature(critic)
         images = torch.empty(settings.batch_size, 1, *shape)
         alpha = torch.empty(settings.batch_size)
@@ -78,13 +77,9 @@ def update_operations(settings: TrainSettings, shape: tuple[int, ...]) -> dict[s
 
 def training_operations(settings: TrainSettings, shape: tuple[int, ...]) -> int:
     """Floating-point operations of all updates of a training; arguments as `update_operations`."""
-    sequence = update_sequence(
-        settings.critic_updates,
-        settings.initial_critic_updates,
-        settings.initial_generator_updates,
-    )
+    sequence = islice(settings.schedule().updates(), settings.total_updates())
     each = update_operations(settings, shape)
-    return sum(each[network] for network in islice(sequence, settings.total_updates()))
+    return sum(each[network] for network in sequence)
 
 
 @cache

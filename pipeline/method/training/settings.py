@@ -6,9 +6,10 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Positive
-from pipeline.method.training.schedule import total_updates
+from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
+Variant = Literal["plain", "original"]
 
 
 def _is_none(value: object) -> bool:
@@ -27,7 +28,7 @@ class Architecture(TypedDict):
     base_filters: int
     poolings: int
     flow_scale: float
-    variant: str
+    variant: Variant
 
 
 class _Adversarial(Options):
@@ -39,10 +40,8 @@ class _Adversarial(Options):
         Weight of the generator's penalty, Eq. 6; ``lambda`` in JSON and YAML.
     learning_rate : float
         Of both Adam optimisers.
-    critic_updates : int
-        Critic updates before each generator update...
-    initial_critic_updates, initial_generator_updates : int
-        ...except before the first `initial_generator_updates` ones.
+    critic_updates, initial_critic_updates, initial_generator_updates, critic_boost_every : int
+        See `pipeline.method.training.schedule.Schedule`.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
     variant : {"plain", "original"}
@@ -54,20 +53,23 @@ class _Adversarial(Options):
     critic_updates: Count
     initial_critic_updates: Count
     initial_generator_updates: NumberOf
+    critic_boost_every: NumberOf
     flow_scale: Positive
-    variant: Literal["plain", "original"]
+    variant: Variant
 
 
 class AdversarialOptions(_Adversarial):
-    """A method's section of a configuration; what it leaves out, ``training`` says.
+    """A method's section of a configuration; what it does not say of batches and epochs,
+    ``training`` says.
 
     Defaults are what both methods of the paper have in common.
     """
 
     learning_rate: Positive = 0.0001
     initial_critic_updates: Count = 100
+    critic_boost_every: NumberOf = 0
     flow_scale: Positive = 1
-    variant: Literal["plain", "original"] = "plain"
+    variant: Variant = "plain"
     batch_size: OwnCount = None
     accumulated_batches: OwnCount = None
     epochs: OwnCount = None
@@ -130,14 +132,18 @@ class TrainSettings(_Adversarial):
             "variant": self.variant,
         }
 
+    def schedule(self) -> Schedule:
+        """The order of the updates."""
+        return Schedule(
+            self.critic_updates,
+            self.initial_critic_updates,
+            self.initial_generator_updates,
+            self.critic_boost_every,
+        )
+
     def total_updates(self) -> int:
         """Updates of critic and generator together until the last epoch ends."""
         counted = self.epochs * self.updates_per_epoch
         if self.epoch_counts == "updates":
             return counted
-        return total_updates(
-            counted,
-            self.critic_updates,
-            self.initial_critic_updates,
-            self.initial_generator_updates,
-        )
+        return self.schedule().total(counted)

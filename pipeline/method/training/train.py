@@ -285,7 +285,9 @@ def build_trainer(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(streams.weights)
         generator = Generator(**settings.architecture(len(shape)))
-        critic = build_critic(len(shape), settings.critic_weights, settings.critic_base_filters)
+        critic = build_critic(
+            len(shape), settings.critic_weights, settings.critic_base_filters, settings.variant
+        )
     critic = without_curvature(critic)
     if place.type == "cpu":  # saves a quarter of the time there
         layout = {2: torch.channels_last, 3: torch.channels_last_3d}[len(shape)]

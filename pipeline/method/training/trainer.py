@@ -12,7 +12,6 @@ from torch import nn
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
 from pipeline.method.training.batches import BatchesState, ClassBatches
-from pipeline.method.training.schedule import update_sequence
 from pipeline.method.training.settings import TrainSettings
 
 BETAS = (0.0, 0.9)  # of Adam
@@ -68,11 +67,7 @@ class Trainer:
             torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=BETAS)
             for network in (generator, critic)
         )
-        self.sequence = update_sequence(
-            settings.critic_updates,
-            settings.initial_critic_updates,
-            settings.initial_generator_updates,
-        )
+        self.sequence = settings.schedule().updates()
         self.updates = self.generator_updates = 0
         self.begin_epoch()
 

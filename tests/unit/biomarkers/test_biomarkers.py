@@ -11,11 +11,12 @@ from pipeline.biomarkers.brain_regions import measure_regions, tissue_shares
 from pipeline.biomarkers.film_structures import (
     LANDMARKS,
     find_landmarks,
+    inside_lungs,
     measure_film,
     move_landmarks,
     reference_landmarks,
 )
-from pipeline.biomarkers.measure import make_biomarker_table
+from pipeline.biomarkers.measure import film_rows, make_biomarker_table
 from pipeline.biomarkers.observed import deformable_field
 from pipeline.chest.prepare import centre_crop, prepare_film
 from pipeline.demo.chest_disease import Pose, State, Subject, load_radiograph
@@ -122,6 +123,46 @@ def test_lengths_and_curvature():
     assert found["diaphragm curvature"] == pytest.approx(1 / 10)
     flat = {**places, "right dome": np.array([51.0, 16.0])}
     assert measure_film(flat)["diaphragm height"] == pytest.approx(-1)
+
+
+def test_heights_of_clavicles_and_apices_and_area_of_the_gastric_bubble():
+    places = {name: np.array(place) * 100 for name, place in LANDMARKS.items()}
+    for side, rows in (("right", (9, 20, 45)), ("left", (7, 18, 45))):
+        for name, row in zip(("apex", "clavicle", "lung wall"), rows, strict=True):
+            places[f"{side} {name}"][0] = row
+    corners = {"top": (70, 70), "medial wall": (75, 60), "lowest fold": (85, 70)}
+    corners["lateral wall"] = (75, 80)
+    for name, place in corners.items():
+        places[f"{name} of the gastric bubble"] = np.array(place, float)
+    found = measure_film(places)
+    assert found["clavicle height"] == pytest.approx(45 - 19)
+    assert found["lung apex height"] == pytest.approx(19 - 8)
+    assert found["gastric bubble area"] == pytest.approx(
+        20 * 15 / 2
+    )  # half of diagonal by diagonal
+
+
+def test_lucency_is_measured_well_inside_the_lungs_and_of_every_method():
+    film, places = reference_landmarks(72, 64)
+    lungs = inside_lungs(places, film.shape)
+    assert film[lungs].mean() < film[~lungs].mean() - 0.3  # lungs are dark
+    for name in ("right dome", "left heart border", "right lung wall", "left tracheal wall"):
+        row, column = np.round(places[name]).astype(int)
+        assert not lungs[row - 1 : row + 2, column - 1 : column + 2].any()
+    difference = np.where(lungs, 0.1, -5.0)
+    mask = np.ones(film.shape, bool)
+    (found,) = film_rows(film, mask, [("adds", 0, difference, None)], film, places)
+    assert (found["structure"], found["measure"]) == ("lung lucency", "change")
+    assert found["value"] == pytest.approx(0.1, abs=0.02)
+    still = np.zeros((2, *film.shape), np.float32)
+    rows = pd.DataFrame(
+        film_rows(film, mask, [("deforms", 0, 0 * difference, still)], film, places)
+    )
+    changes = rows[rows["measure"] == "change"].set_index("structure")["value"]
+    assert {"lung lucency", "clavicle height", "gastric bubble area"} <= set(changes.index)
+    assert changes.abs().max() == pytest.approx(0, abs=1e-6)
+    units = rows[rows["measure"] == "with the disease"].set_index("structure")["unit"]
+    assert (units["gastric bubble area"], units["lung apex height"]) == ("px²", "px")
 
 
 def test_findings_are_in_words_of_the_disease(tmp_path):

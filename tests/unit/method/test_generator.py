@@ -94,16 +94,56 @@ def test_weights_of_another_network_are_refused(golden):
         load_reference_weights(build(3, "defi-gan"), weights)
 
 
-def test_original_vagan_has_narrow_upsampling_and_a_bounded_output():
-    generator = Generator(
-        dimensions=3, method="va-gan", base_filters=4, poolings=3, variant="original"
-    )
-    for level in (1, 2, 3):
-        upsampling = generator.get_submodule(f"up{level}")[0][1]
-        assert upsampling.out_channels == 4
+@pytest.fixture
+def original():
+    torch.manual_seed(0)
+    return Generator(dimensions=3, method="va-gan", base_filters=16, poolings=3, variant="original")
+
+
+def test_parameters_of_vagans_own_generator(original):
+    """Counted layer by layer, as its authors' code lists them."""
+
+    def convolution(inputs, outputs):  # 3x3x3 without bias, and a batch norm
+        return 27 * inputs * outputs + 2 * outputs
+
+    def upsampling(inputs):  # 4x4x4 without bias, to 16 filters, and a batch norm
+        return 64 * inputs * 16 + 2 * 16
+
+    down = [(1, 16), (16, 16), (16, 32), (32, 32), (32, 64), (64, 64), (64, 128), (128, 128)]
+    up = [(16 + 64, 64), (64, 64), (16 + 32, 32), (32, 32), (16 + 16, 16)]
+    last = 27 * 16 * 1 + 1  # with a bias and no batch norm
+    expected = sum(convolution(*widths) for widths in (*down, *up)) + last
+    expected += sum(upsampling(inputs) for inputs in (128, 64, 32))
+    assert sum(weight.numel() for weight in original.parameters()) == expected == 1_441_313
+
+
+def test_first_weights_of_vagans_own_generator(original):
+    for module in original.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            assert (module.weight == 1).all() and (module.bias == 0).all()
+        elif isinstance(module, torch.nn.Conv3d | torch.nn.ConvTranspose3d):
+            expected = (2 / module.weight[0].numel()) ** 0.5
+            assert module.weight.std().item() == pytest.approx(expected, rel=0.1)
+
+
+def test_vagans_own_upsampling_doubles_the_grid(original):
+    """A voxel reaches the 4x4x4 voxels around its own 2x2x2."""
+    transposed = original.up1[0]
+    features = torch.zeros(1, transposed.in_channels, 4, 4, 4)
+    features[0, 0, 1, 2, 2] = 1
+    reached = (transposed(features)[0, 0] != 0).nonzero()
+    assert transposed(features).shape == (1, 16, 8, 8, 8)
+    assert reached.min(0).values.tolist() == [1, 3, 3]
+    assert reached.max(0).values.tolist() == [4, 6, 6]
+
+
+def test_vagans_own_modified_image_is_bounded(original):
     x1 = 2 * torch.rand(2, 1, 16, 16, 16) - 1
-    torch.nn.init.constant_(generator.conv7[1][1].bias, 3.0)
-    explanation, penalty = generator.penalised(x1)
+    seen = []
+    original.bottleneck.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    torch.nn.init.constant_(original.conv7[1][0].bias, 30.0)
+    explanation, penalty = original.penalised(x1)
+    assert seen[0].shape[1] == 64  # no channels of classes
     assert explanation.modified.abs().max() <= 1
     assert explanation.modified.mean() > 0.9
     torch.testing.assert_close(penalty, (explanation.modified - x1).abs().mean())

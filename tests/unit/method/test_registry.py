@@ -65,7 +65,8 @@ def test_settings_of_a_fit_are_the_shared_ones_and_its_own():
 
 def test_options_are_read_and_come_back():
     own = {"lambda": 2, "learning_rate": 0.001, "critic_updates": 2, "initial_critic_updates": 20}
-    own |= {"initial_generator_updates": 1, "flow_scale": 5, "variant": "plain", "epochs": 7}
+    own |= {"initial_generator_updates": 1, "critic_boost_every": 3, "flow_scale": 5}
+    own |= {"variant": "plain", "epochs": 7}
     options = find_method("defi-gan").options
     assert options.read(own).to_dict() == own
     with pytest.raises(InputError, match="variant: expected 'plain', found 'original'"):

@@ -174,16 +174,29 @@ def test_lists_of_subjects_take_the_place_of_chance(paper):
     assert adni.ingest_settings()["splits"] == {"lists": lists}
 
 
-def test_original_vagan_of_the_paper_is_a_choice(paper):
-    """The lines that config/paper.yaml gives in a comment."""
-    text = (ROOT / "config/paper.yaml").read_text()
-    comment = text.partition("instead of the plain one: replace by\n")[2].partition("va-gan:")[0]
-    choice = yaml.safe_load(comment.replace("#  ", "   "))
-    assert len(choice) == 7
-    paper["datasets"]["adni"]["training"]["methods"]["va-gan"] |= choice
-    settings = read_config(paper).training_settings("adni", "va-gan", 0)
-    assert settings["batch_size"] * settings["accumulated_batches"] == 12
-    assert settings["epochs"] * settings["updates_per_epoch"] == 1500
+def test_vagan_of_the_paper_is_its_authors_own_on_adni(paper):
+    """1,500 generator updates; 100 critic updates before 25 + 14 of them, 5 before the others."""
+    config = read_config(paper)
+    settings = TrainSettings.read(config.training_settings("adni", "va-gan", 0))
+    assert (settings.variant, settings.learning_rate, settings.lambda_) == ("original", 1e-3, 100)
+    assert (settings.batch_size, settings.accumulated_batches) == (2, 6)
+    assert settings.epochs * settings.updates_per_epoch == 1500
+    assert settings.updates_per_epoch == 10
+    assert settings.total_updates() == 1500 + 39 * 100 + 1461 * 5
+    films = TrainSettings.read(config.training_settings("copd", "va-gan", 0))
+    assert (films.variant, films.learning_rate, films.batch_size) == ("plain", 1e-4, 8)
+    assert films.critic_boost_every == 0
+
+
+def test_variant_of_vagan_decides_what_is_not_said(paper):
+    methods = paper["datasets"]["adni"]["training"]["methods"]
+    methods["va-gan"] = {"variant": "plain"}
+    plain = read_config(paper).training_settings("adni", "va-gan", 0)
+    assert (plain["learning_rate"], plain["critic_boost_every"]) == (0.0001, 0)
+    assert (plain["batch_size"], plain["epochs"], plain["epoch_counts"]) == (4, 60, "updates")
+    methods["va-gan"] = {"batch_size": 1}
+    original = read_config(paper).training_settings("adni", "va-gan", 0)
+    assert (original["variant"], original["batch_size"], original["epochs"]) == ("original", 1, 150)
 
 
 @pytest.fixture
@@ -222,7 +235,7 @@ def test_training_settings_hold_what_defines_a_run(paper):
     assert settings["method"] == "va-gan"
     assert settings["seed"] == 3
     assert settings["lambda"] == 100
-    assert settings["batch_size"] == 4
+    assert settings["batch_size"] == 2
     assert settings["base_filters"] == 16
 
 
