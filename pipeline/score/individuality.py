@@ -1,7 +1,7 @@
 """How much the demonstration's patients differ: by their true disease fields.
 
-Where all have the same disease, one field for everybody explains each of them, and no score tells an
-explanation of a patient from the average of a population.
+Where all have the same disease, one field for everybody explains each of them, and no score tells
+an explanation of a patient from the average of a population.
 """
 
 from collections.abc import Iterable

@@ -128,7 +128,7 @@ def test_patterns_are_individual():
     for name, chance in brain_disease.CHANCES.items():
         for side in ("left", "right"):
             rates = [p[f"{side} {name}"] for p in patterns if f"{side} {name}" in p]
-            # The few patterns that affect nothing are drawn again, so a little more than the chance.
+            # Patterns that affect nothing are drawn again, so a little more than the chance.
             assert chance - 0.07 < len(rates) / len(patterns) < chance + 0.12
             assert all((rate > 0) == (name == "ventricle") for rate in rates)
             assert 0.4 <= min(map(abs, rates)) < 0.6 < 0.8 < max(map(abs, rates)) <= 1
