@@ -72,7 +72,7 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=9,
+        version=10,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",
