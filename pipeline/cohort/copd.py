@@ -125,7 +125,7 @@ def ingest_copd(
     labelled["age"] = ages(labelled["date"], labelled["birth"])
     first = labelled.groupby("subject")["date"].transform("min")
     labelled["day"] = (labelled["date"] - first).dt.days
-    # Films of one day have the same nearest test, so at most one of them comes so far.
+    # Tests keep one film of a day, so at most one of them comes so far.
     labelled["session"] = labelled["day"].map(film_session)
     archive["session"] = labelled["session"].reindex(archive.index, fill_value="")
     _split(labelled, splits, key)
@@ -188,8 +188,8 @@ def _exclude_unmatched(
     archive: pd.DataFrame, tests: pd.DataFrame, matches: dict[int, int], max_days: int
 ) -> None:
     films, usable_tests = usable(archive), usable(tests)
-    why_film = "the nearest spirometry is that of another film"
-    why_test = "every PA film within the day limit has a nearer spirometry"
+    why_film = "every spirometry within the day limit has a nearer film"
+    why_test = "the nearest film has a nearer spirometry"
     for table, matched, other, wanted, rule, why in (
         (archive, set(matches), usable_tests, "spirometry", Rule.NO_TEST, why_film),
         (tests, set(matches.values()), films, "PA film", Rule.NO_IMAGE, why_test),

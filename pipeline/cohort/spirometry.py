@@ -111,8 +111,8 @@ def reject_contradictions(tests: pd.DataFrame, ratio_threshold: float) -> None:
 def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict[int, int]:
     """Give each film the test nearest in date; each test and each film is used once.
 
-    Of equally near tests the earlier is taken. Of films with one nearest test the nearest has it,
-    then the earliest; the others get no other test, as in the published code.
+    Each test keeps its nearest film, and each film the nearest of the tests that kept it; of
+    equally near ones the earlier. What is left over gets no other, as in the published code.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def match_tests(films: pd.DataFrame, tests: pd.DataFrame, max_days: int) -> dict
     near["days"] = (near["date_film"] - near["date_test"]).dt.days.abs()
     near = near[near["days"] <= max_days]
     near = near.sort_values(["days", "date_test", "date_film", "test", "film"])
-    matched = near.drop_duplicates("film").drop_duplicates("test")
+    matched = near.drop_duplicates("test").drop_duplicates("film")
     return dict(zip(matched["film"], matched["test"], strict=True))
 
 

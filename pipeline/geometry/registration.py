@@ -31,14 +31,15 @@ class Registration:
     Attributes
     ----------
     moved
-        Moving image on the fixed image's grid; -1 where it has no pixels.
+        Moving image on the fixed image's grid, by cubic interpolation, so that edges may overshoot;
+        -1 where it has no pixels.
     inside
         Boolean; where `moved` is made of pixels inside the moving image (or its mask).
     matrix
         Homogeneous (D+1, D+1); maps positions of the fixed image to those of the moving image, both
         in mm from the centre of the first pixel along the array axes.
     before, after
-        Correlation of the images in the overlap of their masks.
+        Correlation of the images in the overlap of their masks, with linear interpolation.
     """
 
     moved: np.ndarray
@@ -168,12 +169,17 @@ def register_images(
     if not np.isfinite(matrix).all():
         raise ImageError(Rule.NOT_REGISTERED, "registration: the transform is not finite")
 
-    moved = _array(sitk.Resample(moving_image, fixed_image, found, sitk.sitkLinear, BACKGROUND))
+    # Cubic B-splines, as elastix does at the end by default. They ring at the rim of a brain, so
+    # what judges the alignment is the linear interpolation.
+    moved, judged = (
+        _array(sitk.Resample(moving_image, fixed_image, found, kind, BACKGROUND))
+        for kind in (sitk.sitkBSpline3, sitk.sitkLinear)
+    )
     weight = sitk.Resample(moving_weight, fixed_image, found, sitk.sitkLinear, 0.0)
     inside = _array(weight) >= INSIDE
     # On the same pixels: those at the rim, which only one of the two would count, decide otherwise.
     common = fixed_mask & moving_mask & inside
-    before, after = (_correlation(fixed, image, common) for image in (moving, moved))
+    before, after = (_correlation(fixed, image, common) for image in (moving, judged))
     if not np.isfinite([before, after]).all():
         raise ImageError(Rule.NOT_REGISTERED, "registration: the images do not overlap afterwards")
     return Registration(moved, inside, matrix, before, after)

@@ -188,7 +188,7 @@ def test_which_tests_count(archive):
         "late/0.dcm": "the subject has no usable spirometry",
         "none/0.dcm": "the subject has no usable spirometry",
         "transplant/0.dcm": "the subject has a lung transplant",
-        "shared/0.dcm": "the nearest spirometry is that of another film",
+        "shared/0.dcm": "every spirometry within the day limit has a nearer film",
     }
     assert reasons(cohort, "test") == {
         "spirometry.csv:2": "no usable PA film within the day limit",
@@ -282,9 +282,10 @@ def test_nearest_test_and_ties_to_the_earlier():
     assert match_tests(films, tests, 29) == {1: 2, 0: 1, 2: 4}
 
 
-def test_film_gets_no_second_choice_when_its_nearest_test_is_taken():
+def test_neither_film_nor_test_gets_a_second_choice():
     assert match_tests(frame(("a", 0), ("a", 1)), frame(("a", 1), ("a", 20)), 29) == {1: 0}
-    assert match_tests(frame(("a", 0), ("a", 2)), frame(("a", 1), ("a", 20)), 29) == {0: 0}
+    # Nor does a test whose film has a nearer one: the film of day 10 goes without.
+    assert match_tests(frame(("a", 0), ("a", 10)), frame(("a", 1), ("a", 2)), 29) == {0: 0}
 
 
 def test_tests_of_several_distances_and_their_reasons(archive):
@@ -293,9 +294,9 @@ def test_tests_of_several_distances_and_their_reasons(archive):
     archive.test("a", 1, "0.5")
     archive.test("a", 20, "0.5")
     cohort = archive.ingest()
-    assert reasons(cohort)["a/0.dcm"] == "the nearest spirometry is that of another film"
+    assert reasons(cohort)["a/0.dcm"] == "every spirometry within the day limit has a nearer film"
     assert reasons(cohort, "test") == {
-        "spirometry.csv:3": "every PA film within the day limit has a nearer spirometry"
+        "spirometry.csv:3": "the nearest film has a nearer spirometry"
     }
     assert cohort.manifest["path"].str.endswith("a/1.dcm").all()
 
@@ -455,7 +456,7 @@ def test_of_several_films_on_a_day_one_has_the_test(archive):
     cohort = archive.ingest()
     used = cohort.manifest.set_index("session")
     assert used["score"].to_dict() == {"d0000": 0.60, "d0020": 0.8}
-    why = "the nearest spirometry is that of another film"
+    why = "every spirometry within the day limit has a nearer film"
     assert reasons(cohort) == {"1.dcm": why, "2.dcm": why}
 
 
@@ -564,7 +565,7 @@ def test_repeated_test_is_one(archive):
         archive.test("a", 0, "0.5")
     cohort = archive.ingest()
     assert reasons(cohort, "test")["spirometry.csv:3"] == "the row repeats spirometry.csv:2"
-    assert "the nearest spirometry is that of another film" in reasons(cohort).values()
+    assert "every spirometry within the day limit has a nearer film" in reasons(cohort).values()
 
 
 def test_repeated_and_contradictory_rows_of_the_films_table(archive):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform, binary_erosion, gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from pipeline.geometry.registration import register_images
@@ -58,7 +58,9 @@ def test_rigid_pose_of_a_volume_is_found():
     assert found.before < 0.8
     assert found.after > 0.99
     assert found.warning == ""
-    assert np.abs(found.moved - followup)[mask & found.inside].mean() < 0.02
+    # The sharp rim of this brain rings in the cubic interpolation; within it the images agree.
+    within = binary_erosion(mask & found.inside, iterations=3)
+    assert np.abs(found.moved - followup)[within].mean() < 0.01
     # Only what is made of brain alone counts as inside.
     assert not found.inside[followup == -1].any()
 

@@ -122,16 +122,14 @@ def test_flipped_head_is_caught(coarse, axis, said):
     assert flipped[0] < plain[0]
 
 
-@pytest.mark.parametrize("axis", range(3))
-def test_empty_planes_in_the_middle_half(axis):
-    brain = np.ones((8, 12, 16), bool)
-    rim = [slice(None)] * 3
-    rim[axis] = slice(0, brain.shape[axis] // 4)
-    brain[tuple(rim)] = False
+@pytest.mark.parametrize(("planes", "decisive"), [(128, 56), (32, 14)])
+def test_the_empty_plane_of_the_published_code(planes, decisive):
+    brain = np.ones((planes, 4, 4), bool)
+    brain[decisive - 1] = brain[decisive + 1] = False
+    brain[:, 2] = brain[:, :, 2] = False
     assert empty_planes(brain) == []
-    rim[axis] = brain.shape[axis] // 4
-    brain[tuple(rim)] = False
-    assert empty_planes(brain) == ["xyz"[axis]]
+    brain[decisive] = False
+    assert empty_planes(brain) == [f"x{decisive}"]
 
 
 def test_dice():
