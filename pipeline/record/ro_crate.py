@@ -25,6 +25,7 @@ DESCRIPTIONS = {
     "table1.md": "Table 1 for reading",
     "table1_extended.csv": "Table 1 with attributions of a classifier beside",
     "biomarkers.csv": "volumes and lengths: predicted, observed and (demonstration) true change",
+    "claims.csv": "noise of training and roughness of difference maps, by method",
     "truth.csv": "predicted fields against the fields that the simulation applied",
     "overview.png": "explanations of the median test pairs",
     "provenance.json": "versions, configuration, seeds, devices, tools and hashes",
