@@ -254,6 +254,7 @@ STAGES = {
         "score a model on the test pairs",
         rule="score_model",
         function="pipeline.score.model:score_model",
+        version=2,
         per="models",
         work="explanations",
         benchmark="{dataset}/score/{method}_seed-*.tsv",
@@ -327,6 +328,13 @@ STAGES = {
         version=2,
         per="biomarkers",
         benchmark="biomarkers.tsv",
+    ),
+    "claims-table": Stage(
+        "compare the methods in what the paper says of them in words",
+        rule="make_claims_table",
+        function="pipeline.score.claims:make_claims_table",
+        per="run",
+        benchmark="claims.tsv",
     ),
     "overview": Stage(
         "draw explanations of the median test pairs",

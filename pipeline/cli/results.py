@@ -65,6 +65,12 @@ def _table(args: argparse.Namespace) -> None:
     make_table(args.scores, args.csv, args.md, args.datasets)
 
 
+def _claims_table(args: argparse.Namespace) -> None:
+    make_table = stage_function(args.stage)
+    models = list(zip(args.scores, args.histories, strict=True))
+    make_table(models, args.datasets, args.destination)
+
+
 def _figures(args: argparse.Namespace) -> None:
     draw_pair = stage_function(args.stage)
     generators = dict(zip(args.methods, args.generators, strict=True))
@@ -149,6 +155,10 @@ def add_commands(commands: Commands) -> None:
     add_settings(sub, "--datasets")
     sub = commands.stage("table", _table, "csv", "md")
     sub.add_argument("scores", type=Path, nargs="+")
+    add_settings(sub, "--datasets")
+    sub = commands.stage("claims-table", _claims_table, "destination")
+    sub.add_argument("--scores", type=Path, nargs="+", required=True, help="of the models")
+    sub.add_argument("--histories", type=Path, nargs="+", required=True, help="of the same models")
     add_settings(sub, "--datasets")
     sub = commands.stage("figures", _figures, "packed")
     sub.add_argument("case", help="best, median, worst or sub-SUBJECT")

@@ -1,7 +1,7 @@
 """Fitted models: saving, loading, and explaining images with them."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -195,6 +195,15 @@ def explain_image(model: Explainer | str | Path, image: np.ndarray) -> ImageExpl
     return explain_prepared(explainer, image)
 
 
+def explain_pairs(
+    model: Explainer, packed: PackedDataset, split: str
+) -> Iterator[tuple[int, ImageExplanation]]:
+    """Explain the pairs of one split, one at a time: the row of each, and its explanation."""
+    index = packed.pairs_index
+    for row in index.loc[index["split"] == split, "row"]:
+        yield row, explain_prepared(model, packed.pairs_image[row])
+
+
 def score_pairs(
     model: Explainer,
     packed: PackedDataset,
@@ -214,9 +223,7 @@ def score_pairs(
     index = packed.pairs_index
     pairs = index[index["split"] == split].reset_index(drop=True)
     scores = []
-    for row in pairs["row"]:
-        image = packed.pairs_image[row]
-        explanation = explain_prepared(model, image)
+    for row, explanation in explain_pairs(model, packed, split):
         scores.append(
             masked_ncc(packed.pairs_difference[row], explanation.difference, packed.pairs_mask[row])
         )

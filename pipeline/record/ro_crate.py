@@ -26,6 +26,7 @@ DESCRIPTIONS = {
     "table1_extended.csv": "Table 1 with attributions of a classifier beside",
     "biomarkers.csv": "volumes and lengths: predicted, observed and (demonstration) true change",
     "demo.csv": "how much the true disease fields of the demonstration's test subjects differ",
+    "claims.csv": "noise of training and roughness of difference maps, by method",
     "truth.csv": "predicted fields against the fields that the simulation applied",
     "overview.png": "explanations of the median test pairs",
     "provenance.json": "versions, configuration, seeds, devices, tools and hashes",

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.explain import load_model, score_pairs
+from pipeline.method.explain import explain_pairs, load_model
+from pipeline.method.ncc import masked_ncc
 from pipeline.method.training.device import choose_device
+from pipeline.score.claims import roughness
 from pipeline.stage.files import write_parquet
 
 SCORE_COLUMNS = ["dataset", "method", "seed", "subject", "baseline", "followup", "ncc"]
@@ -30,7 +34,8 @@ def score_model(
     generator
         The model that the training wrote.
     destination
-        Table written (Parquet): a row a pair, columns `SCORE_COLUMNS`.
+        Table written (Parquet): a row a pair, columns `SCORE_COLUMNS` and ``roughness``, that of
+        the difference map (`pipeline.score.claims.roughness`).
     dataset, method, seed
         What the rows are to say.
     device
@@ -44,6 +49,18 @@ def score_model(
         If `generator` is none, or the device is missing.
     """
     model = load_model(generator, choose_device(device))
-    scores = score_pairs(model, PackedDataset.open(packed), split)
-    scores = scores.assign(dataset=dataset, method=method, seed=seed)
-    write_parquet(scores[SCORE_COLUMNS], destination)
+    data = PackedDataset.open(packed)
+    pairs = data.pairs_index.set_index("row")
+    scores = []
+    for row, explanation in explain_pairs(model, data, split):
+        change, mask = explanation.difference, data.pairs_mask[row]
+        scores.append(
+            {
+                **{"dataset": dataset, "method": method, "seed": seed},
+                **pairs.loc[row, ["subject", "baseline", "followup"]],
+                "ncc": masked_ncc(data.pairs_difference[row], change, mask),
+                "roughness": roughness(change, mask),
+            }
+        )
+    columns = [*SCORE_COLUMNS, "roughness"]
+    write_parquet(pd.DataFrame(scores, columns=columns), destination)

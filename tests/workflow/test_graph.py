@@ -108,9 +108,10 @@ def test_toy_data_go_the_same_way(tmp_path):
         "record_run": 1,
         "score_model": 6,
         "make_table": 1,
+        "make_claims_table": 1,
         "draw_overview": 1,
         "make_report": 1,
-        "total": 25,
+        "total": 26,
     }
 
 
@@ -120,7 +121,8 @@ def test_record_of_the_run_covers_its_tables_pages_and_pictures(tmp_path):
     pictures = [f"results/figures/copd/median_explanation.{kind}" for kind in ("png", "svg")]
     pages = ["results/adni/qc.html", "results/adni/cohort.html", "results/copd/cohort.html"]
     tables = [
-        f"results/{name}.csv" for name in ("table1", "table1_extended", "biomarkers", "truth")
+        f"results/{name}.csv"
+        for name in ("table1", "table1_extended", "biomarkers", "claims", "truth")
     ]
     assert {*tables, *pages, *pictures} <= set(job.split(", "))
     assert "report/index.html" not in job  # which shows the record

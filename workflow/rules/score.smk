@@ -153,6 +153,29 @@ rule make_table:
         " --datasets {params.datasets:q} --log {log:q}"
 
 
+rule make_claims_table:
+    input:
+        scores=study.on_methods(model("scores.parquet")),
+        histories=study.on_methods(model("history.parquet")),
+    output:
+        report("results/claims.csv", caption="../report/claims.rst", category="Claims"),
+    log:
+        "logs/claims.log",
+    benchmark:
+        "benchmarks/claims.tsv"
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=STAGES["claims-table"].version,
+        datasets=study.described(study.datasets),
+    shell:
+        "python -m pipeline claims-table {output:q} --scores {input.scores:q}"
+        " --histories {input.histories:q} --datasets {params.datasets:q} --log {log:q}"
+
+
 rule score_attributions:
     input:
         packed="results/{dataset}/packed",

@@ -137,9 +137,7 @@ def test_heights_of_clavicles_and_apices_and_area_of_the_gastric_bubble():
     found = measure_film(places)
     assert found["clavicle height"] == pytest.approx(45 - 19)
     assert found["lung apex height"] == pytest.approx(19 - 8)
-    assert found["gastric bubble area"] == pytest.approx(
-        20 * 15 / 2
-    )  # half of diagonal by diagonal
+    assert found["gastric bubble area"] == pytest.approx(20 * 15 / 2)
 
 
 def test_lucency_is_measured_well_inside_the_lungs_and_of_every_method():

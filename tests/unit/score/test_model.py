@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter
 from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.method.ncc import masked_ncc
+from pipeline.score.claims import roughness
 from pipeline.score.model import SCORE_COLUMNS, score_model
 
 ARCHITECTURE = {"dimensions": 2, "base_filters": 4, "poolings": 2}
@@ -38,8 +39,8 @@ def test_scores_the_pairs_of_the_split(tmp_path, write_packed, method):
         device="cpu",
     )
     scores = pd.read_parquet(tmp_path / "scores.parquet")
-    assert list(scores.columns) == SCORE_COLUMNS
-    assert scores.drop(columns="ncc").to_numpy().tolist() == [
+    assert list(scores.columns) == [*SCORE_COLUMNS, "roughness"]
+    assert scores[SCORE_COLUMNS[:-1]].to_numpy().tolist() == [
         ["toy", method, 3, "b", "bl", "m12"],
         ["toy", method, 3, "b", "bl", "m24"],
     ]
@@ -47,3 +48,5 @@ def test_scores_the_pairs_of_the_split(tmp_path, write_packed, method):
         modified = generator(torch.from_numpy(images)[:, None]).modified[:, 0].numpy()
     expected = [masked_ncc(differences[i], modified[i] - images[i], masks[i]) for i in (1, 2)]
     np.testing.assert_allclose(scores["ncc"], expected, atol=1e-5)
+    expected = [roughness(modified[i] - images[i], masks[i]) for i in (1, 2)]
+    np.testing.assert_allclose(scores["roughness"], expected, rtol=1e-4)
