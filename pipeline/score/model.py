@@ -3,11 +3,13 @@
 from pathlib import Path
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.explain import load_model, score_pairs
+from pipeline.method.explain import explain_prepared, load_model, score_pairs
 from pipeline.method.training.device import choose_device
+from pipeline.score.specificity import Evidence, ncc_of_others, pairs_of_others
 from pipeline.stage.files import write_parquet
 
-SCORE_COLUMNS = ["dataset", "method", "seed", "subject", "baseline", "followup", "ncc"]
+PAIR = ["subject", "baseline", "followup"]
+SCORE_COLUMNS = ["dataset", "method", "seed", *PAIR, "ncc", "ncc_other"]
 
 
 def score_model(
@@ -30,7 +32,8 @@ def score_model(
     generator
         The model that the training wrote.
     destination
-        Table written (Parquet): a row a pair, columns `SCORE_COLUMNS`.
+        Table written (Parquet): a row a pair, columns `SCORE_COLUMNS`; ``ncc_other`` is the score
+        of other subjects' explanations on the pair (`pipeline.score.specificity`).
     dataset, method, seed
         What the rows are to say.
     device
@@ -44,6 +47,14 @@ def score_model(
         If `generator` is none, or the device is missing.
     """
     model = load_model(generator, choose_device(device))
-    scores = score_pairs(model, PackedDataset.open(packed), split)
+    data = PackedDataset.open(packed)
+    scores = score_pairs(model, data, split)
+    others = [
+        Evidence.of(pair.subject, explain_prepared(model, data.pairs_image[pair.row]))
+        for pair in pairs_of_others(scores).itertuples()
+    ]
+    scores["ncc_other"] = [
+        ncc_of_others(others, pair.subject, *data.pair(pair.row)) for pair in scores.itertuples()
+    ]
     scores = scores.assign(dataset=dataset, method=method, seed=seed)
     write_parquet(scores[SCORE_COLUMNS], destination)

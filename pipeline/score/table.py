@@ -11,7 +11,7 @@ import pandas as pd
 
 from pipeline.method.ncc import subject_average
 from pipeline.method.registry import METHODS, reference_method
-from pipeline.score.scored import is_seeded, scored_titles
+from pipeline.score.scored import TRUE_DEFORMATION, is_seeded, scored_titles
 from pipeline.score.uncertainty import by_seed_and_subject, holm, mean_uncertainty
 from pipeline.stage.about import About
 from pipeline.stage.errors import InputError
@@ -26,6 +26,12 @@ class Shown(About):
     published: Mapping[str, Figures] | None
 
 
+COLUMNS = [
+    *("dataset", "data", "method", "seeds", "pairs", "subjects", "ncc_mean", "ncc_sd"),
+    *("paper_mean", "paper_sd", "ncc_low", "ncc_high"),
+    *("gain", "gain_low", "gain_high", "gain_p", "gain_p_holm", "share_of_ceiling"),
+    *("specificity", "specificity_low", "specificity_high", "interval_note"),
+]
 DECIMALS = 6  # the same to the last digit on every run
 
 
@@ -48,8 +54,10 @@ def make_table(
         95 % bootstrap interval over seeds and subjects; the comparison, the paper's method minus
         this one, paired within seeds and subjects: gain (mean), gain_low, gain_high (95 % bootstrap
         interval), gain_p (two-sided, of the same bootstrap) and gain_p_holm (corrected for the
-        comparisons of the data set); and interval_note, why there is no interval where there is
-        none.
+        comparisons of the data set); share_of_ceiling, the NCC over that of the true deformation
+        where there is one; specificity, specificity_low and specificity_high, how much better a
+        subject's own explanation scores than other subjects' (`pipeline.score.specificity`); and
+        interval_note, why there is no interval where there is none.
     destination_md
         Data sets as rows, methods as columns.
     datasets
@@ -80,10 +88,13 @@ def make_table(
             row |= _summary(by_method[method], method, published.get(method, (None, None)))
             row |= _uncertainty(by_method, method)
             rows.append(row)
-    table = pd.DataFrame(rows).astype({"paper_mean": float, "paper_sd": float})
-    corrected = table.groupby("dataset")["gain_p"].transform(holm)
-    table.insert(table.columns.get_loc("gain_p") + 1, "gain_p_holm", corrected)
-    write_csv(table.round(DECIMALS), destination_csv)
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    table = table.astype({"paper_mean": float, "paper_sd": float})
+    table["gain_p_holm"] = table.groupby("dataset")["gain_p"].transform(holm)
+    ceilings = table[table["method"] == TRUE_DEFORMATION].set_index("dataset")["ncc_mean"]
+    table["share_of_ceiling"] = table["ncc_mean"] / table["dataset"].map(ceilings)
+    table = table.round(DECIMALS)
+    write_csv(table, destination_csv)
     with atomic_path(destination_md) as temporary:
         temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
 
@@ -103,19 +114,24 @@ def _summary(scores: pd.DataFrame, method: str, paper: Figures) -> dict[str, obj
 
 
 def _uncertainty(by_method: Mapping[str, pd.DataFrame], method: str) -> dict[str, object]:
-    """Interval of the mean; gain of the paper's method, and its interval and test."""
-    values = by_seed_and_subject(by_method[method], "ncc")
-    own = mean_uncertainty(values, seeded=is_seeded(method))
-    columns: dict[str, object] = {"ncc_low": own.low, "ncc_high": own.high}
-    names = ("gain", "gain_low", "gain_high", "gain_p")
-    reference = reference_method().name
-    if method == reference or reference not in by_method:
-        return columns | dict.fromkeys(names, float("nan")) | {"interval_note": own.note}
-    gains = _gains(by_seed_and_subject(by_method[reference], "ncc"), values, method)
-    gain = mean_uncertainty(gains, seeded=True)
-    columns |= zip(names, (gains.mean().mean(), gain.low, gain.high, gain.p), strict=True)
-    of_gain = f"gain: {gain.note}" if gain.note and gain.note != own.note else ""
-    return columns | {"interval_note": "; ".join(filter(None, (own.note, of_gain)))}
+    """Interval of the mean; gain of the paper's method, its interval and test; specificity."""
+    scores, seeded, reference = by_method[method], is_seeded(method), reference_method().name
+    values = by_seed_and_subject(scores, "ncc")
+    own = mean_uncertainty(values, seeded=seeded)
+    row: dict[str, object] = {"ncc_low": own.low, "ncc_high": own.high}
+    notes = [own.note]
+    if method != reference and reference in by_method:
+        gains = _gains(by_seed_and_subject(by_method[reference], "ncc"), values, method)
+        gain = mean_uncertainty(gains, seeded=True)
+        row |= {"gain": gains.mean().mean(), "gain_low": gain.low, "gain_high": gain.high}
+        row["gain_p"] = gain.p
+        notes += [f"gain: {gain.note}"] if gain.note not in ("", own.note) else []
+    scores = scores.assign(better=scores["ncc"] - scores["ncc_other"])
+    better = by_seed_and_subject(scores, "better")
+    specific = mean_uncertainty(better, seeded=seeded)
+    row |= {"specificity": better.mean().mean()}
+    row |= {"specificity_low": specific.low, "specificity_high": specific.high}
+    return row | {"interval_note": "; ".join(filter(None, notes))}
 
 
 def _gains(reference: pd.DataFrame, values: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -157,6 +173,18 @@ def _comparison(row: pd.Series, title: str) -> str:
     return f"{text}, {row['subjects']} subjects."
 
 
+def _unspecific(rows: pd.DataFrame, title: str) -> str:
+    """Methods whose specificity is not above 0, as a sentence; empty where all are above."""
+    lowest = rows["specificity_low"].fillna(rows["specificity"])
+    unspecific = [scored_titles()[method] for method in rows.loc[lowest <= 0, "method"]]
+    if not unspecific:
+        return ""
+    return (
+        f"{title}, specificity not above 0: {', '.join(unspecific)}. Another subject's explanation "
+        "does as well; what these show is no disease evidence of a patient."
+    )
+
+
 def _without_intervals(rows: pd.DataFrame, title: str) -> list[str]:
     """Why methods on one data set have no interval, a sentence a reason."""
     titles = scored_titles()
@@ -186,6 +214,7 @@ def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
     for name, rows in table.groupby("dataset", sort=False):
         compared = rows[rows["method"].isin(METHODS)]
         notes += [_comparison(row, of_datasets[name]) for _, row in compared.iterrows()]
+        notes += [_unspecific(rows, of_datasets[name])]
         notes += _without_intervals(rows, of_datasets[name])
     if (table["data"] == "demo").any():
         notes.append(
