@@ -23,9 +23,9 @@ from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.deformation import warp
 from pipeline.method.explain import explain_prepared, load_model
-from pipeline.score.scored import TRUE_DEFORMATION
+from pipeline.score.scored import TRUE_DEFORMATION, is_seeded
 from pipeline.score.truth import NO_SEED, true_fields
-from pipeline.score.uncertainty import mean_interval
+from pipeline.score.uncertainty import by_seed_and_subject, mean_uncertainty
 from pipeline.stage.errors import ImageError
 from pipeline.stage.files import write_csv, write_parquet
 
@@ -193,17 +193,21 @@ def make_biomarker_table(
         By name: ``disease`` and ``data`` (``demo`` or ``real``).
     destination
         CSV written: a row a data set, structure, measure and method: disease, subjects, mean, low
-        and high (95 % bootstrap interval over subjects), ``finding`` in words of the diseased group
-        where the interval leaves 0 out, and ``paper``, what the paper found.
+        and high (95 % bootstrap interval over seeds and subjects), ``interval_note``, why there is
+        none, ``finding`` in words of the diseased group where the interval leaves 0 out, and
+        ``paper``, what the paper found.
     """
     frame = pd.concat([pd.read_parquet(path) for path in tables], ignore_index=True)
     keys = ["dataset", "structure", "measure", "unit", "method"]
-    by_subject = frame.groupby([*keys, "subject"], sort=False)["value"].mean()
     rows = []
-    for names, values in by_subject.groupby(keys, sort=False):
+    for names, measured in frame.groupby(keys, sort=False):
         row = dict(zip(keys, names, strict=True))
-        low, high = mean_interval(values)
-        row |= {"subjects": len(values), "mean": values.mean(), "low": low, "high": high}
+        values = by_seed_and_subject(measured, "value")
+        found = mean_uncertainty(
+            values, seeded=row["method"] != OBSERVED and is_seeded(row["method"])
+        )
+        row |= {"subjects": values.shape[1], "mean": values.mean().mean()}
+        row |= {"low": found.low, "high": found.high, "interval_note": found.note}
         row["finding"], row["paper"] = _words(row, datasets[row["dataset"]]["disease"])
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -223,4 +227,4 @@ def _words(row: dict[str, Any], disease: dict[str, str]) -> tuple[str, str]:
     if row["low"] > 0 or row["high"] < 0:
         size = "larger" if row["low"] > 0 else "smaller"
         return f"{row['structure']} {size} in {disease['diseased']}", paper
-    return "no clear change", paper
+    return "" if row["interval_note"] else "no clear change", paper

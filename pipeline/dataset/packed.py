@@ -104,6 +104,10 @@ class PackedDataset:
             **arrays,
         )
 
+    def pair(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Diseased image, observed difference, and mask of where it counts, of a pair."""
+        return self.pairs_image[row], self.pairs_difference[row], self.pairs_mask[row]
+
 
 def write_array(path: Path, images: Iterable[np.ndarray], count: int, dtype: str) -> None:
     """Write `count` images of one shape into one ``.npy`` file, one at a time.

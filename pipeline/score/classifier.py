@@ -28,6 +28,7 @@ from pipeline.method.training.batches import ClassBatches, training_images
 from pipeline.method.training.cost import count_operations
 from pipeline.method.training.device import choose_device
 from pipeline.score.model import SCORE_COLUMNS
+from pipeline.score.specificity import Evidence, ncc_of_others, pairs_of_others
 from pipeline.stage.files import write_parquet
 
 WIDTHS = (1, 2, 4, 4)  # of the levels, times the width of the first
@@ -148,13 +149,24 @@ def score_attributions(
     options = {"base_filters": base_filters, "batch_size": batch_size, "updates": updates}
     network = train_classifier(data, seed=seed, device=where, **options)
     index = data.pairs_index
+    pairs = index[index["split"] == "test"]
+
+    def maps(row: int) -> dict[str, np.ndarray]:
+        image = torch.from_numpy(np.array(data.pairs_image[row]))[None, None].to(where)
+        return attribute(network, image)
+
+    of_others = {
+        pair.row: (pair.subject, maps(pair.row)) for pair in pairs_of_others(pairs).itertuples()
+    }
     rows = []
-    for pair in index[index["split"] == "test"].itertuples():
-        image = torch.from_numpy(np.array(data.pairs_image[pair.row]))[None, None].to(where)
-        observed, mask = data.pairs_difference[pair.row], data.pairs_mask[pair.row]
-        for method, values in attribute(network, image).items():
+    for pair in pairs.itertuples():
+        image, observed, mask = data.pair(pair.row)
+        _, own = of_others.get(pair.row) or (pair.subject, maps(pair.row))
+        for method, values in own.items():
+            others = [Evidence(subject, found[method]) for subject, found in of_others.values()]
             names = (dataset, method, seed, pair.subject, pair.baseline, pair.followup)
-            rows.append((*names, masked_ncc(observed, values, mask)))
+            other = ncc_of_others(others, pair.subject, image, observed, mask)
+            rows.append((*names, masked_ncc(observed, values, mask), other))
     write_parquet(pd.DataFrame(rows, columns=SCORE_COLUMNS), destination)
 
 

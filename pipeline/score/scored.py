@@ -16,3 +16,8 @@ def scored_titles() -> dict[str, str]:
     """Titles by name, in the order of the tables."""
     methods = {name: method.title for name, method in METHODS.items()}
     return {TRUE_DEFORMATION: TRUE_DEFORMATION, **ATTRIBUTIONS, **methods}
+
+
+def is_seeded(name: str) -> bool:
+    """Whether chance has a part in what is scored, so that other seeds would score otherwise."""
+    return name != TRUE_DEFORMATION

@@ -1,7 +1,7 @@
 """Table 1: mean and standard deviation over the seeds, the paper's figures beside.
 
-What the subjects of the test split say about others is told by 95 % bootstrap intervals over
-subjects; how two methods compare, by their paired difference within each subject.
+How far other seeds and subjects would agree is told by 95 % bootstrap intervals over both; how two
+methods compare, by their paired difference. docs/statistics.md tells why.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,8 +11,8 @@ import pandas as pd
 
 from pipeline.method.ncc import subject_average
 from pipeline.method.registry import METHODS, reference_method
-from pipeline.score.scored import TRUE_DEFORMATION, scored_titles
-from pipeline.score.uncertainty import mean_interval, wilcoxon_p
+from pipeline.score.scored import TRUE_DEFORMATION, is_seeded, scored_titles
+from pipeline.score.uncertainty import by_seed_and_subject, holm, mean_uncertainty
 from pipeline.stage.about import About
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_csv
@@ -26,6 +26,12 @@ class Shown(About):
     published: Mapping[str, Figures] | None
 
 
+COLUMNS = [
+    *("dataset", "data", "method", "seeds", "pairs", "subjects", "ncc_mean", "ncc_sd"),
+    *("paper_mean", "paper_sd", "ncc_low", "ncc_high"),
+    *("gain", "gain_low", "gain_high", "gain_p", "gain_p_holm", "share_of_ceiling"),
+    *("specificity", "specificity_low", "specificity_high", "interval_note"),
+]
 DECIMALS = 6  # the same to the last digit on every run
 
 
@@ -45,9 +51,13 @@ def make_table(
         A row a data set and method: dataset, data (``demo``, ``toy`` or ``real``), method, seeds,
         pairs, subjects, ncc_mean, ncc_sd (unbiased, over seeds, of the subject-averaged NCC; empty
         for the true deformation and for one seed), paper_mean, paper_sd; ncc_low and ncc_high, the
-        95 % bootstrap interval over subjects; and the comparison, the paper's method minus this
-        one, paired within subjects: gain (mean), gain_low, gain_high (95 % bootstrap interval) and
-        gain_p (Wilcoxon's signed-rank test, two-sided).
+        95 % bootstrap interval over seeds and subjects; the comparison, the paper's method minus
+        this one, paired within seeds and subjects: gain (mean), gain_low, gain_high (95 % bootstrap
+        interval), gain_p (two-sided, of the same bootstrap) and gain_p_holm (corrected for the
+        comparisons of the data set); share_of_ceiling, the NCC over that of the true deformation
+        where there is one; specificity, specificity_low and specificity_high, how much better a
+        subject's own explanation scores than other subjects' (`pipeline.score.specificity`); and
+        interval_note, why there is no interval where there is none.
     destination_md
         Data sets as rows, methods as columns.
     datasets
@@ -73,15 +83,18 @@ def make_table(
         kind = dataset["data"]
         published = {} if kind == "demo" else dataset["published"] or {}
         by_method = dict(list(frame[frame["dataset"] == name].groupby("method")))
-        subjects = {method: _by_subject(scores) for method, scores in by_method.items()}
         for method in filter(by_method.__contains__, known):
             row: dict[str, object] = {"dataset": name, "data": kind}
             row |= _summary(by_method[method], method, published.get(method, (None, None)))
-            row |= _uncertainty(subjects, method)
+            row |= _uncertainty(by_method, method)
             rows.append(row)
-    table = pd.DataFrame(rows).astype({"paper_mean": float, "paper_sd": float})
-    table["gain_p"] = table["gain_p"].map(lambda p: float(f"{p:.3g}"))
-    write_csv(table.round(dict.fromkeys(table.columns.drop("gain_p"), DECIMALS)), destination_csv)
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    table = table.astype({"paper_mean": float, "paper_sd": float})
+    table["gain_p_holm"] = table.groupby("dataset")["gain_p"].transform(holm)
+    ceilings = table[table["method"] == TRUE_DEFORMATION].set_index("dataset")["ncc_mean"]
+    table["share_of_ceiling"] = table["ncc_mean"] / table["dataset"].map(ceilings)
+    table = table.round(DECIMALS)
+    write_csv(table, destination_csv)
     with atomic_path(destination_md) as temporary:
         temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
 
@@ -90,7 +103,7 @@ def _summary(scores: pd.DataFrame, method: str, paper: Figures) -> dict[str, obj
     by_seed = pd.Series({seed: subject_average(rows) for seed, rows in scores.groupby("seed")})
     return {
         "method": method,
-        "seeds": 0 if method == TRUE_DEFORMATION else len(by_seed),
+        "seeds": len(by_seed) if is_seeded(method) else 0,
         "pairs": len(scores[["subject", "baseline", "followup"]].drop_duplicates()),
         "subjects": scores["subject"].nunique(),
         "ncc_mean": by_seed.mean(),
@@ -100,21 +113,31 @@ def _summary(scores: pd.DataFrame, method: str, paper: Figures) -> dict[str, obj
     }
 
 
-def _by_subject(scores: pd.DataFrame) -> pd.Series:
-    """Score of each subject: pairs averaged within a seed, then seeds."""
-    return scores.groupby(["subject", "seed"])["ncc"].mean().groupby("subject").mean()
+def _uncertainty(by_method: Mapping[str, pd.DataFrame], method: str) -> dict[str, object]:
+    """Interval of the mean; gain of the paper's method, its interval and test; specificity."""
+    scores, seeded, reference = by_method[method], is_seeded(method), reference_method().name
+    values = by_seed_and_subject(scores, "ncc")
+    own = mean_uncertainty(values, seeded=seeded)
+    row: dict[str, object] = {"ncc_low": own.low, "ncc_high": own.high}
+    notes = [own.note]
+    if method != reference and reference in by_method:
+        gains = _gains(by_seed_and_subject(by_method[reference], "ncc"), values, method)
+        gain = mean_uncertainty(gains, seeded=True)
+        row |= {"gain": gains.mean().mean(), "gain_low": gain.low, "gain_high": gain.high}
+        row["gain_p"] = gain.p
+        notes += [f"gain: {gain.note}"] if gain.note not in ("", own.note) else []
+    scores = scores.assign(better=scores["ncc"] - scores["ncc_other"])
+    better = by_seed_and_subject(scores, "better")
+    specific = mean_uncertainty(better, seeded=seeded)
+    row |= {"specificity": better.mean().mean()}
+    row |= {"specificity_low": specific.low, "specificity_high": specific.high}
+    return row | {"interval_note": "; ".join(filter(None, notes))}
 
 
-def _uncertainty(subjects: dict[str, pd.Series], method: str) -> dict[str, float]:
-    low, high = mean_interval(subjects[method])
-    columns = {"ncc_low": low, "ncc_high": high}
-    names = ("gain", "gain_low", "gain_high", "gain_p")
-    reference = reference_method().name
-    if method == reference or reference not in subjects:
-        return columns | dict.fromkeys(names, float("nan"))
-    gain = (subjects[reference] - subjects[method]).dropna()
-    values = (gain.mean(), *mean_interval(gain), wilcoxon_p(gain))
-    return columns | dict(zip(names, values, strict=True))
+def _gains(reference: pd.DataFrame, values: pd.DataFrame, method: str) -> pd.DataFrame:
+    """Paired differences by seed and subject; what has no seeds stands beside each of them."""
+    gains = reference - (values if is_seeded(method) else values.iloc[0])
+    return gains.dropna(how="all").dropna(axis="columns")
 
 
 def _figure(mean: float, sd: float) -> str:
@@ -142,9 +165,34 @@ def _comparison(row: pd.Series, title: str) -> str:
     methods = f"{reference_method().title} minus {METHODS[row['method']].title}"
     text = f"{title}: {methods} {row['gain']:+.3f}"
     if pd.notna(row["gain_low"]):
-        text += f" (95 % interval over subjects {row['gain_low']:+.3f} to {row['gain_high']:+.3f}"
-        text += f", Wilcoxon p = {row['gain_p']:.2g})"
+        text += (
+            f" (95 % interval over seeds and subjects {row['gain_low']:+.3f} to "
+            f"{row['gain_high']:+.3f}, p = {row['gain_p']:.2g}, "
+            f"corrected by Holm {row['gain_p_holm']:.2g})"
+        )
     return f"{text}, {row['subjects']} subjects."
+
+
+def _unspecific(rows: pd.DataFrame, title: str) -> str:
+    """Methods whose specificity is not above 0, as a sentence; empty where all are above."""
+    lowest = rows["specificity_low"].fillna(rows["specificity"])
+    unspecific = [scored_titles()[method] for method in rows.loc[lowest <= 0, "method"]]
+    if not unspecific:
+        return ""
+    return (
+        f"{title}, specificity not above 0: {', '.join(unspecific)}. Another subject's explanation "
+        "does as well; what these show is no disease evidence of a patient."
+    )
+
+
+def _without_intervals(rows: pd.DataFrame, title: str) -> list[str]:
+    """Why methods on one data set have no interval, a sentence a reason."""
+    titles = scored_titles()
+    missing = rows[rows["interval_note"] != ""].groupby("interval_note", sort=False)["method"]
+    return [
+        f"{title}, no interval of {', '.join(map(titles.__getitem__, methods))}: {note}."
+        for note, methods in missing
+    ]
 
 
 def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
@@ -163,8 +211,11 @@ def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
         "Normalised cross-correlation of observed and predicted differences on the test pairs: "
         "mean ± standard deviation over the seeds of training."
     ]
-    compared = table[table["method"].isin(METHODS)]
-    notes += [_comparison(row, of_datasets[row["dataset"]]) for _, row in compared.iterrows()]
+    for name, rows in table.groupby("dataset", sort=False):
+        compared = rows[rows["method"].isin(METHODS)]
+        notes += [_comparison(row, of_datasets[name]) for _, row in compared.iterrows()]
+        notes += [_unspecific(rows, of_datasets[name])]
+        notes += _without_intervals(rows, of_datasets[name])
     if (table["data"] == "demo").any():
         notes.append(
             "Rows marked demo are simulated studies, not patients, and cannot be compared with the "

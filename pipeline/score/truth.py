@@ -13,14 +13,13 @@ from typing import Protocol
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import torch
 from nibabel.affines import apply_affine
 from scipy.ndimage import map_coordinates
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.deformation import warp
 from pipeline.method.ncc import masked_ncc
 from pipeline.score.scored import TRUE_DEFORMATION
+from pipeline.score.specificity import Evidence, ncc_of_others, pairs_of_others
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_parquet
@@ -157,13 +156,23 @@ def score_truth(packed: Path, truth: Path, destination: Path, *, dataset: str) -
         If a field is missing.
     """
     data = PackedDataset.open(packed)
+    found = list(true_fields(data, truth))
+    index = data.pairs_index
+    chosen = set(pairs_of_others(index[index["split"] == "test"])["row"])
+    others = {
+        kind: [
+            Evidence(true.pair.subject, true.fields[kind])
+            for true in found
+            if true.pair.row in chosen
+        ]
+        for kind in KINDS
+    }
     rows = []
-    for true in true_fields(data, truth):
+    for true in found:
         pair = true.pair
-        image = np.array(data.pairs_image[pair.row])
-        observed, mask = data.pairs_difference[pair.row], data.pairs_mask[pair.row]
+        image, observed, mask = data.pair(pair.row)
         for kind, phi in true.fields.items():
-            xhat0 = warp(torch.from_numpy(image)[None, None], torch.from_numpy(phi)[None])
+            predicted = Evidence(pair.subject, phi).on(image)
             rows.append(
                 {
                     "dataset": dataset,
@@ -172,7 +181,8 @@ def score_truth(packed: Path, truth: Path, destination: Path, *, dataset: str) -
                     "subject": pair.subject,
                     "baseline": pair.baseline,
                     "followup": pair.followup,
-                    "ncc": masked_ncc(observed, xhat0[0, 0].numpy() - image, mask),
+                    "ncc": masked_ncc(observed, predicted, mask),
+                    "ncc_other": ncc_of_others(others[kind], pair.subject, image, observed, mask),
                     "field": kind,
                 }
             )

@@ -164,19 +164,21 @@ def test_lucency_is_measured_well_inside_the_lungs_and_of_every_method():
 
 
 def test_findings_are_in_words_of_the_disease(tmp_path):
+    """Twelve subjects and three seeds have intervals; a single seed has none, and no finding."""
     rows = [
         {
-            **{"dataset": "adni", "method": "defi-gan", "seed": 0},
-            **{"subject": subject, "baseline": "bl", "followup": "m12", "unit": "%"},
-            **{"structure": structure, "measure": measure, "value": value},
+            **{"dataset": "adni", "method": method, "seed": seed},
+            **{"subject": f"s{number}", "baseline": "bl", "followup": "m12", "unit": "%"},
+            **{"structure": structure, "measure": measure, "value": values[number % 3]},
         }
-        for structure, measure, values in (
-            ("left Insula", "volume change", (-1.0, 1.0, 2.0)),
-            ("hippocampi", "volume change", (-5.0, -3.0, -4.0)),
-            ("ventricles", "volume change", (20.0, 30.0, 25.0)),
-            ("ventricles", "displacement", (1.0, 2.0, 3.0)),
+        for method, seed, structure, measure, values in (
+            *(("defi-gan", s, "left Insula", "volume change", (-1.0, 1.0, 2.0)) for s in range(3)),
+            *(("defi-gan", s, "hippocampi", "volume change", (-5.0, -3.0, -4.0)) for s in range(3)),
+            ("observed", -1, "ventricles", "volume change", (20.0, 30.0, 25.0)),
+            ("observed", -1, "ventricles", "displacement", (1.0, 2.0, 3.0)),
+            ("va-gan", 0, "ventricles", "volume change", (20.0, 30.0, 25.0)),
         )
-        for subject, value in zip("abc", values, strict=True)
+        for number in range(12)
     ]
     write_parquet(pd.DataFrame(rows), tmp_path / "biomarkers.parquet")
     make_biomarker_table(
@@ -185,14 +187,18 @@ def test_findings_are_in_words_of_the_disease(tmp_path):
         tmp_path / "table.csv",
     )
     table = pd.read_csv(tmp_path / "table.csv", keep_default_na=False)
-    assert table["structure"].tolist() == ["ventricles", "ventricles", "hippocampi", "left Insula"]
+    ventricles = ["ventricles"] * 3
+    assert table["structure"].tolist() == [*ventricles, "hippocampi", "left Insula"]
     assert table["finding"].tolist() == [
         "ventricles larger in AD",
+        "",
         "",
         "hippocampi smaller in AD",
         "no clear change",
     ]
-    assert table["paper"].tolist() == ["larger in AD", "", "smaller in AD", ""]
-    assert table["mean"].tolist() == [25, 2, -4, pytest.approx(2 / 3)]
+    assert table["interval_note"].tolist() == ["", "", "1 seed, fewer than 3", "", ""]
+    paper = ["larger in AD", "", "larger in AD", "smaller in AD", ""]
+    assert table["paper"].tolist() == paper
+    assert table["mean"].tolist() == [25, 2, 25, -4, pytest.approx(2 / 3)]
     assert (table["data"] == "demo").all()
     assert (table["disease"] == "Alzheimer's disease").all()

@@ -19,13 +19,13 @@ def scores(tmp_path):
             for seed in (0, 1):
                 values = np.array([0.1, 0.3, 0.4]) + offset + 0.1 * seed
                 rows = [
-                    (dataset, method, seed, *pair, ncc)
+                    (dataset, method, seed, *pair, ncc, 0.3)
                     for pair, ncc in zip(pairs, values, strict=True)
                 ]
                 paths.append(tmp_path / f"{dataset}_{method}_{seed}.parquet")
                 pd.DataFrame(rows, columns=SCORE_COLUMNS).to_parquet(paths[-1])
     truth = [
-        ("copd", "true deformation", -1, *pair, ncc, field)
+        ("copd", "true deformation", -1, *pair, ncc, 0.6, field)
         for field, ncc in (("total", 0.9), ("disease", 0.5))
         for pair in pairs
     ]
@@ -42,16 +42,18 @@ def test_table(tmp_path, scores):
     make_table(scores, tmp_path / "table.csv", tmp_path / "table.md", datasets)
     lines = (tmp_path / "table.csv").read_text(encoding="utf-8").splitlines()
     columns = "dataset,data,method,seeds,pairs,subjects,ncc_mean,ncc_sd,paper_mean,paper_sd"
-    assert lines[0] == columns + ",ncc_low,ncc_high,gain,gain_low,gain_high,gain_p"
-    # Two subjects: of four equally likely resamples one holds only the worse and one the better.
-    # Both differ by the same from VA-GAN, and with two subjects p cannot be below a half.
+    columns += ",ncc_low,ncc_high,gain,gain_low,gain_high,gain_p,gain_p_holm,share_of_ceiling"
+    columns += ",specificity,specificity_low,specificity_high,interval_note"
+    assert lines[0] == columns
+    few, gain = '"2 subjects, fewer than 10', "2 seeds, fewer than 3"
     assert lines[1:] == [
-        "adni,real,va-gan,2,3,2,0.35,0.070711,0.332,0.015,0.25,0.45,0.25,0.25,0.25,0.5",
-        "adni,real,defi-gan,2,3,2,0.6,0.070711,0.365,0.014,0.5,0.7,,,,",
+        f'adni,real,va-gan,2,3,2,0.35,0.070711,0.332,0.015,,,0.25,,,,,,0.05,,,{few}; {gain}"',
+        f'adni,real,defi-gan,2,3,2,0.6,0.070711,0.365,0.014,,,,,,,,,0.3,,,{few}; {gain}"',
         # Undoing the disease alone is not what the pairs show; and no paper beside a demo.
-        "copd,demo,true deformation,0,3,2,0.9,,,,0.9,0.9,-0.3,-0.4,-0.2,0.5",
-        "copd,demo,va-gan,2,3,2,0.35,0.070711,,,0.25,0.45,0.25,0.25,0.25,0.5",
-        "copd,demo,defi-gan,2,3,2,0.6,0.070711,,,0.5,0.7,,,,",
+        "copd,demo,true deformation,0,3,2,0.9,,,,,,-0.3,,,,,1.0,0.3,,,"
+        f'{few}; gain: {few[1:]}; {gain}"',
+        f'copd,demo,va-gan,2,3,2,0.35,0.070711,,,,,0.25,,,,,0.388889,0.05,,,{few}; {gain}"',
+        f'copd,demo,defi-gan,2,3,2,0.6,0.070711,,,,,,,,,,0.666667,0.3,,,{few}; {gain}"',
     ]
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert text.splitlines()[:4] == [
@@ -61,10 +63,59 @@ def test_table(tmp_path, scores):
         "| COPD (demo) | 0.900 | 0.350 ± 0.071 | 0.600 ± 0.071 |",
     ]
     assert "simulated" in text
+    assert "ADNI: DeFI-GAN minus VA-GAN +0.250, 2 subjects." in text
     assert (
-        "ADNI: DeFI-GAN minus VA-GAN +0.250 (95 % interval over subjects +0.250 to +0.250, "
-        "Wilcoxon p = 0.5), 2 subjects."
+        "ADNI, no interval of VA-GAN, DeFI-GAN: 2 subjects, fewer than 10; 2 seeds, fewer than 3."
     ) in text
+
+
+@pytest.fixture
+def many_scores(tmp_path):
+    """Three seeds and ten subjects: DeFI-GAN is above VA-GAN by 0.1 and a little of each seed's.
+
+    Another subject's explanation loses 0.2 of DeFI-GAN's score, and nothing of VA-GAN's.
+    """
+    rng = np.random.default_rng(0)
+    of_subjects = 0.2 * rng.standard_normal(10)
+    rows = []
+    for method, mean, lost in (("va-gan", 0.4, 0.0), ("defi-gan", 0.5, 0.2)):
+        for seed in range(3):
+            own = 0.02 * rng.standard_normal(10)
+            ncc = mean + of_subjects + own + 0.01 * rng.standard_normal()
+            other = ncc - lost + 0.02 * rng.standard_normal(10)
+            scores = zip(ncc, other, strict=True)
+            rows += [("copd", method, seed, f"s{n}", "a", "b", *s) for n, s in enumerate(scores)]
+    rows += [("copd", "true deformation", -1, f"s{n}", "a", "b", 0.9, 0.4) for n in range(10)]
+    path = tmp_path / "many.parquet"
+    pd.DataFrame(rows, columns=SCORE_COLUMNS).to_parquet(path)
+    return path
+
+
+def test_intervals(tmp_path, many_scores):
+    datasets = {"copd": {"title": "COPD", "data": "demo", "published": None}}
+    make_table([many_scores], tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    table = pd.read_csv(tmp_path / "table.csv").set_index("method")
+    assert table["interval_note"].isna().all()
+    for low, mean, high in (
+        ("ncc_low", "ncc_mean", "ncc_high"),
+        ("gain_low", "gain", "gain_high"),
+        ("specificity_low", "specificity", "specificity_high"),
+    ):
+        told = table.dropna(subset=[mean])
+        assert (told[low] <= told[mean]).all()
+        assert (told[mean] <= told[high]).all()
+    va_gan = table.loc["va-gan"]
+    # Subjects are paired: the gain's interval is far narrower than that of either mean.
+    assert va_gan["gain_high"] - va_gan["gain_low"] < (va_gan["ncc_high"] - va_gan["ncc_low"]) / 2
+    assert va_gan["gain_low"] > 0
+    # Two comparisons, both as clear as the bootstrap can tell.
+    assert table["gain_p_holm"].dropna().tolist() == [0.0004, 0.0004]
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "(95 % interval over seeds and subjects +0." in text
+    assert "p = 0.0002, corrected by Holm 0.0004), 10 subjects." in text
+    assert "no interval" not in text
+    assert table.loc["defi-gan", "specificity_low"] > 0 > va_gan["specificity_low"]
+    assert "COPD (demo), specificity not above 0: VA-GAN. Another subject's" in text
 
 
 def test_real_data_and_one_seed(tmp_path, scores):
