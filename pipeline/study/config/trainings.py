@@ -118,8 +118,9 @@ class FilmTraining(Training):
 
 
 class ImageTraining(Training):
-    """As the authors trained on their toy data."""
+    """As the authors trained on their toy data: 24,000 updates of each network."""
 
+    epoch_counts: EpochCounts = "generator_updates"
     methods: Annotated[dict[str, Options], _sections("image"), Field(min_length=1)] = unsaid(
         **{name: {} for name in _published("image")}
     )
