@@ -172,7 +172,7 @@ STAGES = {
         "prepare the films of a shard",
         rule="prepare_films",
         function="pipeline.chest.prepare:prepare_film_shard",
-        version=4,
+        version=5,
         told="resized to {resize} × {resize} pixels and their histograms equalised; the networks "
         "see {crop} × {crop} pixels",
         per="shards",
@@ -211,7 +211,7 @@ STAGES = {
         "pack films and pairs into arrays",
         rule="pack_films",
         function="pipeline.dataset.pack:pack_films",
-        version=2,
+        version=3,
         per="dataset",
         work="arrays",
         benchmark="{dataset}/pack.tsv",
