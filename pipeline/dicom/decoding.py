@@ -82,11 +82,12 @@ def _undecodable(dataset: Dataset, how: str = "") -> ImageError:
     if not pixels:
         return ImageError(Rule.UNREADABLE, "the film has no pixel data")
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and not syntax.is_compressed:
+    known = syntax is not None and syntax.is_transfer_syntax  # pydicom asks nothing else of others
+    if known and not syntax.is_compressed:
         sizes = [dataset.get(tag) or 0 for tag in ("Rows", "Columns", "BitsAllocated")]
         if all(isinstance(size, int) for size in sizes) and 8 * len(pixels) < np.prod(sizes):
             return ImageError(Rule.UNREADABLE, "the pixel data are truncated")
-    name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
+    name = syntax.name if known else "unknown"
     reason = f"the pixel data cannot be decoded: transfer syntax {name}{how}"
     return ImageError(Rule.UNREADABLE, reason)
 

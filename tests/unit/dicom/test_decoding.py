@@ -139,3 +139,12 @@ def test_film_that_crashes_its_decoder_stops_no_other(tmp_path):
 def test_uncompressed_films_are_decoded_here(tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.dicom.decoding.call_apart", None)
     np.testing.assert_array_equal(read_film(make_dicom(tmp_path / "f", PIXELS)), PIXELS)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.1", "1.2.3", "no UID"])
+def test_transfer_syntax_that_is_none(tmp_path, syntax):
+    path = make_dicom(tmp_path / "f", PIXELS)
+    usual = b"1.2.840.10008.1.2.1\0"
+    path.write_bytes(path.read_bytes().replace(usual, syntax.ljust(len(usual), "\0").encode()))
+    with pytest.raises(ImageError, match="cannot be decoded: transfer syntax unknown"):
+        read_film(path)
