@@ -173,7 +173,7 @@ STAGES = {
         "prepare the films of a shard",
         rule="prepare_films",
         function="pipeline.chest.prepare:prepare_film_shard",
-        version=4,
+        version=5,
         told="resized to {resize} × {resize} pixels and their histograms equalised; the networks "
         "see {crop} × {crop} pixels",
         per="shards",

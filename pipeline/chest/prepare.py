@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from pipeline.chest.frame import Frame, find_frame
 from pipeline.chest.shards import film_key
 from pipeline.dicom.film import pixel_mm, read_film
 from pipeline.stage.errors import ImageError, InputError
@@ -19,7 +20,8 @@ from pipeline.stage.rules import Rule
 log = logging.getLogger(__name__)
 
 HISTOGRAM_BINS = 256
-LEAST_EXPOSED = 0.5  # share of the square that must not be border
+LEAST_EXPOSED = 0.5  # share of the film, and of the square, that must not be border
+MOSTLY_BORDER = "the film is mostly border"
 # Rows and columns of a border vary by less than this share of the film's range.
 BORDER_RANGE = 0.005
 BORDER_EDGE = 2  # pixels that the edge of a border blurs into when a film is made smaller
@@ -29,9 +31,10 @@ MARKER_SHARE = 1.0  # per cent of the pixels, at either end, that may be markers
 def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     """Bring a film to the size and grey values of the networks.
 
-    The centred square is resized, scaled to 0..1, histogram-equalised over 256 bins and mapped
-    linearly to [-1, 1]. Borders of collimation and burned-in markers have no say in the
-    equalisation (`exposed_part`, `limit_markers`); borders become -1.
+    A frame is cut off (`find_frame`). The centred square is resized, scaled to 0..1,
+    histogram-equalised over 256 bins and mapped linearly to [-1, 1]. Borders at some edges and
+    burned-in markers have no say in the equalisation (`exposed_part`, `limit_markers`); borders
+    become -1.
 
     Parameters
     ----------
@@ -48,8 +51,12 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     Raises
     ------
     ImageError
-        If the film is of one grey value, or more than half of the square is border.
+        If the film is of one grey value, or more than half of it is frame, or of the square border.
     """
+    inside = find_frame(film).inside(film)
+    if inside.size < LEAST_EXPOSED * film.size:
+        raise ImageError(Rule.NO_CONTENT, MOSTLY_BORDER)
+    film = inside
     small = resize_film(centre_crop(film, min(film.shape)), resize)
     # Resizing rounds: a constant film may come out with a range of one float32 step.
     if np.ptp(small) <= 1e-6 * np.abs(small).max():
@@ -59,7 +66,7 @@ def prepare_film(film: np.ndarray, resize: int) -> np.ndarray:
     if small[content].size < small.size:
         exposed = limit_markers(small[content])
     if exposed.size < LEAST_EXPOSED * small.size:
-        raise ImageError(Rule.NO_CONTENT, "the film is mostly border")
+        raise ImageError(Rule.NO_CONTENT, MOSTLY_BORDER)
     prepared = np.full_like(small, -1)
     prepared[content] = 2 * equalise(exposed) - 1
     return prepared
@@ -203,16 +210,18 @@ def centre_crop(film: np.ndarray, size: int) -> np.ndarray:
     return film[top : top + size, left : left + size]
 
 
-def film_to_raw(raw_shape: tuple[int, int], resize: int, crop: int) -> np.ndarray:
+def film_to_raw(raw_shape: tuple[int, int], frame: Frame, resize: int, crop: int) -> np.ndarray:
     """Map the pixels of a cropped film back to the raw film.
 
-    The inverse of the preparation: `centre_crop` to a square, `resize_film` (pixel centres at
-    half-integers), `centre_crop`.
+    The inverse of the preparation: its frame taken off, `centre_crop` to a square, `resize_film`
+    (pixel centres at half-integers), `centre_crop`.
 
     Parameters
     ----------
     raw_shape
         Rows and columns of the raw film.
+    frame
+        Of the raw film.
     resize, crop
         Sides of the resized and of the cropped film.
 
@@ -221,10 +230,12 @@ def film_to_raw(raw_shape: tuple[int, int], resize: int, crop: int) -> np.ndarra
     numpy.ndarray
         (3, 3), cropped (row, column) to raw (column, row).
     """
-    side = min(raw_shape)
+    inside = frame.shape_inside(raw_shape)
+    side = min(inside)
     scale = side / resize
     row, column = (
-        ((resize - crop) // 2 + 0.5) * scale - 0.5 + (length - side) // 2 for length in raw_shape
+        before + ((resize - crop) // 2 + 0.5) * scale - 0.5 + (length - side) // 2
+        for before, length in zip((frame.top, frame.left), inside, strict=True)
     )
     return np.array([[0.0, scale, column], [scale, 0.0, row], [0.0, 0.0, 1.0]])
 
@@ -241,7 +252,8 @@ def prepare_film_shard(
     destination
         ``.npz`` file with a film (resize, resize), float32, under each `film_key`; and of the raw
         film, under the key + ``/raw_shape``, rows and columns, under ``/raw_mm`` the size of its
-        pixels (NaN if unknown). The same films make the same bytes.
+        pixels (NaN if unknown), under ``/frame_px`` its `Frame`. The same films make the same
+        bytes.
     status
         CSV table of the films that could not be prepared, columns `EXCLUSION_COLUMNS`.
     resize
@@ -261,6 +273,7 @@ def prepare_film_shard(
                 raw = read_film(Path(path))
                 films[key] = prepare_film(raw, resize)
                 films[f"{key}/raw_shape"], films[f"{key}/raw_mm"] = raw.shape, pixel_mm(Path(path))
+                films[f"{key}/frame_px"] = find_frame(raw)
             except ImageError as error:
                 # No path: folders of an archive are often named after patients.
                 log.warning("film %s: excluded: %s", key, error)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.brain.engines_used import check_engines, volume_table
+from pipeline.chest.frame import Frame
 from pipeline.chest.prepare import film_to_raw
 from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.copies import Image, find_copies
@@ -219,15 +220,18 @@ def pack_films(
             followups = _followups(pairs)
             shapes = np.stack([raw(*film, "raw_shape") for film in followups])
             mm = np.stack([raw(*film, "raw_mm") for film in followups])
+            frames = [Frame(*raw(*film, "frame_px")) for film in followups]
             first = pairs.iloc[0]
             resize = len(load_image(first["subject"], first["followup"]))
             crop = len(load_pair("image", first["subject"], first["baseline"], first["followup"]))
+            framed = list(zip(shapes, frames, strict=True))
+            sides = [min(frame.shape_inside(shape)) for shape, frame in framed]
             return Geometry(
                 affine=np.eye(3),
-                to_raw=np.stack([film_to_raw(shape, resize, crop) for shape in shapes]),
+                to_raw=np.stack([film_to_raw(*film, resize, crop) for film in framed]),
                 raw_shape=shapes,
                 raw_mm=mm,
-                pixel_mm=mm * shapes.min(axis=1) / resize,
+                pixel_mm=mm * sides / resize,
             )
 
         kept = _select(cohort, usable_image, usable_pair)

@@ -1,4 +1,8 @@
-"""Pixels of a DICOM film as they are stored, decoded within a limit of size."""
+"""Pixels of a DICOM film as they are stored, decoded within a limit of size.
+
+Libraries in C decode JPEG and JPEG 2000; some damaged images crash them. They work in a process of
+their own. What is not compressed, and RLE, is decoded here, by NumPy.
+"""
 
 import gdcm
 import numpy as np
@@ -13,11 +17,13 @@ from pydicom.uid import (
     JPEGTransferSyntaxes,
 )
 
+from pipeline.dicom.apart import CrashError, call_apart
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
 # Three times the largest detectors; what is read and prepared then stays below 2 GiB.
 MOST_PIXELS = 64_000_000
+LARGEST_PIXEL = 8  # bytes: three samples of 16 bits are read, and refused as colours
 JPEG_SYNTAXES = {*JPEGTransferSyntaxes, *JPEGLSTransferSyntaxes}
 
 
@@ -49,7 +55,7 @@ def decode_pixels(dataset: Dataset) -> np.ndarray:
     Raises
     ------
     ImageError
-        If the pixels are missing, truncated, too many or cannot be decoded.
+        If the pixels are missing, truncated, too many or cannot be decoded, or the decoder crashes.
     """
     try:
         check_size(int(dataset.Rows), int(dataset.Columns))
@@ -58,29 +64,32 @@ def decode_pixels(dataset: Dataset) -> np.ndarray:
             _check_codestream(dataset, syntax)
         if dataset.get("HighBit", dataset.BitsStored - 1) != dataset.BitsStored - 1:
             return _decode_left_aligned(dataset)
-        if syntax == JPEGExtended12Bit:
-            return _decode_jpeg_extended(dataset)
-        # GDCM ends the whole process on some damaged JPEG 2000 images.
-        plugin = "pillow" if syntax in JPEG2000TransferSyntaxes else ""
+        if syntax in JPEG_SYNTAXES or syntax in JPEG2000TransferSyntaxes:
+            size = LARGEST_PIXEL * dataset.Rows * dataset.Columns
+            return call_apart(_decode_jpeg, dataset, syntax, most_bytes=size)
         # Without a copy of its own: the array is read only.
-        return pixel_array(dataset, view_only=True, decoding_plugin=plugin)
+        return pixel_array(dataset, view_only=True)
     except (ImageError, MemoryError):
         raise
-    except Exception as error:  # each decoder raises its own
+    except CrashError as error:
+        raise _undecodable(dataset, f"; the decoder {error}") from error
+    except Exception as error:  # as many kinds as there are ways to be damaged
         raise _undecodable(dataset) from error
 
 
-def _undecodable(dataset: Dataset) -> ImageError:
+def _undecodable(dataset: Dataset, how: str = "") -> ImageError:
     pixels = dataset.get("PixelData")
     if not pixels:
         return ImageError(Rule.UNREADABLE, "the film has no pixel data")
     syntax = dataset.file_meta.get("TransferSyntaxUID")
-    if syntax is not None and not syntax.is_compressed:
+    known = syntax is not None and syntax.is_transfer_syntax  # pydicom asks nothing else of others
+    if known and not syntax.is_compressed:
         sizes = [dataset.get(tag) or 0 for tag in ("Rows", "Columns", "BitsAllocated")]
         if all(isinstance(size, int) for size in sizes) and 8 * len(pixels) < np.prod(sizes):
             return ImageError(Rule.UNREADABLE, "the pixel data are truncated")
-    name = syntax.name if syntax is not None and syntax.is_transfer_syntax else "unknown"
-    return ImageError(Rule.UNREADABLE, f"the pixel data cannot be decoded: transfer syntax {name}")
+    name = syntax.name if known else "unknown"
+    reason = f"the pixel data cannot be decoded: transfer syntax {name}{how}"
+    return ImageError(Rule.UNREADABLE, reason)
 
 
 def _check_codestream(dataset: Dataset, syntax: UID) -> None:
@@ -137,6 +146,14 @@ def _decode_left_aligned(dataset: Dataset) -> np.ndarray:
     if (words & ((1 << low) - 1)).any():  # so the pixels lie elsewhere than the header tells
         raise contradiction
     return (words << (allocated - 1 - high)) >> (allocated - stored)
+
+
+def _decode_jpeg(dataset: Dataset, syntax: UID) -> np.ndarray:
+    if syntax == JPEGExtended12Bit:
+        return _decode_jpeg_extended(dataset)
+    # GDCM crashes on more of the damaged JPEG 2000 images.
+    plugin = "pillow" if syntax in JPEG2000TransferSyntaxes else "gdcm"
+    return pixel_array(dataset, view_only=True, decoding_plugin=plugin)
 
 
 def _decode_jpeg_extended(dataset: Dataset) -> np.ndarray:

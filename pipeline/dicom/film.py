@@ -37,6 +37,7 @@ DICOM_PREFIX = b"DICM"
 LONGEST_FIRST_VALUE = 256  # bytes
 PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
+NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData")
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
 SPACING_TAGS = ["ImagerPixelSpacing", "PixelSpacing"]  # the first that a film has counts
@@ -240,6 +241,8 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
                 header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True, force=True)
             if "TransferSyntaxUID" not in dataset.file_meta:
                 dataset.file_meta.TransferSyntaxUID = _plain_syntax(dataset)
+            for tag in NEEDED:  # pydicom reads values when somebody asks for them
+                dataset.get(tag)
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers

@@ -176,17 +176,21 @@ def _explain_volume(
 
 
 def _explain_film(source: Path, model: Explainer, folder: Path, dataset: FilmDataset) -> Explained:
+    from pipeline.chest.frame import find_frame
     from pipeline.chest.prepare import centre_crop, prepare_film
     from pipeline.dicom.film import read_film
 
     chest = dataset.chest
     try:
-        film = prepare_film(read_film(source), chest.resize)
+        raw = read_film(source)
+        film = prepare_film(raw, chest.resize)
     except ImageError as error:
         raise InputError(f"{source} cannot be used: {error}") from error
     explanation = explain_image(model, centre_crop(film, chest.crop))
     _write_arrays(explanation, folder)
-    return explanation, [{"stage": "film", "resize": chest.resize, "crop": chest.crop}]
+    frame = find_frame(raw)._asdict()
+    step = {"stage": "film", "frame_px": frame, "resize": chest.resize, "crop": chest.crop}
+    return explanation, [step]
 
 
 def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:

@@ -6,6 +6,7 @@ from PIL import Image
 from skimage.exposure import equalize_hist
 from skimage.transform import resize as skimage_resize
 
+from pipeline.chest.frame import Frame, find_frame
 from pipeline.chest.prepare import (
     centre_crop,
     equalise,
@@ -75,12 +76,12 @@ def test_collimation_has_no_say(value):
     """The exposed part comes out as it would without the border, wherever that lies."""
     film = ramp_film(256, 256).astype(np.float32)
     bordered = np.full_like(film, value)
-    bordered[20:236, 30:240] = film[20:236, 30:240]
+    bordered[20:, 30:240] = film[20:, 30:240]
     small = prepare_film(film[48:208, 56:216], 40)  # a square well inside the border
     inside = prepare_film(bordered, 64)[12:52, 14:54]
     assert np.corrcoef(inside.ravel(), small.ravel())[0, 1] > 0.99
     other = np.full_like(film, 700)
-    other[20:236, 30:240] = film[20:236, 30:240]
+    other[20:, 30:240] = film[20:, 30:240]
     np.testing.assert_allclose(inside, prepare_film(other, 64)[12:52, 14:54], atol=0.01)
 
 
@@ -88,6 +89,7 @@ def test_border_is_black_and_ordinary_films_have_none():
     film = ramp_film(200, 200).astype(np.float32)
     assert exposed_part(film, 20) == (slice(0, 200), slice(0, 200))
     film[:40] = film[-40:] = film[:, :20] = 4095
+    assert find_frame(film) == Frame()  # not around the whole film
     assert exposed_part(film, 20) == (slice(42, 158), slice(22, 200))
     assert (prepare_film(film, 100)[:19] == -1).all()
 
@@ -132,16 +134,18 @@ def test_centre_crop():
 
 
 @pytest.mark.parametrize("raw_shape", [(150, 121), (120, 161)])
-def test_film_pixels_are_found_in_the_raw_film(raw_shape):
+@pytest.mark.parametrize("frame", [Frame(), Frame(left=20, top=12, right=21, bottom=28)])
+def test_film_pixels_are_found_in_the_raw_film(raw_shape, frame):
     resize, crop = 40, 31
-    side = min(raw_shape)
-    top, left = ((length - side) // 2 for length in raw_shape)
-    matrix = film_to_raw(raw_shape, resize, crop)
+    inside = frame.shape_inside(raw_shape)
+    side = min(inside)
+    top, left = ((length - side) // 2 for length in inside)
+    matrix = film_to_raw(raw_shape, frame, resize, crop)
     row, column = 20, 7
     raw_column, raw_row, _ = matrix @ [row, column, 1]
     # A film that shows its own coordinates, prepared the same way, shows where it came from.
     for axis, expected in enumerate((raw_row, raw_column)):
-        ramp = np.indices(raw_shape)[axis].astype(np.float32)
+        ramp = frame.inside(np.indices(raw_shape)[axis].astype(np.float32))
         square = Image.fromarray(ramp[top : top + side, left : left + side])
         small = np.asarray(square.resize((resize, resize), Image.Resampling.BILINEAR))
         start = (resize - crop) // 2
@@ -163,10 +167,11 @@ def test_shard(tmp_path, caplog):
 
     films = np.load(tmp_path / "0.npz")
     key = film_key("a", "d0000")
-    assert list(films) == [key, f"{key}/raw_shape", f"{key}/raw_mm"]
+    assert list(films) == [key, f"{key}/raw_shape", f"{key}/raw_mm", f"{key}/frame_px"]
     assert films[key].shape == (24, 24)
     assert tuple(films[f"{key}/raw_shape"]) == ramp_film().shape
     assert films[f"{key}/raw_mm"] == 0.2
+    assert tuple(films[f"{key}/frame_px"]) == Frame()
     status = pd.read_csv(tmp_path / "0.csv")
     assert list(status) == EXCLUSION_COLUMNS
     assert list(status["subject"] + status["session"]) == ["ad9", "bd0000"]

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.chest.frame import Frame
 from pipeline.chest.prepare import film_to_raw
 from pipeline.chest.shards import film_key, shard_of
 from pipeline.cohort.ingest import write_cohort
@@ -22,6 +23,7 @@ from pipeline.stage.sidecar import exclude_image, read_sidecar, sidecar_path, wr
 SHAPE = (4, 6, 5)
 GRID = np.array([[-2.0, 0, 0, 7], [0, 2, 0, -9], [0, 0, 2, 3], [0, 0, 0, 1]])
 SHARDS = 3
+FRAMES = {"s2": Frame(left=3, top=2, right=1, bottom=5)}
 DARK = {"rule": Rule.NO_CONTENT, "reason": "dark"}
 FAILED = {"rule": Rule.NOT_REGISTERED, "reason": "registration: failed"}
 EMPTY = {"rule": Rule.BAD_BRAIN, "reason": "an empty brain", "steps": []}
@@ -125,6 +127,7 @@ def films(tmp_path):
             ready[key] = np.full((8, 8), number(*name), np.float32)
             ready[f"{key}/raw_shape"] = (20 + int(number(*name)), 40)
             ready[f"{key}/raw_mm"] = np.nan if image.subject == "v1" else 0.5
+            ready[f"{key}/frame_px"] = FRAMES.get(image.subject, Frame())
     for pair in who.pairs.itertuples():
         _, _, ready, failed = shards[shard_of(pair.subject, SHARDS)]
         if pair.subject == "s1":
@@ -269,10 +272,10 @@ def test_geometry_of_films_is_packed(films):
     np.testing.assert_array_equal(where.affine, np.eye(3))
     shapes = [(20 + 122, 40), (20 + 111, 40)]  # of s2 and v1
     assert where.raw_shape.tolist() == [list(shape) for shape in shapes]
-    for matrix, shape in zip(where.to_raw, shapes, strict=True):
-        np.testing.assert_array_equal(matrix, film_to_raw(shape, resize=8, crop=6))
+    for matrix, shape, frame in zip(where.to_raw, shapes, (FRAMES["s2"], Frame()), strict=True):
+        np.testing.assert_array_equal(matrix, film_to_raw(shape, frame, resize=8, crop=6))
     np.testing.assert_equal(where.raw_mm, [0.5, np.nan])
-    np.testing.assert_equal(where.pixel_mm, [0.5 * 40 / 8, np.nan])
+    np.testing.assert_equal(where.pixel_mm, [0.5 * (40 - 4) / 8, np.nan])
 
 
 def test_nothing_left_to_train_on_is_an_error(volumes):

@@ -2,11 +2,21 @@ import resource
 import struct
 
 import numpy as np
+import pandas as pd
 import pytest
-from helpers.film_files import compress_dicom, make_dicom, ramp_film
+from helpers.film_files import (
+    CRASHING_PRECISION,
+    compress_dicom,
+    compressed_film,
+    crashing_film,
+    make_dicom,
+    ramp_film,
+)
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, get_frame
 
+from pipeline.chest.prepare import prepare_film_shard
+from pipeline.chest.shards import film_key
 from pipeline.dicom.film import read_film
 from pipeline.stage.errors import ImageError
 
@@ -81,12 +91,7 @@ def announce(stream: bytes) -> bytes:
     + [("RLELossless", "header")],  # has no size of its own
 )
 def test_more_pixels_than_a_film_has(tmp_path, syntax, where, little_memory):
-    pixels, bits = PIXELS, {"BitsStored": 12, "HighBit": 11}
-    if syntax == "JPEGBaseline8Bit":
-        pixels = (PIXELS // 16).astype(np.uint8)
-        bits = {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelData": pixels.tobytes()}
-    plain = make_dicom(tmp_path / "plain", pixels, **bits)
-    path = compress_dicom(plain, tmp_path / "compressed", syntax)
+    path = compressed_film(tmp_path / "film", syntax)
     dataset = dcmread(path)
     stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
     if where != "image":
@@ -111,4 +116,35 @@ def test_compressed_image_of_another_size(tmp_path, syntax):
     dataset.Rows, dataset.Columns = 32, 40
     dataset.save_as(path)
     with pytest.raises(ImageError, match="not of the size"):
+        read_film(path)
+
+
+@pytest.mark.parametrize("syntax", CRASHING_PRECISION)
+def test_image_that_crashes_its_decoder(tmp_path, syntax, capfd):
+    with pytest.raises(ImageError, match=r"cannot be decoded: .*; the decoder crashed \(SIG"):
+        read_film(crashing_film(tmp_path / "film", syntax))
+    assert capfd.readouterr().err == ""
+
+
+def test_film_that_crashes_its_decoder_stops_no_other(tmp_path):
+    good = compress_dicom(make_dicom(tmp_path / "plain", PIXELS), tmp_path / "a", "JPEGLosslessSV1")
+    paths = [crashing_film(tmp_path / "b", "JPEGLSLossless"), good]
+    manifest = pd.DataFrame({"subject": ["b", "a"], "session": "d0", "path": map(str, paths)})
+    prepare_film_shard(manifest, tmp_path / "0.npz", tmp_path / "0.csv", resize=24)
+    assert film_key("a", "d0") in np.load(tmp_path / "0.npz")
+    excluded = pd.read_csv(tmp_path / "0.csv")
+    assert excluded[["subject", "rule"]].to_numpy().tolist() == [["b", "unreadable"]]
+
+
+def test_uncompressed_films_are_decoded_here(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.dicom.decoding.call_apart", None)
+    np.testing.assert_array_equal(read_film(make_dicom(tmp_path / "f", PIXELS)), PIXELS)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.1", "1.2.3", "no UID"])
+def test_transfer_syntax_that_is_none(tmp_path, syntax):
+    path = make_dicom(tmp_path / "f", PIXELS)
+    usual = b"1.2.840.10008.1.2.1\0"
+    path.write_bytes(path.read_bytes().replace(usual, syntax.ljust(len(usual), "\0").encode()))
+    with pytest.raises(ImageError, match="cannot be decoded: transfer syntax unknown"):
         read_film(path)

@@ -244,6 +244,15 @@ def test_bad_dicom(tmp_path, pixels, tags, reason):
         read_film(path)
 
 
+@pytest.mark.parametrize("element", [b"\xe0\x7f\x10\x00OW", b"\x28\x00\x10\x00US"])
+def test_needed_element_of_no_kind(tmp_path, element):
+    """Pixels, rows."""
+    path = make_dicom(tmp_path / "f.dcm", PIXELS)
+    path.write_bytes(path.read_bytes().replace(element, element[:4] + b"O\0"))
+    with pytest.raises(ImageError, match="cannot be read"):
+        read_film(path)
+
+
 def test_file_cut_within_its_pixels(tmp_path):
     path = make_dicom(tmp_path / "f.dcm", PIXELS)
     path.write_bytes(path.read_bytes()[:-1000])

@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
+from pipeline.chest.frame import Frame
 from pipeline.chest.prepare import film_to_raw
 from pipeline.dataset.packed import Geometry, PackedDataset
 from pipeline.score.truth import field_on_grid, score_truth, true_fields
@@ -115,14 +116,16 @@ def test_volumes_are_scored(tmp_path, write_pair):
 def test_films_are_scored(tmp_path, write_pair):
     shift = np.array([1.5, -0.7])  # rows, columns; twice that in raw pixels
     write_true_fields(tmp_path / "truth", 2 * shift[::-1], np.diag([4.0, 4, 1, 1]))
-    packed = write_pair((32, 32), shift, film_to_raw((96, 80), resize=40, crop=32), 1.5)
+    packed = write_pair((32, 32), shift, film_to_raw((96, 80), Frame(), resize=40, crop=32), 1.5)
     score_truth(packed, tmp_path / "truth", tmp_path / "scores.parquet", dataset="copd")
     check(pd.read_parquet(tmp_path / "scores.parquet"), "copd")
 
 
 def test_true_field_tells_mm_of_the_raw_image(tmp_path, write_pair):
     write_true_fields(tmp_path / "truth", np.array([1.0, 2.0]), np.diag([4.0, 4, 1, 1]))
-    packed = write_pair((32, 32), np.zeros(2), film_to_raw((96, 80), resize=40, crop=32), 1.5)
+    packed = write_pair(
+        (32, 32), np.zeros(2), film_to_raw((96, 80), Frame(), resize=40, crop=32), 1.5
+    )
     (true,) = true_fields(PackedDataset.open(packed), tmp_path / "truth")
     # A pixel of the prepared film is two of the raw film, each 1.5 mm.
     np.testing.assert_allclose(np.linalg.norm(true.to_mm @ [1.0, 0.0]), 3.0)

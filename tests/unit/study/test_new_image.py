@@ -51,7 +51,8 @@ def save_untrained(path, **architecture):
 
 @pytest.fixture
 def film(tmp_path):
-    return make_dicom(tmp_path / "new.dcm", ramp_film(80, 72))
+    framed = np.pad(ramp_film(80, 72), 5, constant_values=4095)
+    return make_dicom(tmp_path / "new.dcm", framed)
 
 
 @pytest.mark.parametrize("method", ["defi-gan", "va-gan"])
@@ -71,6 +72,8 @@ def test_film_from_the_command_line(tmp_path, film, method, capsys):
     assert {"figure.png", "figure.svg", "prepared.png", "modified.png"} <= written
     said = json.loads((out / "explanation.json").read_text())
     assert "not a diagnostic device" in said["notice"]
+    frame = {"left": 5, "top": 5, "right": 5, "bottom": 5}
+    assert said["preparation"] == [{"stage": "film", "frame_px": frame, "resize": 36, "crop": 32}]
     assert "MRN1" not in (out / "explanation.json").read_text()
 
 
