@@ -351,6 +351,7 @@ STAGES = {
         "draw the explanations of a test pair",
         rule="draw_figures",
         function="pipeline.figures.pair_figures:draw_pair",
+        version=2,
         per="figures",
         work="voxels",
         benchmark="{dataset}/figures/*.tsv",

@@ -40,7 +40,6 @@ from pipeline.stage.files import atomic_path
 
 FORMATS = ("png", "svg")
 FIELD = "displacement field"
-DETAIL_ARROWS = 2
 DETAIL_STEP = 2  # voxels from arrow to arrow in a detail
 PANEL_INCHES, LARGE_INCHES, BAR_INCHES = 2.2, 4.2, 0.08
 SMALLEST_LOG_VOLUME = 0.1  # end of the colours of a field that hardly changes any volume
@@ -224,10 +223,15 @@ def _difference_words(colours: Colours) -> str:
     return f"difference ({colours.brighter} brighter, {colours.darker} darker)"
 
 
-def _length_words(shown: Case, scale: int) -> str:
-    length = "1:1" if scale == 1 else f"x{scale}"
-    pixel = "" if shown.pixel_mm is None else f", 1 px = {shown.pixel_mm:.1f} mm"
-    return f"displacement, px (arrows {length}{pixel})"
+def _times(scale: int) -> str:
+    return "1:1" if scale == 1 else f"x{scale}"
+
+
+def _length_words(shown: Case, scale: int | None = None) -> str:
+    """What the bar of a field tells; of rows with arrows of several scales each tells its own."""
+    told = [] if scale is None else [f"arrows {_times(scale)}"]
+    told += [] if shown.pixel_mm is None else [f"1 px = {shown.pixel_mm:.1f} mm"]
+    return "displacement, px" + (f" ({', '.join(told)})" if told else "")
 
 
 def _longest(shown: Case) -> float:
@@ -310,8 +314,8 @@ def _draw_details(shown: Case, colours: Colours, details: dict[str, dict[str, An
         row[0].add_patch(place)
         scale_bar(row[0], width, shown.pixel_mm)
         label_sides(row[0], plane)
-        row[0].set_ylabel(name, fontsize=8)
-        options = {"scale": DETAIL_ARROWS, "step": DETAIL_STEP, "longest": _longest(shown)}
+        row[0].set_ylabel(f"{name}\narrows {_times(detail['arrows'])}", fontsize=8)
+        options = {"scale": detail["arrows"], "step": DETAIL_STEP, "longest": _longest(shown)}
         field = show_field(row[1], picture, *arrows_in(shown.phi, plane), colours, **options)
         panels = iter(row[2:])
         for method, explanation in shown.explanations.items():
@@ -323,6 +327,6 @@ def _draw_details(shown: Case, colours: Colours, details: dict[str, dict[str, An
             scale_bar(axes, round(right - left), shown.pixel_mm)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=8)
-    _bar(figure, field, bars[1], _length_words(shown, DETAIL_ARROWS))
+    _bar(figure, field, bars[1], _length_words(shown))
     _bar(figure, difference, bars[3], _difference_words(colours))
     return figure

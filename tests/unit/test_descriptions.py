@@ -162,7 +162,9 @@ def test_biomarkers(tmp_path):
 
 @pytest.mark.parametrize("name", ABOUT)
 def test_figures_of_a_pair(results, tmp_path, pictures, name):
-    detail = {"box": [0.2, 0.2, 0.8, 0.8]} | ({"plane": "axial"} if name == "mine" else {})
+    detail = {"box": [0.2, 0.2, 0.8, 0.8], "arrows": 2} | (
+        {"plane": "axial"} if name == "mine" else {}
+    )
     settings = {"colours": "paper", "details": {"part": detail}, **described()[name]}
     generators = {method: model_file(results, name, method) for method in METHODS}
     scores = model_file(results, name, "defi-gan", "scores.parquet")

@@ -117,7 +117,7 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     methods = list(config["datasets"]["toy"]["training"]["methods"])
     generators = {m: model_file(results, m, "generator.safetensors") for m in methods}
     scores = model_file(results, "defi-gan", "scores.parquet")
-    details = {"edge": {"plane": "axial", "box": [0, 0, 0.5, 0.5]}}
+    details = {"edge": {"plane": "axial", "box": [0, 0, 0.5, 0.5], "arrows": 2}}
     settings = {"colours": "paper", "details": details, "data": "demo", **ADNI}
     prefix = results / "figures/toy/best"
     paths = (results / "toy/packed", "best", generators, scores, settings, prefix)

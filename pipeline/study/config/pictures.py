@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipeline.study.config.values import ALL_DIFFERENT, Name, Section, Share, mistake
+from pipeline.study.config.values import ALL_DIFFERENT, Name, NumberOf, Section, Share, mistake
 
 
 def _check_box(box: list[float]) -> list[float]:
@@ -29,16 +29,16 @@ Box = Annotated[
 
 
 class FilmDetail(Section):
-    """A part of a film."""
+    """A part of a film, and how many times their length its arrows are drawn."""
 
     box: Box
+    arrows: NumberOf = 2
 
 
-class VolumeDetail(Section):
+class VolumeDetail(FilmDetail):
     """A part of one plane of a volume."""
 
     plane: Literal["sagittal", "coronal", "axial"]
-    box: Box
 
 
 class Figures(Section):
@@ -67,10 +67,12 @@ class FilmFigures(Figures):
 
     details: dict[str, FilmDetail] = Field(
         {
-            "trachea": FilmDetail(box=[0.38, 0.0, 0.62, 0.3]),
+            # Those of Figure 4 of the paper, which gives no places.
+            "trachea": FilmDetail(box=[0.38, 0.0, 0.62, 0.3], arrows=1),
+            "soft tissue": FilmDetail(box=[0.0, 0.3, 0.25, 0.6], arrows=1),
+            "gastric bubble": FilmDetail(box=[0.6, 0.7, 0.95, 1.0], arrows=1),
             "shoulder": FilmDetail(box=[0.0, 0.0, 0.3, 0.25]),
-            "diaphragm": FilmDetail(box=[0.0, 0.65, 0.35, 1.0]),
-            "heart": FilmDetail(box=[0.5, 0.5, 1.0, 1.0]),
+            "lung apex": FilmDetail(box=[0.22, 0.0, 0.5, 0.25]),
         },
         min_length=1,
     )

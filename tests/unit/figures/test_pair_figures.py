@@ -69,7 +69,7 @@ def results(tmp_path):
 def test_figures_of_a_volume(results):
     settings = {
         "colours": "safe",
-        "details": {"ventricles": {"plane": "axial", "box": [0.25, 0.25, 0.75, 0.75]}},
+        "details": {"ventricles": {"plane": "axial", "box": [0.25, 0.25, 0.75, 0.75], "arrows": 3}},
         "data": "demo",
         **ADNI,
     }
@@ -83,5 +83,6 @@ def test_figures_of_a_volume(results):
             assert np.ptp(np.asarray(picture.convert("L"))) > 200
         drawing = (results / layout.figure("adni", "best", name, "svg")).read_text()
         # The words are there, whether as text or as the comments beside their outlines.
-        for words in ("simulated", "subject a", "px (arrows x", "1 px = 4.8 mm"):
+        scale = "arrows x3" if name == "details" else "px (arrows x5"
+        for words in ("simulated", "subject a", scale, "1 px = 4.8 mm"):
             assert name == "deformation" or words in drawing
