@@ -8,6 +8,7 @@ The template is the ICBM 2009c nonlinear symmetric T1 average with skull that th
 carries. A skull-stripped template does not do: whole heads registered to it by intensity fail.
 """
 
+import logging
 import zlib
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -16,18 +17,22 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import affine_transform, gaussian_filter
 
+from pipeline.brain.alignment import find_alignment
 from pipeline.brain.engines import EMBEDDED, use_engine
 from pipeline.brain.volume import save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.rules import Rule
 
+log = logging.getLogger(__name__)
+
 PACKAGED_TEMPLATE = "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii"
 SCALES = (0.7, 1.4)
-# Measured: 0.82 to 0.85 for registered heads, 0.67 or less when 20 degrees or 30 mm off.
-LOWEST_CORRELATION = 0.65
+# Of ranks within the template's brain; below it nothing there resembles one. Whether the head lies
+# right is not for a threshold to say: see `pipeline.brain.alignment`.
+LOWEST_LIKENESS = 0.1
 CORRELATION_SIGMA_MM = 4.0
 
 
@@ -79,13 +84,14 @@ def register_to_template(
     -------
     dict
         Engine, version, ``matrix`` (4x4, template RAS mm -> source RAS mm: the value at a template
-        position is found in the source at ``matrix @ position``), ``scale`` and ``correlation``
-        with the template inside the head.
+        position is found in the source at ``matrix @ position``), ``scale``, ``correlation`` with
+        the template inside the head, ``likeness`` to it inside its brain, and ``alignment``,
+        what makes it doubtful that the head lies where the template does (``""``: nothing).
 
     Raises
     ------
     ImageError
-        The registration is hopeless: low correlation with the template or an impossible scale.
+        The registration is hopeless: no likeness to the template or an impossible scale.
     InputError
         The template is missing or unreadable, or the engine unknown or not installed.
     """
@@ -98,13 +104,18 @@ def register_to_template(
         raise ImageError(
             Rule.NOT_REGISTERED, f"registration to the template failed: scale {scale:.2f}"
         )
-    if not correlation >= LOWEST_CORRELATION:
+    brain = _brain(fixed)
+    alignment = find_alignment(data, fixed.data, brain, voxel_sizes(fixed.affine))
+    if alignment.likeness < LOWEST_LIKENESS:
         raise ImageError(
             Rule.NOT_REGISTERED,
-            f"registration to the template failed: correlation {correlation:.2f}",
+            f"registration to the template failed: its likeness is {alignment.likeness:.2f}",
         )
+    if alignment.better:
+        log.warning("the registration to the template is doubtful: the head %s", alignment.better)
     save_volume(data, fixed.affine, destination)
-    return {**used, "matrix": matrix.tolist(), "scale": scale, "correlation": correlation}
+    facts = {"scale": scale, "correlation": correlation, "likeness": alignment.likeness}
+    return {**used, "matrix": matrix.tolist(), **facts, "alignment": alignment.better}
 
 
 def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarray) -> float:
@@ -130,6 +141,20 @@ def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarra
     if values[0].std() == 0:
         return float("nan")
     return float(np.corrcoef(*values)[0, 1])
+
+
+def _brain(template: Template) -> np.ndarray:
+    """Where a template in MNI space has its brain: that of the packaged one, on its grid."""
+    path = packaged_template()
+    image = nib.squeeze_image(nib.load(path.with_name(f"{path.stem}_mask.nii")))
+    matrix = np.linalg.inv(image.affine) @ template.affine
+    mask = np.asarray(image.dataobj) > 0
+    brain = affine_transform(
+        mask.astype(np.uint8), matrix, output_shape=template.data.shape, order=0
+    ).astype(bool)
+    if not brain.any():
+        raise InputError(f"template: {template.path} is not in MNI space; give a T1 that is")
+    return brain
 
 
 def _load_template(path: Path) -> Template:

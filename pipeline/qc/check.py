@@ -9,16 +9,14 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from PIL import Image
-from scipy.ndimage import affine_transform, binary_erosion, center_of_mass, gaussian_filter
+from scipy.ndimage import affine_transform, binary_erosion, center_of_mass
 
+from pipeline.brain.alignment import coarse, coarse_factors
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.qc.asymmetry import brain_asymmetry, save_asymmetry
 from pipeline.stage.files import atomic_path, write_json
 from pipeline.stage.sidecar import read_sidecar
 
-# Voxel size at which heads are compared: where they lie and which way they face, not their folds.
-COARSE_MM = 4.0
-SMOOTHING = 1.0  # standard deviation of the Gaussian, coarse voxels
 PLANE, OF_PLANES = 56, 128  # across x: empty in a failed volume
 # Left and right are too alike in a template: see `pipeline.qc.asymmetry`.
 SIDES = {1: "front and back", 2: "top and bottom"}
@@ -44,8 +42,8 @@ def check_volume(
     ----------
     orient, template_space, skull, skull_refine, grid
         The volume after these stages (`template_space`: registered to the template). A stage that
-        the volume did not reach left an empty file. The first stage's step in the sidecar of `grid`
-        tells whether the raw header contradicts itself.
+        the volume did not reach left an empty file. Steps in the sidecar of `grid` tell whether the
+        raw header contradicts itself, and whether the head would fit the template better displaced.
     template
         T1 template with skull.
     figures
@@ -87,10 +85,11 @@ def check_volume(
     }
     reference = _read(template)
     disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
+    doubt = next((step["alignment"] for step in status["steps"] if "alignment" in step), "")
     if head:
         correlation, turned = compare_with_template(head, reference)
         facts["correlation"] = round(correlation, 4)
-        facts["orientation"] = "; ".join(filter(None, [disagreement, turned]))
+        facts["orientation"] = "; ".join(filter(None, [disagreement, doubt, turned]))
     if second:
         voxel_litres = np.prod(voxel_sizes(second.affine)) / 1e6
         masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
@@ -133,9 +132,9 @@ def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> t
         Pearson correlation within the template's head at a voxel size of about 4 mm, and ``""`` or
         what seems to be flipped.
     """
-    factors = np.maximum(1, np.round(COARSE_MM / voxel_sizes(template.affine))).astype(int)
+    factors = coarse_factors(voxel_sizes(template.affine))
     fixed, moving = (
-        _coarse(np.asarray(image.dataobj, np.float32), factors) for image in (template, head)
+        coarse(np.asarray(image.dataobj, np.float32), factors) for image in (template, head)
     )
     inside = fixed > 0.1 * np.percentile(fixed, 99)
     plain = _correlation(fixed, moving, inside)
@@ -145,15 +144,6 @@ def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> t
         if mirrored > plain:
             flipped.append(f"{sides} seem exchanged ({mirrored:.2f} against {plain:.2f})")
     return plain, "; ".join(flipped)
-
-
-def _coarse(data: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    shape = np.array(data.shape) // factors
-    x, y, z = shape * factors
-    blocks = data[:x, :y, :z].reshape(
-        [n for pair in zip(shape, factors, strict=True) for n in pair]
-    )
-    return gaussian_filter(blocks.mean(axis=(1, 3, 5)), SMOOTHING)
 
 
 def _mirror(data: np.ndarray, axis: int, onto: np.ndarray) -> np.ndarray:

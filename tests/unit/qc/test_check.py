@@ -109,6 +109,12 @@ def test_contradiction_that_the_first_stage_found(stages, coarse):
     assert check(stages, coarse)["orientation"] == "RAS or LAS"
 
 
+def test_doubt_of_the_registration_makes_a_suspect(stages, coarse):
+    steps = [{"stage": "orient"}, {"stage": "template", "alignment": "fits better turned"}]
+    write_sidecar(stages / "grid.nii.gz", "grid", steps)
+    assert check(stages, coarse)["orientation"] == "fits better turned"
+
+
 @pytest.mark.parametrize(("axis", "said"), [(1, "front and back"), (2, "top and bottom")])
 def test_flipped_head_is_caught(coarse, axis, said):
     data, _, affine = coarse
