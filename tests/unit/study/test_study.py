@@ -70,7 +70,8 @@ def test_data_sets_by_what_is_done_with_them(demo, paper):
 
 def test_vagan_alone_has_no_fields():
     config = effective("config.yaml")
-    del config["datasets"]["adni"]["training"]["methods"]["defi-gan"]
+    training = config["datasets"]["adni"]["training"]
+    training["methods"] = {"va-gan": training["methods"]["va-gan"]}
     study = study_of(config)
     assert study.with_fields == study.drawn == study.known_fields == ["copd"]
 
@@ -242,9 +243,11 @@ def test_models_methods_and_seeds_go_together(demo):
     assert models == [
         f"results/copd/models/{method}/seed-{seed}/generator.safetensors" for method, seed in told
     ]
-    assert len(models) == len(set(models)) == 4
-    assert demo.models("{method}", deforming=True)(wildcards) == ["defi-gan", "defi-gan"]
-    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * 2 * 2
+    assert len(models) == len(set(models)) == 3 * 2 + 2  # two methods are fitted once
+    deforming = ["random-field"] * 2 + ["constant-field"] + ["defi-gan"] * 2
+    assert demo.models("{method}", deforming=True)(wildcards) == deforming
+    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * (3 * 2 + 2)
+    assert demo.shown_methods(wildcards) == ["defi-gan", "va-gan"]
     assert len(demo.on_sweep("{dataset} {method} {factor}")) == 2 * 2 * 5
 
 
@@ -282,7 +285,7 @@ def test_report_reads_all_that_it_shows(demo):
     known = json.loads(demo.report_datasets())
     assert known["adni"]["title"] == "ADNI" and known["adni"]["data"] == "demo"
     assert known["copd"]["cohort"] == "results/copd/cohort.json"
-    assert len(known["copd"]["models"]) == 4
+    assert len(known["copd"]["models"]) == 3 * 2 + 2
 
 
 def test_effective_configuration_keeps_its_order(demo):
