@@ -124,6 +124,10 @@ class Method(ABC):
         Whether its explanations have a displacement field.
     reference : bool
         Whether it is the one that the others are compared with: the paper's own.
+    baseline : bool
+        Whether it is there to be beaten alone: it stands in tables and in no picture.
+    seeded : bool
+        Whether chance has a part in a fit; one without is fitted once, under the first seed.
     summary : str
         What it does with an image, a sentence for the methods of a paper.
     citation : str or None
@@ -132,7 +136,8 @@ class Method(ABC):
         What a configuration says of it in its section of ``training.methods``.
     published : dict
         Options with which the paper used it, by modality; they stand where a configuration names
-        none. A data set that names no method has those that are published for its modality.
+        none. A data set that names no method has those that are published for its modality, and
+        the baselines.
     shared : set of str
         Keys of a data set's ``training`` and ``training.networks`` on which a fit depends, too. Its
         own section comes before them.
@@ -142,6 +147,8 @@ class Method(ABC):
     title: ClassVar[str]
     deforms: ClassVar[bool]
     reference: ClassVar[bool] = False
+    baseline: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
     summary: ClassVar[str]
     citation: ClassVar[str | None] = None
     options: ClassVar[type[Options]]

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterable
 
+from pipeline.method.class_difference import ClassDifference
+from pipeline.method.constant_field import ConstantField
 from pipeline.method.defi_gan import DefiGan
 from pipeline.method.interface import Method
+from pipeline.method.random_field import RandomField
 from pipeline.method.va_gan import VaGan
 from pipeline.stage.errors import InputError
 
 # By name, in the order of the tables.
-METHODS: dict[str, Method] = {method.name: method for method in (VaGan(), DefiGan())}
+METHODS: dict[str, Method] = {
+    method.name: method
+    for method in (
+        RandomField(),
+        ClassDifference(),
+        ConstantField(),
+        VaGan(),
+        DefiGan(),
+    )
+}
 
 
 def find_method(name: str) -> Method:
@@ -30,12 +42,20 @@ def reference_method() -> Method:
 
 
 def first_that_deforms(names: Iterable[str]) -> str | None:
-    """The first of these methods that has displacement fields; None where none has."""
-    return next((name for name in names if find_method(name).deforms), None)
+    """The first of these methods that has displacement fields; None where none has.
+
+    Baselines come last.
+    """
+    last = sorted(names, key=lambda name: find_method(name).baseline)
+    return next((name for name in last if find_method(name).deforms), None)
 
 
 def shown_first(names: Iterable[str]) -> list[str]:
-    """These methods as pictures show them: the first that deforms, then the others."""
+    """These methods as pictures show them: the first that deforms, then the others.
+
+    Baselines are left out, unless there is nothing else to show.
+    """
     names = list(names)
     first = first_that_deforms(names)
-    return sorted(names, key=lambda name: name != first)
+    shown = [name for name in names if name == first or not find_method(name).baseline]
+    return sorted(shown or names, key=lambda name: name != first)

@@ -128,10 +128,14 @@ def _training(run: dict[str, Any]) -> str:
             fits.setdefault(how, []).append(f"{found.title} {detail}".rstrip())
         told = (f"{how} ({', '.join(who)})" for how, who in fits.items())
         sentences.append(f"on {dataset['title']} {' and '.join(told)}")
+    once = [method.title for method in _used(run) if not method.seeded]
+    seeds = f"{_number(len(run['seeds']), 'seed')} ({', '.join(map(str, run['seeds']))})"
+    if once:
+        seeds += f", but for {' and '.join(once)}, which know no chance and were fitted once,"
     devices = sorted({model["device"] for model in run["models"].values()})
     return (
-        f"**Training.** Every method was trained with {_number(len(run['seeds']), 'seed')} "
-        f"({', '.join(map(str, run['seeds']))}) {'; '.join(sentences)}; on {', '.join(devices)}. "
+        f"**Training.** Every method was trained with {seeds} {'; '.join(sentences)}; "
+        f"on {', '.join(devices)}. "
         "The epoch with the highest normalised cross-correlation on the validation pairs was kept. "
         "Scores are the normalised cross-correlation of predicted and observed change on the test "
         "pairs, averaged within and then over subjects."

@@ -65,11 +65,11 @@ def make_report(
     )
     folder = Path(destination).parent
     explorer = explorer_data(datasets, seed)
-    used = {model["method"] for dataset in datasets.values() for model in dataset["models"]}
+    shown = {method for dataset in explorer["datasets"] for method in dataset["methods"]}
     text = environment.get_template("page.html").render(
         simulated=[about["title"] for about in datasets.values() if about["data"] != "real"],
         studies=[(_title(about), about["disease"]) for about in datasets.values()],
-        methods=[method.title for name, method in METHODS.items() if name in used],
+        methods=[method.title for name, method in METHODS.items() if name in shown],
         notice=NOT_DIAGNOSTIC,
         sections={
             title: [_block(Path(path), folder) for path in paths]
@@ -92,6 +92,7 @@ def make_report(
                         {
                             (model["method"], model["seed"]): Path(model["history"])
                             for model in dataset["models"]
+                            if model["method"] in shown
                         }
                     ),
                     "image/png",

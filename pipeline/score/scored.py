@@ -20,4 +20,6 @@ def scored_titles() -> dict[str, str]:
 
 def is_seeded(name: str) -> bool:
     """Whether chance has a part in what is scored, so that other seeds would score otherwise."""
+    if name in METHODS:
+        return METHODS[name].seeded
     return name != TRUE_DEFORMATION

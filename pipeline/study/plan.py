@@ -162,12 +162,17 @@ class _Study:
         """Its part of the configuration."""
         return self.config.datasets[self.name]
 
+    @property
+    def models(self) -> list[str]:
+        """The method of each model."""
+        methods = self.dataset.training.methods
+        return [method for method in methods for _ in self.config.seeds_of(method)]
+
     def jobs(self, per: str) -> int:
         """How many there are of what a rule has one job for."""
         dataset, counts = self.dataset, self.counts
-        methods, seeds = dataset.training.methods, len(self.config.seeds)
         cohort = dataset if isinstance(dataset, CohortDataset) else None
-        fields = first_that_deforms(methods) is not None
+        fields = first_that_deforms(dataset.training.methods) is not None
         demo = cohort is not None and cohort.is_demo
         cases = (cohort and cohort.figures.subjects) or ("best", "median", "worst")
         return {
@@ -179,8 +184,8 @@ class _Study:
             "pairs": counts.pairs,
             "shards": counts.shards,
             "pair_shards": counts.pair_shards,
-            "models": len(methods) * seeds,
-            "seeds": seeds,
+            "models": len(self.models),
+            "seeds": len(self.config.seeds),
             "fields": int(fields),
             "known_fields": int(fields and demo),
             "figures": int(fields) * len(cases),
@@ -210,7 +215,7 @@ class _Study:
         )
         if kind == "attributions":
             return attribution_operations(shape, pairs, **training.of_classifier()) / speed
-        costs = [self.cost(method) for method in training.methods]
+        costs = [self.cost(method) for method in self.models]
         if kind == "explanations":
             return pairs * mean(cost.explanation for cost in costs) / speed
         return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)

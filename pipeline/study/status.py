@@ -43,7 +43,7 @@ def training_status(config: Config, results: Path) -> pd.DataFrame:
     rows: list[tuple[object, ...]] = []
     for dataset, options in config.datasets.items():
         for method in options.training.methods:
-            for seed in config.seeds:
+            for seed in config.seeds_of(method):
                 settings = config.training_settings(dataset, method, seed)
                 model = Path(results) / dataset / "models" / method / f"seed-{seed}"
                 rows.append((dataset, method, seed, *_status(model, settings)))

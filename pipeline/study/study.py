@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import TypedDict
 
 from pipeline.chest.shards import shard_of
-from pipeline.method.registry import find_method
+from pipeline.method.registry import find_method, shown_first
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.study.job_settings import JobSettings, Wildcards, as_json
@@ -154,7 +154,7 @@ class Study(JobSettings):
         return [
             pattern.format(dataset=name, method=method, seed=seed)
             for method in methods
-            for seed in self.seeds
+            for seed in self.config.seeds_of(method)
         ]
 
     def on_sweep(self, pattern: str) -> list[str]:
@@ -176,6 +176,10 @@ class Study(JobSettings):
     def methods(self, wildcards: Wildcards) -> list[str]:
         """Methods of a data set."""
         return list(self.datasets[wildcards.dataset].training.methods)
+
+    def shown_methods(self, wildcards: Wildcards) -> list[str]:
+        """Those that pictures show."""
+        return shown_first(self.methods(wildcards))
 
     def models(self, pattern: str, *, deforming: bool = False) -> Callable[[Wildcards], list[str]]:
         """`pattern`, a wildcard or a path, of a data set's models, method by method, seed by seed.
@@ -201,14 +205,14 @@ class Study(JobSettings):
         ]
 
     def shown_models(self, wildcards: Wildcards) -> list[str]:
-        """The first model of each method, for a test pair that there is."""
+        """The first model of each method that is shown, for a test pair that there is."""
         if wildcards.dataset not in self.made:
             self._check_case(wildcards)
         return [
             model("generator.safetensors").format(
                 dataset=wildcards.dataset, method=method, seed=self.seeds[0]
             )
-            for method in self.methods(wildcards)
+            for method in self.shown_methods(wildcards)
         ]
 
     def _check_case(self, wildcards: Wildcards) -> None:
@@ -325,7 +329,11 @@ class Study(JobSettings):
 
     def _reported(self, name: str) -> _Reported:
         methods = self.datasets[name].training.methods
-        models = [self._reported_model(name, m, seed) for m in methods for seed in self.seeds]
+        models = [
+            self._reported_model(name, method, seed)
+            for method in methods
+            for seed in self.config.seeds_of(method)
+        ]
         return {
             "packed": f"results/{name}/packed",
             "cohort": f"results/{name}/cohort.json" if name in self.cohorts else None,

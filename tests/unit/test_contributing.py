@@ -90,12 +90,12 @@ def test_add_an_engine(copy):
 
 def test_add_a_method(copy):
     follow("Add a method", copy)
-    shutil.copy(ROOT / "tests/helpers/constant_field.py", copy / "pipeline/method")
+    shutil.copy(ROOT / "tests/helpers/uniform_shift.py", copy / "pipeline/method")
     config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text(encoding="utf-8"))
     config["datasets"]["toy"]["training"]["methods"] |= configuration("Add a method")
     (copy / "study.yaml").write_text(yaml.safe_dump(config))
-    assert jobs_planned(copy, "train_model") == "9"  # of three methods with three seeds
-    assert newly_recorded(copy) == {"train:constant-field"}
+    assert jobs_planned(copy, "train_model") == "14"  # four methods with three seeds, and two once
+    assert newly_recorded(copy) == {"train:uniform-shift"}
 
 
 def test_add_a_disease(copy):

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from helpers.constant_field import ConstantField
 from helpers.contributing import copy_pipeline, follow, run
 from helpers.studies import ADNI, TOY
+from helpers.uniform_shift import UniformShift
 from helpers.workflow import ROOT
 from matplotlib.text import Text
 
@@ -36,7 +36,8 @@ def config():
     config = yaml.safe_load((ROOT / "config/toy-small.yaml").read_text(encoding="utf-8"))
     config["seeds"] = [0]
     training = config["datasets"]["toy"]["training"]
-    training["methods"]["constant-field"] = OPTIONS
+    methods = {n: o for n, o in training["methods"].items() if not METHODS[n].baseline}
+    training["methods"] = {**methods, "uniform-shift": OPTIONS}
     training |= {"epochs": 2, "updates_per_epoch": 3, "batch_size": 2}
     training["networks"] |= {"base_filters": 2, "poolings": 2, "critic_base_filters": 2}
     return config
@@ -44,7 +45,7 @@ def config():
 
 @pytest.fixture
 def registered(monkeypatch):
-    monkeypatch.setitem(METHODS, ConstantField.name, ConstantField())
+    monkeypatch.setitem(METHODS, UniformShift.name, UniformShift())
 
 
 def settings_of(config, method):
@@ -78,16 +79,16 @@ def results(config, make_packed, registered, tmp_path):
 
 
 def test_its_fit_leaves_what_every_fit_leaves(results):
-    folder = model_file(results, "constant-field", "generator.safetensors").parent
+    folder = model_file(results, "uniform-shift", "generator.safetensors").parent
     made = {path.name for path in folder.iterdir()}
     assert {"generator.safetensors", "history.parquet", "training.json", "tensorboard"} <= made
     training = json.loads((folder / "training.json").read_text())
     # Neither epochs nor networks are among the settings on which it depends.
-    assert training["settings"] == {"method": "constant-field", "seed": 0, **OPTIONS}
+    assert training["settings"] == {"method": "uniform-shift", "seed": 0, **OPTIONS}
 
 
 def test_it_is_in_both_tables(results, tmp_path):
-    methods = ["va-gan", "defi-gan", "constant-field"]
+    methods = ["va-gan", "defi-gan", "uniform-shift"]
     scores = [model_file(results, method, "scores.parquet") for method in methods]
     attributions = tmp_path / "attributions.parquet"
     options = {"base_filters": 2, "batch_size": 2, "updates": 1, "device": "cpu"}
@@ -98,18 +99,17 @@ def test_it_is_in_both_tables(results, tmp_path):
         make_table(files, csv, text, datasets)
         table = pd.read_csv(csv).set_index("method")
         assert table.index[-3:].tolist() == methods
-        assert np.isfinite(table.loc["constant-field", ["ncc_mean", "gain"]].astype(float)).all()
-        assert "| Constant field |" in text.read_text(encoding="utf-8").splitlines()[0]
-        assert ": DeFI-GAN minus Constant field " in text.read_text(encoding="utf-8")
+        assert np.isfinite(table.loc["uniform-shift", ["ncc_mean", "gain"]].astype(float)).all()
+        assert "| Uniform shift |" in text.read_text(encoding="utf-8").splitlines()[0]
+        assert ": DeFI-GAN minus Uniform shift " in text.read_text(encoding="utf-8")
 
 
 def test_score_of_a_method_that_nobody_registered_is_an_error(results, tmp_path, monkeypatch):
-    monkeypatch.delitem(METHODS, "constant-field")
-    scores = [
-        model_file(results, method, "scores.parquet") for method in (*METHODS, "constant-field")
-    ]
+    monkeypatch.delitem(METHODS, "uniform-shift")
+    methods = ("va-gan", "defi-gan", "uniform-shift")
+    scores = [model_file(results, method, "scores.parquet") for method in methods]
     datasets = {"toy": {**TOY, "data": "toy", "published": None}}
-    with pytest.raises(InputError, match="constant-field, which nobody registered; known: true"):
+    with pytest.raises(InputError, match="uniform-shift, which nobody registered; known: true"):
         make_table(scores, tmp_path / "t.csv", tmp_path / "t.md", datasets)
 
 
@@ -125,14 +125,14 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     drawing = (results / layout.figure("toy", "best", "explanation", "svg")).read_text()
     # Both fields; the first configured method that deforms is drawn large.
     assert drawing.count("<!-- displacement field -->") == 2
-    assert "<!-- Constant field: -->" in drawing
+    assert "<!-- Uniform shift: -->" in drawing
     drawing = (results / layout.figure("toy", "best", "deformation", "svg")).read_text()
     assert "DeFI-GAN: deformed grid" in drawing
-    only = {"toy": (results / "toy/packed", generators["constant-field"], scores)}
+    only = {"toy": (results / "toy/packed", generators["uniform-shift"], scores)}
     kept = []
     monkeypatch.setattr("pipeline.figures.overview.plt.close", kept.append)
     draw_overview(only, {"toy": {**TOY, "data": "toy"}}, results / "overview.png")
-    assert any("Constant field, NCC" in text.get_text() for text in kept[0].findobj(Text))
+    assert any("Uniform shift, NCC" in text.get_text() for text in kept[0].findobj(Text))
 
 
 def test_it_is_in_explorer_and_report(config, results):
@@ -149,19 +149,19 @@ def test_it_is_in_explorer_and_report(config, results):
     reads = {"packed": str(results / "toy/packed"), "cohort": None, "exclusions": str(exclusions)}
     datasets = {"toy": {**TOY, "data": "toy", **reads, "models": models}}
     (entry,) = explorer_data(datasets, 0)["datasets"]
-    assert entry["methods"]["constant-field"] == "Constant field"
-    assert set(entry["pairs"][0]["changes"]["constant-field"]) == {"field"}
+    assert entry["methods"]["uniform-shift"] == "Uniform shift"
+    assert set(entry["pairs"][0]["changes"]["uniform-shift"]) == {"field"}
     assert next(iter(entry["methods"])) == "defi-gan"  # shown first, its scores rank the pairs
     make_report(results / "report/index.html", datasets, {}, 0)
     page = (results / "report/index.html").read_text(encoding="utf-8")
-    assert "VA-GAN and DeFI-GAN and Constant field explain diseased images" in page
+    assert "VA-GAN and DeFI-GAN and Uniform shift explain diseased images" in page
 
 
 def copy_with_the_method(folder, config):
     """A copy of the pipeline with the method: its module, the registry, a configuration."""
     copy_pipeline(folder)
     follow("Add a method", folder)
-    shutil.copy(ROOT / "tests/helpers/constant_field.py", folder / "pipeline/method")
+    shutil.copy(ROOT / "tests/helpers/uniform_shift.py", folder / "pipeline/method")
     (folder / "study.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
@@ -174,8 +174,8 @@ def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, results, tmp_pat
     said = done.stdout + done.stderr
     assert done.returncode == 0, said
     for part in ("generator.safetensors", "scores.parquet", "provenance.json"):
-        assert f"results/toy/models/constant-field/seed-0/{part}" in said
-    assert '"length": 1.5, "method": "constant-field"' in said
+        assert f"results/toy/models/uniform-shift/seed-0/{part}" in said
+    assert '"length": 1.5, "method": "uniform-shift"' in said
 
     python = (sys.executable, "-m", "pipeline")
     plan = run(copy, *python, "plan", "--configfile", "study.yaml")
@@ -185,14 +185,14 @@ def test_a_copy_of_the_pipeline_takes_it_in_three_files(config, results, tmp_pat
 
     shutil.copytree(results, copy / "results")
     status = run(copy, *python, "status", "--configfile", "study.yaml")
-    (told,) = (line for line in status.stdout.splitlines() if "constant-field" in line)
+    (told,) = (line for line in status.stdout.splitlines() if "uniform-shift" in line)
     assert "done" in told
 
     exclusion_table([]).to_csv(copy / "results/toy/exclusions.csv", index=False)
     told = run(copy, sys.executable, "-c", TELL)
     assert told.returncode == 0, told.stderr
-    assert "Constant field moves the whole diseased image one way." in told.stdout
-    assert "and by two trials (Constant field of 1.5 voxels)" in told.stdout
+    assert "Uniform shift moves the whole diseased image one way." in told.stdout
+    assert "and by two trials (Uniform shift of 1.5 voxels)" in told.stdout
     assert "- Nobody: Where All Points Go. 2026." in told.stdout
 
 
@@ -217,11 +217,11 @@ print(methods_text(describe_run(config.effective(), results, models, [])))
     ("options", "said"),
     [
         ({"lenght": 1.5}, "unknown key 'lenght'; did you mean 'length'?"),
-        ({"length": 0}, "constant-field.length: expected number, above 0, found 0"),
+        ({"length": 0}, "uniform-shift.length: expected number, above 0, found 0"),
     ],
 )
 def test_its_mistakes_are_named(config, tmp_path, options, said):
-    config["datasets"]["toy"]["training"]["methods"]["constant-field"] = options
+    config["datasets"]["toy"]["training"]["methods"]["uniform-shift"] = options
     copy_with_the_method(tmp_path / "copy", config)
     command = (sys.executable, "-m", "pipeline", "plan", "--configfile", "study.yaml")
     assert said in run(tmp_path / "copy", *command).stderr

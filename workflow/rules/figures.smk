@@ -56,7 +56,7 @@ rule draw_figures:
     params:
         version=STAGES["figures"].version,
         settings=study.figure_settings,
-        methods=study.methods,
+        methods=study.shown_methods,
         prefix="results/figures/{dataset}/{case}",
     shell:
         "python -m pipeline figures {input.packed:q} {wildcards.case} {params.prefix:q}"

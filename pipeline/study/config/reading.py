@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from pipeline.method.registry import find_method
 from pipeline.stage.errors import InputError
 from pipeline.stage.layout import critic_weights
 from pipeline.study.config.checks import list_mistakes, path_mistakes
@@ -61,6 +62,10 @@ class Config(Section):
         """Everything that defines one fit; see `pipeline.method.interface.Method.settings`."""
         training = self.datasets[dataset].training
         return training.of_method(method, int(seed), f"results/{critic_weights(dataset)}")
+
+    def seeds_of(self, method: str) -> list[int]:
+        """Seeds that a method is fitted with: the first alone where chance has no part in it."""
+        return self.seeds if find_method(method).seeded else self.seeds[:1]
 
     def of_model(self, dataset: str, method: str) -> dict[str, Any]:
         """What a model depends on; its seed is not in it."""

@@ -21,6 +21,12 @@ def _published(modality: str) -> dict[str, Mapping[str, Any]]:
     }
 
 
+def _unnamed(modality: str) -> dict[str, Mapping[str, Any]]:
+    """Methods of a data set that names none: the paper's, and what they must beat."""
+    baselines = [name for name, method in METHODS.items() if method.baseline]
+    return {name: {} for name in (*_published(modality), *baselines)}
+
+
 def _sections(modality: str) -> Keys:
     """A section for each method; what it does not say is published."""
     return Keys({name: method.options for name, method in METHODS.items()}, _published(modality))
@@ -105,7 +111,7 @@ class VolumeTraining(Training):
     epochs: Count = 60
     networks: VolumeNetworks = VolumeNetworks()
     methods: Annotated[dict[str, Options], _sections("brain"), Field(min_length=1)] = unsaid(
-        **{name: {} for name in _published("brain")}
+        **_unnamed("brain")
     )
 
 
@@ -113,7 +119,7 @@ class FilmTraining(Training):
     """As the paper trained on COPD."""
 
     methods: Annotated[dict[str, Options], _sections("chest"), Field(min_length=1)] = unsaid(
-        **{name: {} for name in _published("chest")}
+        **_unnamed("chest")
     )
 
 
@@ -122,5 +128,5 @@ class ImageTraining(Training):
 
     epoch_counts: EpochCounts = "generator_updates"
     methods: Annotated[dict[str, Options], _sections("image"), Field(min_length=1)] = unsaid(
-        **{name: {} for name in _published("image")}
+        **_unnamed("image")
     )

@@ -45,8 +45,15 @@ def test_every_method_describes_itself():
         assert method.name == name
         assert method.summary.startswith(method.title) and method.summary.endswith(".")
         assert issubclass(method.options, Options)
-    with pytest.raises(InputError, match="method: 'gan' is none of va-gan, defi-gan"):
+    with pytest.raises(InputError, match=r"method: 'gan' is none of random-field, .*, defi-gan"):
         find_method("gan")
+
+
+def test_baselines_are_drawn_only_where_there_is_nothing_else():
+    assert first_that_deforms(["constant-field", "defi-gan"]) == "defi-gan"
+    assert shown_first(["constant-field", "va-gan", "defi-gan"]) == ["defi-gan", "va-gan"]
+    assert shown_first(["random-field", "va-gan", "constant-field"]) == ["random-field", "va-gan"]
+    assert shown_first(["class-difference"]) == ["class-difference"]
 
 
 def test_first_configured_method_that_deforms_is_drawn():

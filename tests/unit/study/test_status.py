@@ -82,4 +82,4 @@ def test_status_on_the_command_line(tmp_path):
     )
     lines = done.stdout.splitlines()
     assert lines[0].split() == STATUS_COLUMNS
-    assert len(lines) == 1 + 5 * 2
+    assert len(lines) == 1 + 5 * 3 + 2  # two methods are fitted once

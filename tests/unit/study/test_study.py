@@ -70,7 +70,8 @@ def test_data_sets_by_what_is_done_with_them(demo, paper):
 
 def test_vagan_alone_has_no_fields():
     config = effective("config.yaml")
-    del config["datasets"]["adni"]["training"]["methods"]["defi-gan"]
+    training = config["datasets"]["adni"]["training"]
+    training["methods"] = {"va-gan": training["methods"]["va-gan"]}
     study = study_of(config)
     assert study.with_fields == study.drawn == study.known_fields == ["copd"]
 
@@ -243,9 +244,12 @@ def test_models_methods_and_seeds_go_together(demo):
     assert models == [
         f"results/copd/models/{method}/seed-{seed}/generator.safetensors" for method, seed in told
     ]
-    assert len(models) == len(set(models)) == 2 * len(demo.seeds)
-    assert demo.models("{method}", deforming=True)(wildcards) == ["defi-gan"] * len(demo.seeds)
-    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * 2 * len(demo.seeds)
+    per_seed, seeds = 3, len(demo.seeds)  # and two methods that are fitted once
+    assert len(models) == len(set(models)) == per_seed * seeds + 2
+    deforming = ["random-field"] * seeds + ["constant-field"] + ["defi-gan"] * seeds
+    assert demo.models("{method}", deforming=True)(wildcards) == deforming
+    assert len(demo.on_methods("{dataset} {method} {seed}")) == 2 * (per_seed * seeds + 2)
+    assert demo.shown_methods(wildcards) == ["defi-gan", "va-gan"]
     assert len(demo.on_sweep("{dataset} {method} {factor}")) == 2 * 2 * 5
 
 
@@ -283,7 +287,7 @@ def test_report_reads_all_that_it_shows(demo):
     known = json.loads(demo.report_datasets())
     assert known["adni"]["title"] == "ADNI" and known["adni"]["data"] == "demo"
     assert known["copd"]["cohort"] == "results/copd/cohort.json"
-    assert len(known["copd"]["models"]) == 2 * len(demo.seeds)
+    assert len(known["copd"]["models"]) == 3 * len(demo.seeds) + 2
 
 
 def test_effective_configuration_keeps_its_order(demo):

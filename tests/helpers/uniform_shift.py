@@ -14,21 +14,21 @@ from pipeline.method.interface import Cost, Explanation, Fitted, Method, Words
 from pipeline.method.options import Options
 
 
-class ConstantFieldOptions(Options):
+class UniformShiftOptions(Options):
     """Voxels along the last axis, one way or the other."""
 
     length: PositiveFloat
 
 
-class ConstantField(Method):
+class UniformShift(Method):
     """The way is the one that brings the mean diseased image nearer to the mean healthy one."""
 
-    name = "constant-field"
-    title = "Constant field"
+    name = "uniform-shift"
+    title = "Uniform shift"
     deforms = True
-    summary = "Constant field moves the whole diseased image one way."
+    summary = "Uniform shift moves the whole diseased image one way."
     citation = "Nobody: Where All Points Go. 2026."
-    options = ConstantFieldOptions
+    options = UniformShiftOptions
 
     def fit(self, packed, settings, place) -> Fitted:
         import torch
