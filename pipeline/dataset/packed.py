@@ -119,16 +119,18 @@ def write_array(path: Path, images: Iterable[np.ndarray], count: int, dtype: str
     ValueError
         If the images differ in shape or their number is not `count`.
     """
-    array = None
+    # Not through a memory map: where the disk is full, that kills the process.
+    shape: tuple[int, ...] = ()
     written = 0
-    for image in images:
-        if array is None:
-            shape = (count, *image.shape)
-            array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-        if image.shape != array.shape[1:]:
-            raise ValueError(f"{path.name}: image of {image.shape} among {array.shape[1:]}")
-        array[written] = image
-        written += 1
-    if array is None or written != count:
+    with path.open("wb") as file:
+        for image in images:
+            if not written:
+                shape = image.shape
+                header = {"descr": np.dtype(dtype).str, "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, header | {"shape": (count, *shape)})
+            if image.shape != shape:
+                raise ValueError(f"{path.name}: image of {image.shape} among {shape}")
+            file.write(np.ascontiguousarray(image, dtype).data)
+            written += 1
+    if written != count or not count:
         raise ValueError(f"{path.name}: {written} images where {count} were announced")
-    array.flush()

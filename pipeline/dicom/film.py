@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -303,7 +304,8 @@ def _padding(stored: np.ndarray, dataset: Dataset) -> np.ndarray | None:
 
 def _read_picture(file: BinaryIO) -> np.ndarray:
     try:
-        with Image.open(file, formats=["PNG", "JPEG"]) as image:
+        # From memory: of a file Pillow asks for all that a damaged PNG announces, up to 4 GiB.
+        with Image.open(BytesIO(file.read()), formats=["PNG", "JPEG"]) as image:
             check_size(*image.size[::-1])
             frames, upright = getattr(image, "n_frames", 1), ImageOps.exif_transpose(image)
             pixels = np.asarray(upright) if upright.mode in GREY_MODES else _one_grey(upright)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from pipeline.dataset.packed import PackedDataset
@@ -47,7 +47,9 @@ def save_model(
     """
     with atomic_path(path) as temporary:
         metadata = {ARCHITECTURE: json.dumps(dict(architecture))}
-        save_file({name: w.contiguous() for name, w in weights.items()}, temporary, metadata)
+        # Not by its own way to a file, whose errors do not tell that the disk is full.
+        tensors = {name: w.contiguous() for name, w in weights.items()}
+        temporary.write_bytes(save(tensors, metadata))
 
 
 def assemble_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Explainer:

@@ -12,7 +12,7 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
@@ -90,7 +90,8 @@ def fetch_critic_weights(source: str, destination: Path, sha256: str | None = No
             raise InputError(f"critic_weights: {source} has the sha256 {found}, not {sha256}")
         weights = read_weights(Path(source))
     with atomic_path(destination) as temporary:
-        save_file({name: weight.contiguous() for name, weight in weights.items()}, temporary)
+        tensors = {name: weight.contiguous() for name, weight in weights.items()}
+        temporary.write_bytes(save(tensors))
 
 
 def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> Architecture:

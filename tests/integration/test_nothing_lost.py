@@ -4,6 +4,7 @@ Each ends in a clean stop, and the next run completes with the bytes of an undis
 tools are recording fakes, so that the kill hits while the tool runs.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -11,12 +12,27 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from helpers.fake_tools import FakeTools
+from helpers.film_files import make_dicom, ramp_film
 from helpers.small_study import small_brain
 
 from pipeline.brain.engines import AUTO, ENGINES, resolve_engines
+from pipeline.cohort.manifest import MANIFEST_COLUMNS
+from pipeline.demo.toy_squares import pack_toy
 from pipeline.stage.sidecar import read_sidecar, sidecar_path
+
+SQUARES = {"seed": 0, "size": 32, "texture_sigma": 2, "train": 8, "validation": 2, "test": 2}
+
+TRAINING = {
+    **{"method": "defi-gan", "seed": 0, "lambda": 1, "learning_rate": 0.001, "flow_scale": 1},
+    **{"batch_size": 2, "accumulated_batches": 1, "epochs": 1, "updates_per_epoch": 2},
+    **{"epoch_counts": "updates", "precision": "float32", "gradient_penalty": 10},
+    **{"critic_updates": 1, "initial_critic_updates": 1, "initial_generator_updates": 0},
+    **{"base_filters": 8, "poolings": 2, "critic_weights": "random", "critic_base_filters": 4},
+    "variant": "plain",
+}
 
 
 def command(stage, source, destination, *options):
@@ -131,6 +147,47 @@ def test_place_that_takes_no_results_is_a_clean_stop(fakes, source, tmp_path, st
 
     subprocess.run(arguments, check=True)
     assert read_sidecar(results / "result.nii.gz")["status"] == "ok"
+
+
+def films_command(folder, results):
+    """Two films into a shard."""
+    films = [make_dicom(folder / name, ramp_film(200, 200)) for name in "ab"]
+    rows = {"subject": ["a", "b"], "session": "d0", "path": map(str, films)}
+    known = dict.fromkeys(MANIFEST_COLUMNS, 0) | rows
+    pd.DataFrame(known).astype(MANIFEST_COLUMNS).to_parquet(folder / "manifest.parquet")
+    shard = results / "shard-0.npz"
+    status = ("--status", shard.with_suffix(".csv"), "--shard", 0, "--shards", 1)
+    return shard, ["films", folder / "manifest.parquet", shard, *status, "--resize", 128]
+
+
+def toy_command(folder, results):
+    """Squares into packed arrays."""
+    packed = results / "packed"
+    settings = json.dumps(SQUARES | {"train": 100})
+    excluded = ("--exclusions", folder / "exclusions.csv")
+    return packed / "train.npy", ["make-toy", packed, *excluded, "--settings", settings]
+
+
+def train_command(folder, results):
+    """A model of squares."""
+    pack_toy(folder / "packed", folder / "exclusions.csv", **SQUARES)
+    model = results / "generator.safetensors"
+    return model, ["train", folder / "packed", model, "--settings", json.dumps(TRAINING)]
+
+
+@pytest.mark.parametrize("prepare", [films_command, toy_command, train_command])
+def test_full_disk_is_a_clean_stop(tmp_path, prepare):
+    results, log = tmp_path / "results", tmp_path / "stage.log"
+    made, arguments = prepare(tmp_path, results)
+    arguments = [sys.executable, "-m", "pipeline", *map(str, [*arguments, "--log", log])]
+    done = mounted(results, "size=32k", *arguments)
+    assert done.returncode == 1, done.stderr
+    assert "No space left on device; make room and run again" in done.stderr
+    assert "Traceback" not in done.stderr + log.read_text()
+    assert made.name not in done.stdout
+
+    subprocess.run(arguments, check=True)
+    assert made.exists()
 
 
 @pytest.mark.parametrize(

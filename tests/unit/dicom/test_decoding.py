@@ -12,6 +12,7 @@ from helpers.film_files import (
     make_dicom,
     ramp_film,
 )
+from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, get_frame
 
@@ -101,6 +102,16 @@ def test_more_pixels_than_a_film_has(tmp_path, syntax, where, little_memory):
     dataset.save_as(path)
     with pytest.raises(ImageError, match="65535 x 65535 pixels are too many for a film"):
         read_film(path)
+
+
+def test_png_that_announces_more_bytes_than_it_has(tmp_path, little_memory):
+    path = tmp_path / "film"
+    Image.fromarray(PIXELS).save(path, format="PNG")
+    raw = bytearray(path.read_bytes())
+    start = raw.index(b"IDAT")
+    raw[start - 4 : start] = b"\xff\xff\xff\xff"
+    path.write_bytes(raw)
+    np.testing.assert_array_equal(read_film(path), PIXELS)
 
 
 def test_more_pixels_than_there_are(tmp_path):
