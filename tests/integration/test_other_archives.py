@@ -5,8 +5,14 @@ BET are made up here, for ROBEX alone takes minutes for each; ingest, grid, qual
 training, scores and table are real.
 """
 
+import os
+import signal
+import subprocess
+import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nibabel as nib
 import numpy as np
@@ -14,7 +20,7 @@ import pandas as pd
 import pytest
 import yaml
 from helpers.made_up_bids import write_bids_dataset
-from helpers.workflow import planned_jobs, run_snakemake
+from helpers.workflow import ROOT, planned_jobs, run_snakemake
 from scipy.ndimage import gaussian_filter, zoom
 
 from pipeline.brain.volume import save_volume
@@ -47,34 +53,108 @@ def assert_scored(folder, name):
     assert table["ncc_mean"].between(-1, 1).all()
 
 
-def test_manifest_of_films(tmp_path):
+@pytest.fixture(scope="module")
+def films_archive(tmp_path_factory):
+    """A folder with films and their manifest, which is also returned."""
+    folder = tmp_path_factory.mktemp("archive")
     demo = MINIATURE["datasets"]["copd"]["demo"] | {"faulty": 0}
-    films, tests, key = (tmp_path / name for name in ("films", "tests.csv", "key"))
+    films, tests, key = (folder / name for name in ("films", "tests.csv", "key"))
     settings = {name: value for name, value in demo.items() if name != "truth"}
-    make_demo_copd(films, tests, tmp_path / "truth", key, **settings)
+    make_demo_copd(films, tests, folder / "truth", key, **settings)
     splits = MINIATURE["datasets"]["copd"]["splits"]
     known = ingest_copd(films, tests, splits=splits, pseudonym_key=key).manifest
     known["file"] = [Path(path).relative_to(films).as_posix() for path in known["path"]]
     columns = ["subject", "session", "file", "day", "diagnosis"]
-    known[columns].to_csv(tmp_path / "manifest.csv", index=False)
-    config = configure(
-        tmp_path,
+    known[columns].to_csv(folder / "manifest.csv", index=False)
+    return folder, known
+
+
+def configure_films(folder, archive):
+    return configure(
+        folder,
         "mine",
         "copd",
         source="manifest",
-        archive={"table": "manifest.csv", "images": "films"},
+        archive={"table": f"{archive}/manifest.csv", "images": f"{archive}/films"},
         columns={"path": "file"},
         labels={"column": "diagnosis", "healthy": ["normal"], "diseased": ["COPD"]},
     )
-    page = "results/mine/cohort.html"
-    run_snakemake(tmp_path, *TABLE, page, *config, cores=2)
-    assert_scored(tmp_path, "mine")
+
+
+@pytest.fixture(scope="module")
+def films_study(films_archive, tmp_path_factory):
+    """Folder in which the manifest of films has run to the table."""
+    folder = tmp_path_factory.mktemp("films")
+    config = configure_films(folder, films_archive[0])
+    run_snakemake(folder, *TABLE, "results/mine/cohort.html", *config, cores=2)
+    return folder
+
+
+def test_manifest_of_films(films_archive, films_study):
+    demo, (_, known) = MINIATURE["datasets"]["copd"]["demo"], films_archive
+    assert_scored(films_study, "mine")
     assert f"{len(known)} images, {known['subject'].nunique()} subjects" in (
-        tmp_path / page
+        films_study / "results/mine/cohort.html"
     ).read_text(encoding="utf-8")
-    packed = PackedDataset.open(tmp_path / "results/mine/packed")
+    packed = PackedDataset.open(films_study / "results/mine/packed")
     assert packed.pairs_index["subject"].nunique() == demo["paired"]
     assert len(packed.train_index) == demo["normal"] + demo["copd"]
+
+
+def processes_in(folder):
+    """Command of each process that works in a folder, by its number."""
+    found = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            if (process / "cwd").readlink() == folder:
+                found[int(process.name)] = (process / "cmdline").read_bytes()
+    return found
+
+
+def test_same_table_in_a_hard_place_and_after_kills(films_archive, films_study, tmp_path):
+    """A job is killed, then Snakemake itself, and the same command goes on.
+
+    The folder's name has blanks, quotes, brackets and an umlaut, the locale is C, temporary files
+    lie on another file system, and the archive behind a link, where it cannot be written.
+    """
+    folder, archive = tmp_path / "study \"ü's [x]", films_archive[0]
+    folder.mkdir()
+    (folder / "data").symlink_to(archive)
+    protect = (
+        'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit 1; '
+        'touch "$0/x" 2>/dev/null && exit 1; exec "$@"'
+    )
+    alone = ["unshare", "--map-root-user", "--mount", "sh", "-c", protect, str(archive)]
+    if subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("this system lets nobody mount a file system of one's own")
+    options = ["--snakefile", ROOT / "Snakefile", "--cores", 2, *configure_films(folder, "data")]
+    environment = {name: os.environ[name] for name in os.environ.keys() - {"LANG", "PYTHONUTF8"}}
+    environment["LC_ALL"] = "C"
+    said = tmp_path / "said"
+
+    def start(*targets):
+        command = [*alone, "snakemake", *targets, *map(str, options)]
+        with said.open("w") as file:
+            return subprocess.Popen(command, cwd=folder, env=environment, stdout=file, stderr=file)
+
+    with TemporaryDirectory(dir="/dev/shm") as environment["TMPDIR"]:
+        main = start(*TABLE)
+        while not (jobs := [n for n, job in processes_in(folder).items() if b"\0train\0" in job]):
+            assert main.poll() is None, said.read_text()
+            time.sleep(0.05)
+        os.kill(jobs[0], signal.SIGKILL)
+        main.kill()
+        main.wait()
+        while processes_in(folder):  # jobs that it left behind
+            time.sleep(0.1)
+        assert not (folder / TABLE[0]).exists()
+        film = folder / "results/mine/film/shard-0.npz"
+        finished = film.stat().st_mtime_ns
+
+        for targets in (["--unlock"], TABLE):
+            assert start(*targets).wait() == 0, said.read_text()
+    assert film.stat().st_mtime_ns == finished
+    assert (folder / TABLE[0]).read_bytes() == (films_study / TABLE[0]).read_bytes()
 
 
 @pytest.fixture(scope="module")
