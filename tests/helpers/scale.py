@@ -4,6 +4,7 @@ To be run in the folder ``tests`` of the repository. The archive is made up: the
 empty image files, where config/paper.yaml expects them.
 """
 
+import json
 import os
 import resource
 import shutil
@@ -13,22 +14,22 @@ import tempfile
 import time
 from pathlib import Path
 
-from helpers.made_up_adni import write_adni_archive
-from helpers.made_up_copd import write_copd_archive
+from helpers.paper_archives import LISTS, write_paper_archives
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = (
-    '{"source": "adni", "archive": {"images": "data/adni/ADNI", "tables": "data/adni/tables"}, '
-    '"columns": null, "splits": {"seed": 0, "fractions": '
-    '{"train": 0.64, "validation": 0.16, "test": 0.2}}}'
+SETTINGS = json.dumps(
+    {
+        "source": "adni",
+        "archive": {"images": "data/adni/ADNI", "tables": "data/adni/tables"},
+        "columns": None,
+        "splits": {"lists": LISTS},
+    }
 )
 
 
 def write_archives(folder: Path, subjects: int) -> int:
     """Make the archives of config/paper.yaml; returns the number of rows of ADNI's tables."""
-    adni = folder / "data/adni"
-    made = write_adni_archive(adni / "ADNI", adni / "tables", subjects=subjects, seed=1)
-    write_copd_archive(folder / "data/copd", single=12, paired=9)
+    made = write_paper_archives(folder, subjects=subjects)
     shutil.copytree(ROOT / "config", folder / "config", dirs_exist_ok=True)
     return sum(map(len, made.rows.values()))
 

@@ -54,6 +54,10 @@ def write_small_study(folder: Path, **changes: object) -> Path:
     dataset = config["datasets"]["adni"]
     dataset["brain"] |= {"template": str(brain), "voxel_mm": 8, "shape": [24, 32, 24]}
     dataset["qc"]["drop"] = None
+    dataset["splits"] = {
+        "seed": 0,
+        "fractions": {"train": 0.64, "validation": 0.16, "test": 0.2},
+    }
     for key, value in changes.items():
         node = config if key in config else dataset
         *parents, last = key.split("__")

@@ -308,7 +308,7 @@ def config_of(tmp_path):
             "splits": {"seed": 0, "fractions": {"train": 0.2, "validation": 0.4, "test": 0.4}},
             "published": None,
         }
-    datasets["mine"]["qc"]["drop"] = None
+    datasets["mine"]["qc"]["drop"] = datasets["mine"]["brain"]["template"] = None
     return config | {"datasets": datasets}
 
 

@@ -1,13 +1,11 @@
 """Dry runs: what would run, and what stops a run before the first job."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from helpers.made_up_adni import write_adni_archive
-from helpers.made_up_copd import write_copd_archive
+from helpers.paper_archives import write_paper_archives
 from helpers.workflow import ROOT, planned_jobs, run_snakemake
 
 from pipeline.study.config import read_config
@@ -41,11 +39,7 @@ def test_demonstration_begins_with_its_archives(tmp_path):
 @pytest.fixture
 def archive(tmp_path):
     """Made-up archives where config/paper.yaml expects them."""
-    adni = tmp_path / "data/adni"
-    write_adni_archive(adni / "ADNI", adni / "tables", subjects=80, seed=1)
-    write_copd_archive(tmp_path / "data/copd", single=12, paired=9)
-    (tmp_path / "config").mkdir()
-    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
+    write_paper_archives(tmp_path, subjects=80)
     return tmp_path
 
 

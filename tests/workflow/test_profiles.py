@@ -1,12 +1,10 @@
 """The profiles of clusters: complete, commented, and able to plan the whole graph."""
 
 import re
-import shutil
 
 import pytest
 import yaml
-from helpers.made_up_adni import write_adni_archive
-from helpers.made_up_copd import write_copd_archive
+from helpers.paper_archives import write_paper_archives
 from helpers.workflow import ROOT, planned_jobs
 
 CLUSTERS = ("slurm", "generic")
@@ -86,11 +84,7 @@ def test_both_clusters_ask_for_the_same(name="generic"):
 
 @pytest.mark.parametrize("name", CLUSTERS)
 def test_whole_graph_of_the_paper_is_planned(tmp_path, name):
-    adni = tmp_path / "data/adni"
-    write_adni_archive(adni / "ADNI", adni / "tables", subjects=20, seed=1)
-    write_copd_archive(tmp_path / "data/copd", single=12, paired=9)
-    (tmp_path / "config").mkdir()
-    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
+    write_paper_archives(tmp_path, subjects=20)
     plan = planned_jobs(tmp_path, *PAPER, "--workflow-profile", ROOT / "profiles" / name)
     assert plan["train_model"] == 20
     assert plan["strip_skull"] == plan["resample_grid"] > 5

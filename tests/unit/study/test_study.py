@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.configurations import changed, effective, shipped
-from helpers.made_up_adni import write_adni_archive
-from helpers.made_up_copd import write_copd_archive
+from helpers.paper_archives import write_paper_archives
 
 from pipeline.chest.shards import shard_of
 from pipeline.method.training.settings import TrainSettings
@@ -40,9 +39,7 @@ def demo():
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archives")
-    adni = folder / "data/adni"
-    write_adni_archive(adni / "ADNI", adni / "tables", subjects=80, seed=1)
-    write_copd_archive(folder / "data/copd", single=12, paired=9)
+    write_paper_archives(folder, subjects=80)
     return folder
 
 

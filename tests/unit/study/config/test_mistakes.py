@@ -1,12 +1,12 @@
 """Every mistake in a configuration is told with its key, what was expected, and the nearest key."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
 import yaml
-from helpers.configurations import ROOT, changed, effective
+from helpers.configurations import changed, effective
+from helpers.paper_archives import write_paper_paths
 
 from pipeline.stage.errors import InputError
 from pipeline.study.config import read_config
@@ -18,10 +18,7 @@ EARLIER = yaml.safe_load((Path(__file__).parent / "mistakes.yaml").read_text(enc
 def archives(tmp_path, monkeypatch):
     """The paths that config/paper.yaml names."""
     monkeypatch.chdir(tmp_path)
-    for name in ("data/adni/ADNI", "data/adni/tables", "data/copd/films", "config"):
-        (tmp_path / name).mkdir(parents=True)
-    (tmp_path / "data/copd/spirometry.csv").touch()
-    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
+    write_paper_paths(tmp_path)
 
 
 def said_of(config):

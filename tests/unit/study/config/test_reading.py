@@ -3,11 +3,11 @@
 import json
 import os
 import re
-import shutil
 
 import pytest
 import yaml
 from helpers.configurations import ROOT, changed, effective, shipped
+from helpers.paper_archives import LISTS, TEMPLATE, write_paper_paths
 
 from pipeline.method.registry import find_method
 from pipeline.method.training.settings import TrainSettings
@@ -27,11 +27,7 @@ def test_date_format(said):
 @pytest.fixture
 def paper(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("adni/ADNI", "adni/tables", "copd/films"):
-        (tmp_path / "data" / name).mkdir(parents=True)
-    (tmp_path / "data/copd/spirometry.csv").touch()
-    (tmp_path / "config").mkdir()
-    shutil.copy(ROOT / "config/paper_drop.csv", tmp_path / "config")
+    write_paper_paths(tmp_path)
     return shipped("config/paper.yaml")
 
 
@@ -61,6 +57,8 @@ PARTICULAR = {  # of the paper's study, and of nobody else's
     "adni": {
         "source": "adni",
         "archive": {"images": "data/adni/ADNI", "tables": "data/adni/tables"},
+        "splits": {"lists": LISTS},
+        "brain": {"template": TEMPLATE},
         "qc": {"drop": "config/paper_drop.csv"},
         "published": {"va-gan": [0.332, 0.015], "defi-gan": [0.365, 0.014]},
     },
@@ -134,7 +132,9 @@ def test_another_disease_has_the_papers_values_of_its_modality(tmp_path, source,
     assert mine["training"] == paper["training"]
     assert mine["figures"] == paper["figures"]
     preparation = paper["modality"]
-    assert mine[preparation] == paper[preparation]
+    # The template is a file of the paper's study; others get the one that comes with a package.
+    packaged = {"template": None} if preparation == "brain" else {}
+    assert mine[preparation] == paper[preparation] | packaged
     assert mine["published"] is None
     assert mine["title"] == "Lund"
 
