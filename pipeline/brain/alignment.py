@@ -17,7 +17,7 @@ from scipy.stats import rankdata
 # Voxel size at which heads are compared: where they lie and which way they face, not their folds.
 COARSE_MM = 4.0
 SMOOTHING = 1.0  # standard deviation of the Gaussian, coarse voxels
-TURN, MOVE_MM = 20.0, 30.0  # degrees about each axis, and along it, to either side
+TURN, MOVE_MM = 15.0, 20.0  # degrees about each axis, and along it, to either side
 AXES = "xyz"
 
 

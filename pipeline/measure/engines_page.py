@@ -128,7 +128,7 @@ The field is the range of the factor by which it changes the intensities; noise 
 - **Brain kept**: share of the packaged brain mask in the field of view after the crop.
 - **Variation**: coefficient of variation of the intensities in sure white matter, of the head that
   has no field of its own; that of the head itself, without field and noise, is the floor.
-- **Correlation** with the template inside its head, both smoothed (as the stage checks it), with
+- **Correlation** with the template inside its head, both smoothed (as the stage tells it), with
   the scan where the scanner left it and after registration.
 - **Error of the pose**: the registration against the pose that was applied, as an angle, and as the
   largest distance at the corners of a box around the brain. For the head that is not the template
