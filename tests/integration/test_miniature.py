@@ -82,7 +82,7 @@ def test_true_deformation_explains_the_observed_change(study):
 
 
 def test_no_pair_is_lost_on_the_way(study):
-    """Pairs that lie well already are not held to be worse for their registration."""
+    """Nor does a registration that leaves a pair less alike leave it out."""
     for name in ("adni", "copd"):
         excluded = pd.read_csv(study / f"results/{name}/exclusions.csv")
         assert not (excluded["item"] == "pair").any(), excluded[excluded["item"] == "pair"]

@@ -98,7 +98,7 @@ def results(tmp_path_factory):
         manifest.tail(1)[["subject", "session", "label"]].assign(row=0).to_parquet(
             packed / "train.parquet"
         )
-        pairs.assign(row=0).to_parquet(packed / "pairs.parquet")
+        pairs.assign(row=0, warning="").to_parquet(packed / "pairs.parquet")
         made = Geometry.of_made_images(1, shape)
         replace(made, pixel_mm=np.array([4.0])).write(packed)
         facts = {"images": 3, "pairs": 1, "subjects": 2}
