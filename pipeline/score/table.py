@@ -93,7 +93,7 @@ def make_table(
     table["gain_p_holm"] = table.groupby("dataset")["gain_p"].transform(holm)
     ceilings = table[table["method"] == TRUE_DEFORMATION].set_index("dataset")["ncc_mean"]
     table["share_of_ceiling"] = table["ncc_mean"] / table["dataset"].map(ceilings)
-    table = table.round(DECIMALS)
+    table = table.round(DECIMALS).replace(-0.0, 0.0)
     write_csv(table, destination_csv)
     with atomic_path(destination_md) as temporary:
         temporary.write_text(_markdown(table, _titles(datasets)), encoding="utf-8")
