@@ -75,14 +75,14 @@ def check(scores, dataset):
     assert scores["ncc"][1] < 0.9
 
 
-def write_true_fields(folder, vector, affine):
+def write_true_fields(folder, vector, affine, subject=PAIR[0]):
     """The total field is constant; that of the disease is its opposite."""
-    path = layout.true_field(folder, PAIR[0], PAIR[3], "total")
+    path = layout.true_field(folder, subject, PAIR[3], "total")
     path.parent.mkdir(parents=True)
     for kind, sign in (("total", 1), ("disease", -1)):
         grid = (20, 24, 1, 1) if len(vector) == 2 else (4, 4, 4, 1)
         field = np.broadcast_to((sign * vector).astype(np.float32), (*grid, len(vector)))
-        nib.save(nib.Nifti1Image(field, affine), layout.true_field(folder, PAIR[0], PAIR[3], kind))
+        nib.save(nib.Nifti1Image(field, affine), layout.true_field(folder, subject, PAIR[3], kind))
 
 
 @pytest.fixture
@@ -119,6 +119,26 @@ def test_films_are_scored(tmp_path, write_pair):
     packed = write_pair((32, 32), shift, film_to_raw((96, 80), Frame(), resize=40, crop=32), 1.5)
     score_truth(packed, tmp_path / "truth", tmp_path / "scores.parquet", dataset="copd")
     check(pd.read_parquet(tmp_path / "scores.parquet"), "copd")
+
+
+def test_field_of_another_subject_is_tried(tmp_path, write_packed):
+    """Two films move in opposite ways: each field fits its own and is wrong for the other."""
+    shift, to_raw = np.array([1.5, -0.7]), film_to_raw((96, 80), resize=40, crop=32)
+    images, mask = np.stack([texture((32, 32))] * 2), np.zeros((2, 32, 32), bool)
+    mask[:, 3:-3, 3:-3] = True
+    differences = [expected_difference(images[0], way * shift) for way in (1, -1)]
+    for subject, way in (("s", 1), ("t", -1)):
+        raw = 2 * way * shift[::-1]
+        write_true_fields(tmp_path / "truth", raw, np.diag([4.0, 4, 1, 1]), subject)
+    geometry = Geometry.of_made_images(2, (32, 32))
+    geometry = replace(geometry, to_raw=np.stack([to_raw] * 2), raw_mm=np.ones(2))
+    pairs, folder = [PAIR, ("t", *PAIR[1:])], tmp_path / "packed"
+    write_packed(folder, pairs, images, np.stack(differences), mask, geometry)
+    score_truth(folder, tmp_path / "truth", tmp_path / "scores.parquet", dataset="copd")
+    scores = pd.read_parquet(tmp_path / "scores.parquet")
+    scores = scores[scores["field"] == "total"]
+    np.testing.assert_allclose(scores["ncc"], 1, atol=1e-4)
+    assert (scores["ncc_other"] < 0).all()
 
 
 def test_true_field_tells_mm_of_the_raw_image(tmp_path, write_pair):
