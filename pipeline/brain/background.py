@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import block_reduce
 
 # Wide enough for a gap between head and image border, too narrow for any between ear and head.
 BALL_MM = 10.0
@@ -29,6 +28,8 @@ def background(missing: np.ndarray, voxel_mm: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Boolean, of the shape of `missing`.
     """
+    from skimage.measure import block_reduce  # slow to load, and few volumes come here
+
     labels, count = ndimage.label(missing)
     outside = np.zeros(count + 1, dtype=bool)
     for axis in range(3):
