@@ -149,7 +149,8 @@ def test_biomarkers(tmp_path):
             ("mine", "hippocampi", "volume change"),
             ("films", "heart width", "change"),
         )
-        for subject, value in (("a", -5.0), ("b", -6.0))
+        # Ten subjects have an interval.
+        for subject, value in zip("abcdefghij", np.linspace(-6, -5, 10), strict=True)
     ]
     pd.DataFrame(rows).to_parquet(tmp_path / "b.parquet")
     make_biomarker_table([tmp_path / "b.parquet"], described(), tmp_path / "b.csv")

@@ -51,7 +51,7 @@ EVERYTHING = dict.fromkeys(chest_disease.COPD, 1.0)  # all parts affected, none 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_deformations_never_fold(radiograph, motions, sign):
     velocity = chest_disease.motion_velocity(motions, radiograph.shape)
-    assert jacobian_determinant(integrate(sign * velocity)).min() > 0.2
+    assert jacobian_determinant(integrate(sign * velocity)).min() > 0.1
 
 
 def test_warps_of_subjects_never_fold_and_differ(radiograph):
@@ -107,9 +107,9 @@ def test_parts_of_the_disease_move_what_they_are_named_after(radiograph):
     shape = radiograph.shape
     for side, dome, angle in (("right", 0.23, 0.07), ("left", 0.76, 0.91)):
         moved = flow_of({f"{side} dome": 1.0}, shape)
-        assert 0.035 < moved(0.73, dome)[0] < 0.06
+        assert 0.05 < moved(0.73, dome)[0] < 0.09
         assert moved(0.80, angle)[0] < 0.6 * moved(0.73, dome)[0]
-        assert np.abs(moved(0.73, 1 - dome)).max() < 0.005
+        assert np.abs(moved(0.73, 1 - dome)).max() < 0.01
     moved = flow_of({"heart": 1.0}, shape)
     assert moved(0.60, 0.69)[1] < -0.02
     assert moved(0.64, 0.36)[1] > 0.01

@@ -123,7 +123,7 @@ def test_films_are_scored(tmp_path, write_pair):
 
 def test_field_of_another_subject_is_tried(tmp_path, write_packed):
     """Two films move in opposite ways: each field fits its own and is wrong for the other."""
-    shift, to_raw = np.array([1.5, -0.7]), film_to_raw((96, 80), resize=40, crop=32)
+    shift, to_raw = np.array([1.5, -0.7]), film_to_raw((96, 80), Frame(), resize=40, crop=32)
     images, mask = np.stack([texture((32, 32))] * 2), np.zeros((2, 32, 32), bool)
     mask[:, 3:-3, 3:-3] = True
     differences = [expected_difference(images[0], way * shift) for way in (1, -1)]
