@@ -137,4 +137,5 @@ def test_head_flipped_otherwise_falls_out_or_is_suspect(archive, tmp_path, sides
         assert figures["stage"] == "template"
         assert "registration to the template failed" in figures["reason"]
     else:
-        assert "seem exchanged" in figures["orientation"]
+        # "... seem exchanged", or how the head would fit better.
+        assert figures["orientation"], figures

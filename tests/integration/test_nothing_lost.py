@@ -30,6 +30,7 @@ TRAINING = {
     **{"batch_size": 2, "accumulated_batches": 1, "epochs": 1, "updates_per_epoch": 2},
     **{"epoch_counts": "updates", "precision": "float32", "gradient_penalty": 10},
     **{"critic_updates": 1, "initial_critic_updates": 1, "initial_generator_updates": 0},
+    "critic_boost_every": 0,
     **{"base_filters": 8, "poolings": 2, "critic_weights": "random", "critic_base_filters": 4},
     "variant": "plain",
 }

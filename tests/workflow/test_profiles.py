@@ -86,5 +86,5 @@ def test_both_clusters_ask_for_the_same(name="generic"):
 def test_whole_graph_of_the_paper_is_planned(tmp_path, name):
     write_paper_archives(tmp_path, subjects=20)
     plan = planned_jobs(tmp_path, *PAPER, "--workflow-profile", ROOT / "profiles" / name)
-    assert plan["train_model"] == 20
+    assert plan["train_model"] == 2 * (3 * 5 + 2)  # two baselines have one model
     assert plan["strip_skull"] == plan["resample_grid"] > 5
