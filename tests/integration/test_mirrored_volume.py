@@ -134,8 +134,9 @@ def test_head_flipped_otherwise_falls_out_or_is_suspect(archive, tmp_path, sides
     nib.save(flipped(nib.load(archive / "bl.nii"), sides), tmp_path / "flipped.nii")
     figures = prepare(tmp_path / "flipped.nii", tmp_path, "bl")
     if figures["status"] == "excluded":
-        assert figures["stage"] == "template"
-        assert "registration to the template failed" in figures["reason"]
+        # By the registration, or for want of a brain where one must be.
+        assert figures["stage"] in ("template", "skull")
+        assert "failed" in figures["reason"] or "brain" in figures["reason"]
     else:
         # "... seem exchanged", or how the head would fit better.
         assert figures["orientation"], figures
