@@ -1,7 +1,6 @@
 """Speed and memory of the preparation of films, beside decoding them alone."""
 
 import multiprocessing
-import os
 import resource
 import tempfile
 import time
@@ -100,8 +99,13 @@ def _measure(work: Callable[[Sequence[Path]], None], paths: Sequence[Path]) -> t
 
     Compressed films are decoded in children of this process, which count.
     """
-    started = sum(os.times()[:4])
+
+    def used() -> list[resource.struct_rusage]:
+        return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+
+    def seconds() -> float:
+        return sum(user.ru_utime + user.ru_stime for user in used())
+
+    started = seconds()
     work(paths)
-    users = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
-    peak = max(resource.getrusage(user).ru_maxrss for user in users) / 1024
-    return sum(os.times()[:4]) - started, peak
+    return seconds() - started, max(user.ru_maxrss for user in used()) / 1024
