@@ -1,0 +1,20 @@
+"""How a stage is described: what it is called, what does it, and what it costs."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage. Its name is that of its subcommand, and of the folder of its volumes."""
+
+    title: str  # help of the command line
+    rule: str  # of the workflow
+    function: str  # module:function
+    version: int = 1
+    volume: bool = False  # takes one brain volume from the stage before to the one after
+    engines: bool = False  # `pipeline.brain.engines.ENGINES` has ways to do it
+    told: str = ""  # in the methods; in braces, settings of the data set
+    # What it costs (pipeline/study/plan.py, which counts, and plan_costs.csv, which measured).
+    per: str = ""  # a job for each of these; of a run, one where that stage has any, or always
+    work: str = ""  # what the time of a job grows with
+    benchmark: str = ""  # files of earlier runs below benchmarks/
