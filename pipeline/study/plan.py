@@ -165,8 +165,7 @@ class _Study:
     @property
     def models(self) -> list[str]:
         """The method of each model."""
-        methods = self.dataset.training.methods
-        return [method for method in methods for _ in self.config.seeds_of(method)]
+        return [method for method, _ in self.config.models_of(self.name)]
 
     def jobs(self, per: str) -> int:
         """How many there are of what a rule has one job for."""

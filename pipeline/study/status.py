@@ -41,12 +41,11 @@ def training_status(config: Config, results: Path) -> pd.DataFrame:
         ``left`` is the estimated time that is left, ``note`` the reason of a failure.
     """
     rows: list[tuple[object, ...]] = []
-    for dataset, options in config.datasets.items():
-        for method in options.training.methods:
-            for seed in config.seeds_of(method):
-                settings = config.training_settings(dataset, method, seed)
-                model = Path(results) / dataset / "models" / method / f"seed-{seed}"
-                rows.append((dataset, method, seed, *_status(model, settings)))
+    for dataset in config.datasets:
+        for method, seed in config.models_of(dataset):
+            settings = config.training_settings(dataset, method, seed)
+            model = Path(results) / dataset / "models" / method / f"seed-{seed}"
+            rows.append((dataset, method, seed, *_status(model, settings)))
     return pd.DataFrame(rows, columns=STATUS_COLUMNS)
 
 

@@ -145,16 +145,9 @@ class Study(JobSettings):
     def on_methods(self, pattern: str) -> list[str]:
         """`pattern` for each data set, each of its methods and each seed."""
         return [
-            path
-            for name, dataset in self.datasets.items()
-            for path in self._on_methods(name, dataset.training.methods, pattern)
-        ]
-
-    def _on_methods(self, name: str, methods: Iterable[str], pattern: str) -> list[str]:
-        return [
             pattern.format(dataset=name, method=method, seed=seed)
-            for method in methods
-            for seed in self.config.seeds_of(method)
+            for name in self.datasets
+            for method, seed in self.config.models_of(name)
         ]
 
     def on_sweep(self, pattern: str) -> list[str]:
@@ -188,10 +181,12 @@ class Study(JobSettings):
         """
 
         def found(wildcards: Wildcards) -> list[str]:
-            methods = self.methods(wildcards)
-            if deforming:
-                methods = [method for method in methods if find_method(method).deforms]
-            return self._on_methods(wildcards.dataset, methods, pattern)
+            name = wildcards.dataset
+            return [
+                pattern.format(dataset=name, method=method, seed=seed)
+                for method, seed in self.config.models_of(name)
+                if not deforming or find_method(method).deforms
+            ]
 
         return found
 
@@ -328,12 +323,7 @@ class Study(JobSettings):
         }
 
     def _reported(self, name: str) -> _Reported:
-        methods = self.datasets[name].training.methods
-        models = [
-            self._reported_model(name, method, seed)
-            for method in methods
-            for seed in self.config.seeds_of(method)
-        ]
+        models = [self._reported_model(name, *fit) for fit in self.config.models_of(name)]
         return {
             "packed": f"results/{name}/packed",
             "cohort": f"results/{name}/cohort.json" if name in self.cohorts else None,

@@ -63,9 +63,16 @@ class Config(Section):
         training = self.datasets[dataset].training
         return training.of_method(method, int(seed), f"results/{critic_weights(dataset)}")
 
-    def seeds_of(self, method: str) -> list[int]:
-        """Seeds that a method is fitted with: the first alone where chance has no part in it."""
-        return self.seeds if find_method(method).seeded else self.seeds[:1]
+    def models_of(self, dataset: str) -> list[tuple[str, int]]:
+        """Method and seed of each model of a data set.
+
+        A method is fitted with every seed; with the first alone where chance has no part in it.
+        """
+        return [
+            (method, seed)
+            for method in self.datasets[dataset].training.methods
+            for seed in (self.seeds if find_method(method).seeded else self.seeds[:1])
+        ]
 
     def of_model(self, dataset: str, method: str) -> dict[str, Any]:
         """What a model depends on; its seed is not in it."""
