@@ -182,9 +182,7 @@ def draw_pattern(rng: np.random.Generator) -> dict[str, float]:
     while not any(name.endswith(LARGE) for name in pattern):
         drawn = {name: (rng.random(), rng.uniform(MILDEST, 1)) for name in COPD}
         pattern = {
-            name: severity
-            for name, (chance, severity) in drawn.items()
-            if chance < COPD[name].chance
+            name: severity for name, (draw, severity) in drawn.items() if draw < COPD[name].chance
         }
     return pattern
 

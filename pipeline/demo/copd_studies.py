@@ -112,7 +112,7 @@ def make_demo_copd(
     height
         Rows of a film.
     severity
-        Range of the severity of COPD; 1 lowers the diaphragm by about 7 % of the film's height.
+        Range of the severity of COPD; what it changes, each subject draws.
     """
     radiograph = load_radiograph(height)
     rng = np.random.default_rng([seed, 0])

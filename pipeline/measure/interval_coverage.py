@@ -6,7 +6,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.score.uncertainty import CONFIDENCE, two_way_bootstrap
+from pipeline.score.uncertainty import percentile_interval, two_way_bootstrap
 
 STUDIES = 2000  # for each row; a coverage of 93 % is then known to 1.1 %
 SUBJECT_SD, SINGLE_SD = 0.10, 0.05  # of subjects, and of one seed's score of one subject
@@ -15,11 +15,6 @@ SEEDS, SUBJECTS = (3, 5), (10, 12, 30)
 RESAMPLES = 1999  # of each study; tables have more
 FEW = 3  # subjects: what the intervals of fewer than 10 would be worth
 SEED = 0
-
-
-def interval(means: np.ndarray) -> np.ndarray:
-    """Percentile interval of resampled means."""
-    return np.quantile(means, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
 
 
 def coverage(seeds: int, subjects: int, seed_sd: float, studies: int) -> tuple[float, float]:
@@ -47,7 +42,7 @@ def coverage(seeds: int, subjects: int, seed_sd: float, studies: int) -> tuple[f
         scores = scores + seed_sd * rng.standard_normal((seeds, 1))
         scores = scores + SINGLE_SD * rng.standard_normal((seeds, subjects))
         for kind, values in enumerate((scores, scores.mean(axis=0, keepdims=True))):
-            low, high = interval(two_way_bootstrap(values, RESAMPLES))
+            low, high = percentile_interval(two_way_bootstrap(values, RESAMPLES))
             held[kind] += low <= 0 <= high
     two_way, subjects_alone = held / studies
     return float(two_way), float(subjects_alone)

@@ -45,10 +45,16 @@ def save_model(
     path
         File written.
     """
+    write_weights(weights, path, {ARCHITECTURE: json.dumps(dict(architecture))})
+
+
+def write_weights(
+    weights: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
+) -> None:
+    """Write named weights and texts about them to a safetensors file."""
+    tensors = {name: weight.contiguous() for name, weight in weights.items()}
     with atomic_path(path) as temporary:
-        metadata = {ARCHITECTURE: json.dumps(dict(architecture))}
         # Not by its own way to a file, whose errors do not tell that the disk is full.
-        tensors = {name: w.contiguous() for name, w in weights.items()}
         temporary.write_bytes(save(tensors, metadata))
 
 

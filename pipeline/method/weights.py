@@ -12,18 +12,17 @@ from pickle import UnpicklingError
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load_file
 from torch import Tensor
 from torchvision.models import ResNet18_Weights
 
 from pipeline.method.adversarial import Adversarial
-from pipeline.method.explain import save_model
+from pipeline.method.explain import save_model, write_weights
 from pipeline.method.generator import Generator
 from pipeline.method.registry import METHODS
 from pipeline.method.training.settings import Architecture
 from pipeline.method.unet import load_reference_weights
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import atomic_path
 
 IMAGENET = "imagenet"
 
@@ -89,9 +88,7 @@ def fetch_critic_weights(source: str, destination: Path, sha256: str | None = No
         if found != sha256:
             raise InputError(f"critic_weights: {source} has the sha256 {found}, not {sha256}")
         weights = read_weights(Path(source))
-    with atomic_path(destination) as temporary:
-        tensors = {name: weight.contiguous() for name, weight in weights.items()}
-        temporary.write_bytes(save(tensors))
+    write_weights(weights, destination)
 
 
 def import_generator(source: Path, destination: Path, *, flow_scale: float = 1) -> Architecture:

@@ -62,6 +62,12 @@ def two_way_bootstrap(values: np.ndarray, resamples: int = RESAMPLES) -> np.ndar
     return np.take_along_axis(of_seeds, drawn, axis=1).mean(axis=1)
 
 
+def percentile_interval(means: np.ndarray) -> np.ndarray:
+    """Lower and upper end of the 95 % interval of resampled means."""
+    outside = (1 - CONFIDENCE) / 2
+    return np.quantile(means, [outside, 1 - outside])
+
+
 def mean_uncertainty(values: pd.DataFrame, *, seeded: bool) -> Uncertainty:
     """Interval and test of the mean of `values`, by `two_way_bootstrap`.
 
@@ -90,8 +96,7 @@ def mean_uncertainty(values: pd.DataFrame, *, seeded: bool) -> Uncertainty:
     if few:
         return Uncertainty(np.nan, np.nan, np.nan, "; ".join(few))
     means = two_way_bootstrap(values.to_numpy(float))
-    outside = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [outside, 1 - outside])
+    low, high = percentile_interval(means)
     beyond = 1 + min(np.count_nonzero(means <= 0), np.count_nonzero(means >= 0))
     return Uncertainty(float(low), float(high), min(1.0, 2 * beyond / (RESAMPLES + 1)))
 
