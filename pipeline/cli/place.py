@@ -24,6 +24,14 @@ def _plan(args: argparse.Namespace) -> None:
     print(plan_text(*plan_study(read_config(load_yaml(args.config)))))
 
 
+def _config(args: argparse.Namespace) -> None:
+    from pipeline.study.config import parse_config
+    from pipeline.study.config.origins import annotated
+
+    given = load_yaml(args.config)
+    print(annotated(parse_config(given), given), end="")
+
+
 def _status(args: argparse.Namespace) -> None:
     from pipeline.study.config import read_config
     from pipeline.study.status import training_status
@@ -39,6 +47,10 @@ def _wait_for_jobs(args: argparse.Namespace) -> None:
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
     sub = commands.add("doctor", _doctor, "tell what is wrong with this place, and how to mend it")
+    add_configuration(sub)
+    sub = commands.add(
+        "config", _config, "print every value of a configuration, and where it comes from"
+    )
     add_configuration(sub)
     sub = commands.add("plan", _plan, "estimate jobs, hours and disk of a configuration")
     add_configuration(sub)

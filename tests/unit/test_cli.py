@@ -94,6 +94,7 @@ def test_every_stage_of_the_rules_is_a_command():
         "measure-engines",
         "benchmark",
         "benchmark-films",
+        "config",
         "doctor",
         "explain",
         "import-weights",
