@@ -98,6 +98,7 @@ def test_every_stage_of_the_rules_is_a_command():
         "doctor",
         "explain",
         "import-weights",
+        "init",
         "plan",
         "status",
         "wait-for-jobs",
