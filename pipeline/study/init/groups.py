@@ -72,8 +72,10 @@ def find_groups(visits: pd.DataFrame, columns: Iterable[str], place: str) -> lis
 
 def _spellings(text: pd.Series) -> dict[str, str]:
     """The values of a column, by what they are in lower case, each as it is first written."""
-    given = text[is_given(text)]
-    return {value.lower(): value for value in reversed(given.tolist())}
+    spellings: dict[str, str] = {}
+    for value in text[is_given(text)]:
+        spellings.setdefault(value.lower(), value)
+    return spellings
 
 
 def _is_usual(column: str) -> bool:
@@ -95,7 +97,11 @@ def _likeliest(visits: pd.DataFrame, column: str, values: Mapping[str, str]) -> 
         (healthy, diseased): _changing(told, healthy, diseased)
         for healthy, diseased in permutations(values, 2)
     }
-    healthy, diseased = max(counts, key=lambda two: (two[1] not in HEALTHY, counts[two]))
+
+    def likelihood(two: tuple[str, str]) -> tuple[bool, int, bool]:
+        return two[1] not in HEALTHY, counts[two], two[0] in HEALTHY
+
+    healthy, diseased = max(counts, key=likelihood)
     others = tuple(sorted(values[value] for value in values.keys() - {healthy, diseased}))
     subjects = counts[healthy, diseased]
     return Groups(column, values[healthy], values[diseased], subjects, others)

@@ -95,7 +95,7 @@ def test_table_whose_images_are_elsewhere(tmp_path):
 
 def test_table_without_a_column_that_must_be(tmp_path):
     table = write_rows(tmp_path, "subject,session,where,day,diagnosis")
-    with pytest.raises(InputError, match=r"ward.csv has no column path .*columns found: subject"):
+    with pytest.raises(InputError, match=r"ward.csv has no column path; columns found: subject"):
         look_at_table(table)
 
 
