@@ -41,6 +41,7 @@ def check_kind(data: np.ndarray) -> None:
 
 def is_skull_stripped(data: np.ndarray, affine: np.ndarray) -> bool:
     """Whether a volume holds a brain alone: zeros, and no more tissue than an adult's brain."""
-    tissue = np.count_nonzero(data)
-    litres = tissue * math.prod(voxel_sizes(affine)) / 1e6
-    return tissue < (1 - LEAST_BACKGROUND) * data.size and litres < LARGEST_BRAIN_LITRES
+    tissue = int(np.count_nonzero(data))
+    litres = tissue * math.prod(voxel_sizes(affine).tolist()) / 1e6
+    share = tissue / data.size
+    return share < 1 - LEAST_BACKGROUND and litres < LARGEST_BRAIN_LITRES

@@ -87,8 +87,9 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     _add_order(visits, visits["day"], visits["date"])
     volumes = there[0].lower().endswith(VOLUMES)
     archive = {"table": str(table)} | ({"images": str(images)} if images else {})
-    section = {"source": "manifest", "modality": "brain" if volumes else "chest"}
-    section |= {"archive": archive} | ({"columns": columns} if columns else {})
+    modality = "brain" if volumes else "chest"
+    section: dict[str, Any] = {"source": "manifest", "modality": modality, "archive": archive}
+    section |= {"columns": columns} if columns else {}
     missing = []
     if not (is_given(rows["day"]) | is_given(rows["date"])).all():
         missing.append("visits without day or date are in the order of their sessions' names")

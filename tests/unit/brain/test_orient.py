@@ -154,7 +154,7 @@ def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
 def test_missing_and_empty_files(tmp_path: Path) -> None:
     assert refusal(tmp_path, tmp_path / "absent.nii") == "the file is missing"
     (tmp_path / "none.nii").touch()
-    assert refusal(tmp_path, tmp_path / "none.nii") == "the file is empty"
+    assert refusal(tmp_path, tmp_path / "none.nii") == "the file is empty; copy it again"
 
 
 def test_truncated_file_tells_both_sizes(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_truncated_file_tells_both_sizes(tmp_path: Path) -> None:
     nib.save(image_of(np.zeros((128, 128, 128), np.int16), np.diag([2.0, 2, 2, 1])), source)
     source.write_bytes(source.read_bytes()[:1_200_000])
     assert refusal(tmp_path, source) == (
-        "truncated: the file holds 1.2 MB where the header announces 4.2 MB"
+        "truncated: the file holds 1.2 MB where the header announces 4.2 MB; copy it again"
     )
 
 
@@ -209,7 +209,10 @@ def test_mgh_is_oriented_as_nifti_is(tmp_path: Path) -> None:
 
 def test_several_volumes(tmp_path: Path) -> None:
     series = np.stack([values()] * 3, axis=-1)
-    assert refusal_of(tmp_path, image_of(series)) == "4D: holds 3 volumes instead of one"
+    assert (
+        refusal_of(tmp_path, image_of(series))
+        == "4D: holds 3 volumes instead of one; give one of them"
+    )
 
 
 def test_single_slice(tmp_path: Path) -> None:

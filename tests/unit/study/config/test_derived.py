@@ -1,7 +1,10 @@
 """The smallest configuration of each source, and what follows from it."""
 
+import re
+
 import pytest
 import yaml
+from helpers.configurations import ROOT
 
 from pipeline.stage.errors import InputError
 from pipeline.study.config import parse_config, read_config
@@ -52,6 +55,14 @@ def test_fifteen_lines_are_enough_for_a_study(smallest):
     assert len(smallest.strip().splitlines()) <= 15
     config = read_config(yaml.safe_load(smallest))
     assert parse_config(config.effective()) == config
+
+
+def test_the_example_of_the_documentation_is_one():
+    text = (ROOT / "docs/own-data.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert examples
+    for example in examples:
+        parse_config(yaml.safe_load(example))
 
 
 def of_source(source, **changes):

@@ -154,5 +154,5 @@ def test_scans_that_are_none_are_named_with_their_reason(folder):
     assert "holds 2 volumes instead of one" in told["series.nii"]
     assert "NaN or infinite" in told["infinite.nii"]
     assert "truncated" in told["cut.nii"]
-    assert told["empty.nii"] == "the file is empty"
+    assert told["empty.nii"] == "the file is empty; copy it again"
     assert told["absent.nii"] == "the file is missing"
