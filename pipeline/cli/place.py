@@ -37,6 +37,9 @@ def _init(args: argparse.Namespace) -> None:
     from pipeline.study.init.begin import begin_study
     from pipeline.study.init.look import look_at_adni, look_at_bids, look_at_films, look_at_table
 
+    for option, owner in (("images", "table"), ("tables", "adni"), ("spirometry", "films")):
+        if vars(args)[option] and not vars(args)[owner]:
+            raise InputError(f"--{option} belongs to --{owner}; leave it out")
     if args.bids:
         look = look_at_bids(args.bids)
     elif args.table:

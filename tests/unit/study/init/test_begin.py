@@ -127,8 +127,9 @@ def test_what_a_key_may_mend_is_told_and_the_file_written(folder, caplog):
     read_config(given)
 
 
-def test_films_need_their_tests(folder, caplog):
+def test_options_that_belong_together(folder, caplog):
     assert "--films needs --spirometry" in refusal("--films x", caplog)
+    assert "--tables belongs to --adni" in refusal("--bids x --tables y", caplog)
 
 
 def test_scans_that_are_none_are_named_with_their_reason(folder):
