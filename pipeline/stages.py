@@ -66,7 +66,7 @@ STAGES = {
         "check a volume and turn it to the axes of the template",
         rule="orient_volume",
         function="pipeline.brain.orient:orient_volume",
-        version=4,
+        version=5,
         volume=True,
         engines=True,
         told="turned to the axes of the template",

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
+from pipeline.study.config.derived import with_derived
 from pipeline.study.config.pictures import Figures, FilmFigures, VolumeFigures
 from pipeline.study.config.preparation import Brain, Chest, QualityControl, Squares
 from pipeline.study.config.simulations import AdniDemo, CopdDemo, Demo
@@ -61,9 +62,13 @@ class Dataset(Section):
     SHAPE: ClassVar[str]  # the key that says how large its images are
 
     source: str
-    title: Text = Field(description="in tables, pictures and pages")
+    title: Text = Field(
+        description="in tables, pictures and pages; else the name of the dataset or table"
+    )
     modality: str
-    disease: Disease = Field(description="name: NAME, healthy: GROUP, diseased: GROUP")
+    disease: Disease = Field(
+        description="name: NAME, healthy: GROUP, diseased: GROUP; else in the words of labels"
+    )
     training: Training
     published: Published | None = Field(
         None, description="figures to show beside, by method: [mean, standard deviation]"
@@ -139,6 +144,11 @@ class CohortDataset(Dataset):
     demo: Demo | None = None
     splits: Splits
     figures: Figures
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: Any) -> Any:
+        return with_derived(given)
 
     @property
     def is_demo(self) -> bool:

@@ -67,7 +67,7 @@ class PlainArchive(Archive):
     """A table that anyone can write, and the folder that its paths begin in."""
 
     table: Text
-    images: Text
+    images: Text = Field(description="folder that the paths begin in; else that of the table")
 
     def files_read(self) -> list[str]:
         """The table."""
@@ -210,7 +210,10 @@ class SpirometryLabels(Section):
     columns: SpirometryNames = Field(
         SpirometryNames(), description="names of the columns of the spirometry table"
     )
-    pseudonym_key: Text
+    pseudonym_key: Text = Field(
+        description="file of the secret behind the subjects' names, made where there is none; "
+        "else pseudonym.key beside the table of lung function tests"
+    )
 
 
 Columns = Annotated[
