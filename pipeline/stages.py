@@ -29,7 +29,7 @@ STAGES = {
         "simulate chest films",
         rule="make_demo_copd",
         function="pipeline.demo.copd_studies:make_demo_copd",
-        version=4,
+        version=5,
         per="demo",
         work="images",
         benchmark="{dataset}/make_demo.tsv",

@@ -37,7 +37,7 @@ def test_demonstration_begins_with_its_archives(tmp_path):
     plan = planned_jobs(tmp_path)
     assert plan["make_demo_adni"] == plan["make_demo_copd"] == 1
     assert plan["ingest_made"] == 2
-    assert plan["train_model"] == plan["score_model"] == models(seeds=3)
+    assert plan["train_model"] == plan["score_model"] == models(seeds=5)
     assert plan["score_true_deformation"] == 2
 
 
@@ -101,16 +101,16 @@ def test_toy_data_go_the_same_way(tmp_path):
     assert plan == {
         "all": 1,
         "make_toy": 1,
-        "train_model": models(seeds=3, datasets=1),
+        "train_model": models(seeds=5, datasets=1),
         "record_config": 1,
-        "record_model": models(seeds=3, datasets=1),
+        "record_model": models(seeds=5, datasets=1),
         "record_run": 1,
-        "score_model": models(seeds=3, datasets=1),
+        "score_model": models(seeds=5, datasets=1),
         "make_table": 1,
         "make_claims_table": 1,
         "draw_overview": 1,
         "make_report": 1,
-        "total": 8 + 3 * models(seeds=3, datasets=1),
+        "total": 8 + 3 * models(seeds=5, datasets=1),
     }
 
 
@@ -170,4 +170,4 @@ def test_wrong_table_stops_the_run(archive):
 
 
 def test_setting_on_the_command_line_keeps_the_configuration(tmp_path):
-    assert planned_jobs(tmp_path, "--config", "device=cpu")["train_model"] == models(seeds=3)
+    assert planned_jobs(tmp_path, "--config", "device=cpu")["train_model"] == models(seeds=5)
