@@ -101,16 +101,16 @@ def test_toy_data_go_the_same_way(tmp_path):
     assert plan == {
         "all": 1,
         "make_toy": 1,
-        "train_model": models(seeds=5, datasets=1),
+        "train_model": models(seeds=3, datasets=1),
         "record_config": 1,
-        "record_model": models(seeds=5, datasets=1),
+        "record_model": models(seeds=3, datasets=1),
         "record_run": 1,
-        "score_model": models(seeds=5, datasets=1),
+        "score_model": models(seeds=3, datasets=1),
         "make_table": 1,
         "make_claims_table": 1,
         "draw_overview": 1,
         "make_report": 1,
-        "total": 8 + 3 * models(seeds=5, datasets=1),
+        "total": 8 + 3 * models(seeds=3, datasets=1),
     }
 
 
