@@ -1,4 +1,4 @@
-"""The table of README that tells what each command reruns."""
+"""The table of docs/stages.md that tells what each command reruns."""
 
 import re
 from typing import NamedTuple
@@ -14,8 +14,8 @@ class Row(NamedTuple):
 
 
 def _tables() -> list[list[list[str]]]:
-    """All tables of README: rows of cells."""
-    text = (ROOT / "README.md").read_text()
+    """All tables of the page: rows of cells."""
+    text = (ROOT / "docs/stages.md").read_text()
     tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
     return [
         [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
