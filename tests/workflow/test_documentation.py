@@ -9,12 +9,13 @@ import sys
 
 import pytest
 import yaml
-from helpers.documentation import CONFIGURATIONS, commands, tables
+from helpers.documentation import CONFIGURATIONS, blocks, commands, tables
 from helpers.scale import write_archives
 from helpers.workflow import ROOT, jobs_of_command
 from snakemake.cli import get_argument_parser
 
 from pipeline import cli
+from pipeline.study.config import parse_config
 
 # Where a command runs, by how it begins.
 RUN = yaml.safe_load((ROOT / "tests/workflow/commands.yaml").read_text(encoding="utf-8"))
@@ -108,7 +109,7 @@ def test_fast_tests_can_be_chosen(request):
 def test_site_is_built_and_every_link_leads_somewhere(tmp_path):
     """Every page has its place in the navigation, too."""
     done = subprocess.run(
-        ["mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -117,6 +118,13 @@ def test_site_is_built_and_every_link_leads_somewhere(tmp_path):
     assert done.returncode == 0, done.stderr
     for page in (ROOT / "docs").glob("*.md"):
         assert (tmp_path / f"site/{page.stem}.html").is_file()
+
+
+def test_examples_of_ones_own_data_are_configurations():
+    examples = blocks(ROOT / "docs/data.md", "yaml")
+    configs = [parse_config(yaml.safe_load(example)) for example in examples]
+    sources = {dataset.source for config in configs for dataset in config.datasets.values()}
+    assert sources == {"adni", "bids", "copd", "manifest"}
 
 
 def said_by_the_pipeline():
