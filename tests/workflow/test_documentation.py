@@ -121,7 +121,7 @@ def test_site_is_built_and_every_link_leads_somewhere(tmp_path):
 
 
 def test_examples_of_ones_own_data_are_configurations():
-    examples = blocks(ROOT / "docs/data.md", "yaml")
+    examples = blocks(ROOT / "docs/sources.md", "yaml")
     configs = [parse_config(yaml.safe_load(example)) for example in examples]
     sources = {dataset.source for config in configs for dataset in config.datasets.values()}
     assert sources == {"adni", "bids", "copd", "manifest"}

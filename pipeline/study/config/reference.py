@@ -26,13 +26,14 @@ BEGIN = """\
 
 Made from the models of the configuration by
 `python -m pipeline.study.config.reference docs/configuration.md`; a test compares the two. What a
-study must say is told in [Your own data](data.md). A key that is left out has its default: the
+study must say is told in [Your own data](own-data.md). A key that is left out has its default: the
 paper's value, where the paper gives one. A run writes all its values to `results/config.yaml`.
 Unknown keys and wrong values stop a run before its first job.
 """
 HEAD = "| key | value | default | meaning |\n|---|---|---|---|"
 ATTRIBUTES = re.compile(r"\n\nAttributes\n-+\n(.*)", re.DOTALL)
 ATTRIBUTE = re.compile(r"^(\w[\w, ]*) : .*\n((?: +.*\n?)+)", re.MULTILINE)
+ELSE = "; else "  # in the description of a key that follows from others where it is left out
 LIMITS = {
     "minimum": "at least {}",
     "exclusiveMinimum": "above {}",
@@ -118,8 +119,8 @@ def _table(name: str, title: str, part: Schema, reached: Reached) -> str:
     # The paper gives what a section of a method leaves out.
     required = [] if issubclass(_models()[name], Options) else part.get("required", [])
     rows = [
-        f"| `{key}` | {_kind(value)} | {_default(value, key in required)} "
-        f"| {_meaning(name, key, value)} |"
+        f"| `{key}` | {_kind(value)} | {_default(name, key, value, key in required)} "
+        f"| {_meaning(name, key, value, key in required)} |"
         for key, value in _with_inner_keys(part["properties"])
     ]
     purpose = ATTRIBUTES.sub("", inspect.getdoc(_models()[name]) or "").replace("``", "`")
@@ -140,25 +141,32 @@ def _models() -> dict[str, type[BaseModel]]:
     waiting: list[type[BaseModel]] = [BaseModel]
     while waiting:
         model = waiting.pop()
-        found[model.__name__] = model
+        if model.__module__.startswith("pipeline."):
+            found[model.__name__] = model
         waiting += model.__subclasses__()
     return found
 
 
-def _meaning(name: str, key: str, value: Schema) -> str:
+def _meaning(name: str, key: str, value: Schema, required: bool = True) -> str:
     """What a key of a model does: its attribute in a docstring, and its field's description."""
     attributes: dict[str, str] = {}
-    described = value.get("description", "")
     for model in _models()[name].__mro__:
         for section in ATTRIBUTES.findall(inspect.getdoc(model) or ""):
             for keys, text in ATTRIBUTE.findall(section + "\n"):
                 for one in keys.split(","):
                     attributes.setdefault(one.strip().removesuffix("_"), " ".join(text.split()))
-        fields = getattr(model, "model_fields", {})
-        described = described or getattr(fields.get(key), "description", "") or ""
-    told = attributes.get(key, "")
+    told, described = attributes.get(key, ""), _described(name, key, value)
+    if not required:
+        described = described.partition(ELSE)[0]
     words = f"{told.rstrip('.')} ({described})" if told and described else told or described
     return words.replace("``", "`").replace("|", "\\|")
+
+
+def _described(name: str, key: str, value: Schema) -> str:
+    """Description of a field, or of the one that it takes the place of."""
+    models = (model.__dict__.get("__pydantic_fields__", {}) for model in _models()[name].__mro__)
+    fields = (fields[key].description for fields in models if key in fields)
+    return value.get("description") or next(filter(None, fields), "")
 
 
 def _kind(value: Schema) -> str:
@@ -183,10 +191,10 @@ def _kind(value: Schema) -> str:
     return value["type"] + (f" ({', '.join(limits)})" if limits else "")
 
 
-def _default(value: Schema, required: bool) -> str:
+def _default(name: str, key: str, value: Schema, required: bool) -> str:
     """What stands for a key that is left out; of a section its own defaults tell."""
     if required:
-        return "needed"
+        return "" if ELSE in _described(name, key, value) else "needed"
     if "default" not in value or isinstance(value["default"], dict):
         return ""
     text = yaml.safe_dump(value["default"], default_flow_style=True, width=sys.maxsize)

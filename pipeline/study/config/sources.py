@@ -84,8 +84,6 @@ class PlainArchive(Archive):
     ----------
     table : str
         CSV with a row an image: subject, session, path, and the column of ``labels``.
-    images : str
-        Where the images lie; the paths of the table begin there.
     """
 
     table: Text
@@ -294,7 +292,7 @@ class SpirometryLabels(Section):
     max_days : int
         Between a film and its test, at most.
     pseudonym_key : str
-        File of the secret behind the subjects' names; never share it.
+        Never share it.
     """
 
     ratio_threshold: Between0And1 = 0.7
