@@ -124,7 +124,8 @@ def _table(name: str, title: str, part: Schema, reached: Reached) -> str:
         for key, value in _with_inner_keys(part["properties"])
     ]
     purpose = ATTRIBUTES.sub("", inspect.getdoc(_models()[name]) or "").replace("``", "`")
-    return "\n".join([f"## {title} {{#{name.lower()}}}", "", purpose, "", HEAD, *rows, ""])
+    heading = f'## <a id="{name.lower()}"></a>{title}'
+    return "\n".join([heading, "", purpose, "", HEAD, *rows, ""])
 
 
 def _with_inner_keys(properties: Schema) -> Iterator[tuple[str, Schema]]:

@@ -13,7 +13,7 @@ PAGE = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
 
 def rows_of(anchor):
     """Cells of a table by its keys."""
-    table = PAGE.split(f"{{#{anchor}}}\n")[1].split("\n## ")[0]
+    table = PAGE.split(f'<a id="{anchor}">')[1].split("\n## ")[0]
     rows = [row[2:-2].split(" | ") for row in re.findall(r"^\| `.*$", table, re.MULTILINE)]
     return {key.strip("`"): cells for key, *cells in rows}
 
@@ -39,7 +39,7 @@ def test_keys_kinds_and_defaults_are_those_of_the_models():
 
 
 def test_every_section_has_its_place():
-    anchors = set(re.findall(r"\{#(\w+)\}", PAGE))
+    anchors = set(re.findall(r'<a id="(\w+)">', PAGE))
     assert set(re.findall(r"\]\(#(\w+)\)", PAGE)) | {"config"} == anchors
 
 
