@@ -49,7 +49,15 @@ INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels"}
 
 
 class Disease(Section):
-    """The disease that a data set is about, and its two groups."""
+    """The disease that a data set is about, and its two groups.
+
+    Attributes
+    ----------
+    name : str
+        What tables, pictures and pages call the disease.
+    healthy, diseased : str
+        What they call the two groups.
+    """
 
     name: Text
     healthy: Text
@@ -137,7 +145,13 @@ class ImageDataset(Dataset):
 
 
 class CohortDataset(Dataset):
-    """Images of people, from an archive."""
+    """Images of people, from an archive.
+
+    Attributes
+    ----------
+    demo : Demo
+        Simulates the study in place of the archive; ``null`` where real data are.
+    """
 
     archive: Archive
     date_format: DateFormat = None
