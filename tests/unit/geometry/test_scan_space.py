@@ -57,7 +57,7 @@ INNER = (slice(3, -3),) * 3  # further out, Eq. 1 looks beyond the grid
 def test_warped_scan_on_the_grid_is_the_modified_image(case):
     scan, affine, phi, on_grid, xhat0 = case
     warped = warp_scan(scan, itk_field(phi, affine))
-    np.testing.assert_array_equal(warped.affine, scan.affine)
+    np.testing.assert_allclose(warped.affine, scan.affine, atol=1e-5)  # float32 in a header
     found = on_grid(np.asarray(warped.dataobj))
     unchanged = on_grid(np.asarray(scan.dataobj))
     change = np.std((xhat0 - unchanged)[INNER])
