@@ -112,7 +112,7 @@ def measure_biomarkers(
         names = {"dataset": dataset}
         names |= {key: getattr(pair, key) for key in ("subject", "baseline", "followup")}
         if modality == "brain":
-            found = _brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
+            found = brain_rows(image, mask, changes, shares, float(where.pixel_mm[pair.row]))
         else:
             found = film_rows(image, mask, changes, *reference)
         rows += [names | row for row in found]
@@ -124,9 +124,10 @@ def _deformed(image: np.ndarray, phi: np.ndarray) -> tuple[str, int, np.ndarray,
     return TRUE_DEFORMATION, NO_SEED, xhat0[0, 0].numpy() - image, phi
 
 
-def _brain_rows(
+def brain_rows(
     image: np.ndarray, mask: np.ndarray, changes: list, shares: dict, voxel_mm: float
 ) -> Iterator[dict[str, Any]]:
+    """Rows of one volume; `shares` as of `region_shares`, the others as of `film_rows`."""
     for method, seed, difference, phi in changes:
         regions = {name: share * mask for name, share in shares.items()}
         regions |= {name: t * mask for name, t in tissue_shares(image, phi).items()}

@@ -48,13 +48,15 @@ def _make_toy(args: argparse.Namespace) -> None:
 
 
 def _describe_cohort(args: argparse.Namespace) -> None:
-    from pipeline.cohort.facts import cohort_facts
+    from pipeline.cohort.facts import cohort_facts, list_study
     from pipeline.cohort.flow_page import write_cohort_page
     from pipeline.stage.files import write_json
 
     write_json(cohort_facts(args.ingest, args.tables), args.facts)
-    paths = (args.ingest, args.exclusions, args.page)
-    write_cohort_page(*paths, source=args.source, about=args.about)
+    paths = (args.ingest, args.exclusions)
+    differences = list_study(*paths, args.packed, args.cohort_list, replayed=args.replays)
+    about = {"source": args.source, "about": args.about}
+    write_cohort_page(*paths, args.page, differences=differences, **about)
 
 
 def add_commands(commands: Commands) -> None:
@@ -83,4 +85,7 @@ def add_commands(commands: Commands) -> None:
         *("ingest", "exclusions", "page", "facts"),
     )
     sub.add_argument("--tables", type=Path, nargs="*", default=[], help="of the archive")
+    sub.add_argument("--packed", type=Path, required=True, help="packed data set")
+    sub.add_argument("--cohort-list", type=Path, required=True, help="list to share, written")
+    sub.add_argument("--replays", type=Path, help="list that the study replays")
     add_source(sub)

@@ -68,12 +68,21 @@ def _benchmark(args: argparse.Namespace) -> None:
 
 def _explain(args: argparse.Namespace) -> None:
     from pipeline.study.config import parse_config
-    from pipeline.study.new_image import NOT_DIAGNOSTIC, explain_file
+    from pipeline.study.new_image import NOT_DIAGNOSTIC, NewImages
+    from pipeline.study.new_images import explain_folder
 
     print(NOT_DIAGNOSTIC)
     dataset = parse_config(load_yaml(args.config)).dataset(args.dataset)
-    explain_file(args.source, args.generator, args.destination, dataset)
-    print(f"The explanation lies in {args.destination}.")
+    if args.source.is_dir():
+        if args.apply or args.apply_labels:
+            raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
+        table = explain_folder(args.source, args.generator, args.destination, dataset)
+        used = (table["refused"] == "").sum()
+        print(f"{used} of {len(table)} images are explained in {args.destination}.")
+        return
+    others = {"apply": args.apply, "apply_labels": args.apply_labels}
+    NewImages(args.generator, dataset).explain(args.source, args.destination, **others)
+    print(f"The explanation lies in {args.destination}; open {args.destination / 'page.html'}.")
 
 
 def add_commands(commands: Commands) -> None:
@@ -119,8 +128,18 @@ def add_commands(commands: Commands) -> None:
     sub = commands.add(
         "explain",
         _explain,
-        "explain a new scan or film with a trained model (not a diagnostic device)",
+        "explain a new scan or film, or a folder of them, with a trained model (not a diagnostic "
+        "device)",
         *("source", "generator", "destination"),
     )
     sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
     add_configuration(sub, "configuration of its training")
+    for option, how in (("--apply", "linearly"), ("--apply-labels", "by the nearest voxel")):
+        sub.add_argument(
+            option,
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="IMAGE",
+            help=f"deform these images in the scan's space as well, interpolated {how}",
+        )

@@ -1,11 +1,18 @@
-"""What is told of a cohort when its archive is no longer at hand: counts and hashes."""
+"""What is told of a cohort when its archive is no longer at hand: counts, hashes, its list."""
 
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from pipeline.cohort.ingest import read_cohort
-from pipeline.stage.files import sha256
+from pipeline.cohort.shared_list import cohort_list, compare_lists, read_cohort_list
+from pipeline.stage.exclusions import read_exclusions
+from pipeline.stage.files import sha256, write_csv
+
+log = logging.getLogger(__name__)
 
 
 def cohort_facts(ingest: Path, tables: Iterable[Path]) -> dict[str, Any]:
@@ -43,3 +50,36 @@ def cohort_facts(ingest: Path, tables: Iterable[Path]) -> dict[str, Any]:
         "pairs": len(cohort.pairs),
         "manifest_sha256": sha256(ingest / "manifest.parquet"),
     }
+
+
+def list_study(
+    ingest: Path, exclusions: Path, packed: Path, destination: Path, *, replayed: Path | None
+) -> pd.DataFrame | None:
+    """Write the list of a study, and compare it with the one that it replays.
+
+    Parameters
+    ----------
+    ingest, packed
+        Folders of the data set.
+    exclusions
+        Table of everything left out.
+    destination
+        CSV written; see `cohort_list`.
+    replayed
+        List that the study was configured with, if any.
+
+    Returns
+    -------
+    DataFrame or None
+        As of `compare_lists`; None if no list is replayed.
+    """
+    contents = pd.read_parquet(packed / "contents.parquet")
+    hashes = {(row.subject, row.session): row.content for row in contents.itertuples()}
+    made = cohort_list(read_cohort(ingest), read_exclusions(exclusions), hashes)
+    write_csv(made, destination)
+    if replayed is None:
+        return None
+    differences = compare_lists(read_cohort_list(replayed), made)
+    for text, count in differences["difference"].value_counts().items():
+        log.warning("%d images of %s: %s", count, replayed.name, text)
+    return differences

@@ -15,7 +15,13 @@ from pipeline.stage.files import atomic_path
 
 
 def write_cohort_page(
-    ingest: Path, exclusions: Path, page: Path, *, source: str, about: dict[str, Any]
+    ingest: Path,
+    exclusions: Path,
+    page: Path,
+    *,
+    source: str,
+    about: dict[str, Any],
+    differences: pd.DataFrame | None = None,
 ) -> None:
     """Write one HTML file in the style of a CONSORT diagram; it needs nothing beside it.
 
@@ -31,6 +37,8 @@ def write_cohort_page(
         Kind of the archive.
     about
         ``title``, ``disease`` and ``data`` of the data set; the page says whether it is simulated.
+    differences
+        As of `pipeline.cohort.shared_list.compare_lists`, where the study replays a list.
     """
     cohort = read_cohort(ingest)
     excluded = read_exclusions(exclusions)
@@ -48,6 +56,7 @@ def write_cohort_page(
         splits=SPLITS,
         rows=describe_splits(cohort.manifest, cohort.pairs, excluded),
         names=_names(cohort.manifest),
+        differences=None if differences is None else differences.to_dict("records"),
         warnings=many_lost([*lost, *[""] * len(cohort.manifest)]),
     )
     with atomic_path(page) as temporary:

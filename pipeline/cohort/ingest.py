@@ -12,9 +12,11 @@ import pandas as pd
 from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.copd import ingest_copd
+from pipeline.cohort.flow import UNITS
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.cohort.pseudonyms import pseudonym, read_key
+from pipeline.cohort.shared_list import keep_listed, read_cohort_list
 from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
@@ -33,7 +35,8 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     ----------
     settings
         The part of a data set's configuration that decides who is studied: source, archive, splits
-        and, where they are said, columns, labels and date_format.
+        and, where they are said, columns, labels, date_format and cohort, whose ``list`` is a file
+        of `pipeline.cohort.shared_list`: no other images are used.
     fetched
         Table of the films that were fetched from a server, where the archive is one.
 
@@ -42,6 +45,14 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     InputError
         If a table lacks a column, a subject is in two splits, or nobody is left to study.
     """
+    cohort = _read_archive(settings, fetched)
+    if "cohort" not in settings:
+        return cohort
+    source, listed = settings["source"], read_cohort_list(Path(settings["cohort"]["list"]))
+    return keep_listed(cohort, listed, UNITS[source], source)
+
+
+def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
     archive = {
         key: path and Path(path) for key, path in settings["archive"].items() if key != "orthanc"
     }

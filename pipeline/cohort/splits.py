@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
+from pipeline.cohort.shared_list import split_members
 from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.stage.errors import InputError
 
@@ -34,7 +35,8 @@ def assign_splits(
     whole. One in `evaluation_only` is shared out between validation and test.
 
     With ``{"lists": {"train": file, "validation": file, "test": file}}`` the files hold one subject
-    a line, ``#`` begins a comment, and strata do not matter.
+    a line, ``#`` begins a comment, and strata do not matter. A CSV file is the list of a cohort
+    (see `pipeline.cohort.shared_list`), of which those subjects count whose split it is.
 
     Parameters
     ----------
@@ -140,18 +142,22 @@ def _read_list(
     split: str, path: Path, key: Callable[[str], Hashable]
 ) -> list[tuple[Hashable, str]]:
     """Identity and place of each subject of a list; no line is quoted: it may be a patient's id."""
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"splits: lists: {split}: cannot read {path}") from error
     found = []
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        place = f"{path}:{number}"
+    for text, place in _listed(split, path):
         try:
             found.append((key(text), place))
         except ValueError as error:
             raise InputError(f"splits: {place}: not a subject: {error}") from error
     return found
+
+
+def _listed(split: str, path: Path) -> list[tuple[str, str]]:
+    """Subjects of a list as they stand there, and the place of each."""
+    if path.suffix.lower() == ".csv":
+        return split_members(path, split)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"splits: lists: {split}: cannot read {path}") from error
+    texts = [line.partition("#")[0].strip() for line in lines]
+    return [(text, f"{path}:{n}") for n, text in enumerate(texts, start=1) if text]

@@ -24,7 +24,7 @@ from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.dataset.longitudinal import of_excluded_image, pair_exclusion, pair_key
-from pipeline.dataset.packed import Geometry, write_array
+from pipeline.dataset.packed import CONTENTS, Geometry, write_array
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.geometry.scan_space import scan_affine
 from pipeline.qc.review import read_review
@@ -151,7 +151,8 @@ def pack_volumes(
 
     kept = _select(cohort, usable_image, usable_pair)
     usable = _cohort(cohort, *kept, exclusion_table(rows), dataset)
-    _pack(usable, lambda *image: load(image_path(*image)), load_pair, locate, destination)
+    load_images = (lambda *image: load(image_path(*image)), load_pair)
+    _pack(usable, contents, *load_images, locate, destination)
     write_parquet(table, volumes)
     write_csv(usable.exclusions, exclusions)
 
@@ -237,7 +238,7 @@ def pack_films(
         kept = _select(cohort, usable_image, usable_pair)
         excluded = pd.concat([*excluded, exclusion_table(rows)], ignore_index=True)
         usable = _cohort(cohort, *kept, excluded, dataset)
-        _pack(usable, load_image, load_pair, locate, destination)
+        _pack(usable, contents, load_image, load_pair, locate, destination)
     write_csv(usable.exclusions, exclusions)
 
 
@@ -283,6 +284,7 @@ def _cohort(
 
 def _pack(
     cohort: Cohort,
+    contents: Mapping[Image, str],
     load_image: Callable[[str, str], np.ndarray],
     load_pair: Callable[[str, str, str, str], np.ndarray],
     locate: Callable[[pd.DataFrame], Geometry],
@@ -326,6 +328,9 @@ def _pack(
                 dtype,
             )
         locate(pairs).write(folder)
+        known = manifest[["subject", "session"]]
+        hashes = [contents.get(image, "") for image in known.itertuples(index=False, name=None)]
+        known.assign(content=hashes).to_parquet(folder / CONTENTS, index=False)
         for rows, kept, name in (
             (train, ["row", "subject", "session", "label"], "train"),
             (pairs, ["row", "subject", "split", "baseline", "followup", "warning"], "pairs"),

@@ -9,6 +9,8 @@ A folder with
   minus x1), ``pairs_mask.npy`` (P, *shape) bool, where that difference counts, and
   ``pairs.parquet`` (row, subject, split, baseline, followup, and a warning where the registration
   is doubtful, else ``""``);
+- ``contents.parquet`` (subject, session, content), the `content_hash` of every image of people that
+  is used: of a scan as it is, of a film as it is prepared;
 - ``geometry.npz``, where the diseased images of the pairs lie: the arrays of `Geometry`.
 
 Training films may be larger than those of the pairs: they have the size of the preparation and are
@@ -25,6 +27,7 @@ import pandas as pd
 
 ARRAYS = ("train", "pairs_image", "pairs_difference", "pairs_mask")
 GEOMETRY = "geometry.npz"
+CONTENTS = "contents.parquet"
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,24 @@
 
 import logging
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 from PIL import Image
 
+from pipeline.biomarkers.population import (
+    Ruler,
+    beside_population,
+    film_ruler,
+    population_range,
+    volume_ruler,
+)
+from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,
     ImageExplanation,
@@ -22,71 +31,156 @@ from pipeline.method.interface import Explainer
 from pipeline.method.registry import find_method
 from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
-from pipeline.stage.files import atomic_directory, write_json
+from pipeline.stage.files import atomic_directory, write_csv, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
 from pipeline.stages import BRAIN_STAGES, stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
 from pipeline.study.config.preparation import Brain
+from pipeline.study.image_page import write_image_page
+from pipeline.study.other_images import check_others, warp_others
 
 log = logging.getLogger(__name__)
 
+FACTS = "explanation.json"
+SCAN_FIELD = "scan_displacement.nii.gz"
 Steps = list[dict[str, Any]]  # of the preparation, as sidecars hold them
-Explained = tuple[ImageExplanation, Steps]
 
 
-def explain_file(
-    source: Path, generator: Path, destination: Path, dataset: Dataset
-) -> ImageExplanation:
-    """Prepare an image as the model's training images were, explain it, and write what comes out.
+class Explained(NamedTuple):
+    """An explanation, the steps of the preparation, and how to make what measures it."""
+
+    explanation: ImageExplanation
+    steps: Steps
+    make_ruler: Callable[[], Ruler] | None = None
+
+
+class NewImages:
+    """A trained model, ready to explain new images.
 
     Parameters
     ----------
-    source
-        Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY, as
-        it is; or PNG, black and white of which are -1 and 1).
     generator
         ``generator.safetensors`` of a trained model.
-    destination
-        Folder written. Volumes: ``prepared``, ``modified`` and ``difference`` (NIfTI, in the
-        template's space) and, if the model deforms, ``displacement`` (ITK field, LPS mm) and, in
-        the scan's own space, ``scan_displacement`` (ITK field) and ``scan_modified`` (the raw scan
-        deformed). Films and images: ``explanation.npz`` with the arrays of an `ImageExplanation`,
-        and PNGs. All: ``figure.png``, ``figure.svg`` and ``explanation.json``.
     dataset
         The data set that the model was trained on.
 
     Raises
     ------
     InputError
-        If the image cannot be prepared or the model does not suit it.
+        If the model is none, or does not suit the data set.
     """
-    explain, wanted = MODALITIES[dataset.modality]
-    model = load_model(generator)
-    if model.dimensions != len(dataset.image_shape()):
-        raise InputError(f"{generator} explains images of {model.dimensions} dimensions")
-    if not Path(source).is_file():
-        raise InputError(f"{source} is not there; give {wanted}")
-    with atomic_directory(destination) as folder:
-        explanation, steps = explain(source, model, folder, dataset)
-        _draw(explanation, model.method, dataset.describe(), folder)
-        write_json(
-            {
+
+    def __init__(self, generator: Path, dataset: Dataset) -> None:
+        self.generator, self.dataset = Path(generator), dataset
+        self.model = load_model(generator)
+        if self.model.dimensions != len(dataset.image_shape()):
+            raise InputError(f"{generator} explains images of {self.model.dimensions} dimensions")
+        self._ruler: Ruler | None = None
+        self._population: pd.DataFrame | None = None
+
+    def explain(
+        self,
+        source: Path,
+        destination: Path,
+        *,
+        apply: Sequence[Path] = (),
+        apply_labels: Sequence[Path] = (),
+    ) -> ImageExplanation:
+        """Prepare an image as the training images were, explain it, and write what comes out.
+
+        Parameters
+        ----------
+        source
+            Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY,
+            as it is; or PNG, black and white of which are -1 and 1).
+        destination
+            Folder written; one that holds anything but an earlier explanation is left alone.
+            docs/explain.md describes its files.
+        apply, apply_labels
+            Other images in the space of a scan, which are deformed as it is: with linear
+            interpolation, and by the nearest voxel.
+
+        Raises
+        ------
+        InputError
+            If the image or another one cannot be used, or the destination is in use.
+        """
+        dataset, method = self.dataset, self.model.method
+        explain, wanted, _ = MODALITIES[dataset.modality]
+        if not Path(source).is_file():
+            raise InputError(f"{source} is not there; give {wanted}")
+        _check_destination(destination)
+        if others := [*apply, *apply_labels]:
+            if dataset.modality != "brain" or not find_method(method).deforms:
+                raise InputError("other images are deformed by a model that deforms volumes only")
+            check_others(others, Path(source))
+        with atomic_directory(destination) as folder:
+            explanation, steps, make_ruler = explain(source, self.model, folder, dataset)
+            if others:
+                warp_others(apply, apply_labels, folder / SCAN_FIELD, folder / "applied")
+            _draw(explanation, method, dataset.describe(), folder)
+            regions = self._measure(explanation, make_ruler)
+            if regions is not None:
+                write_csv(regions.round(6), folder / "regions.csv")
+            facts = {
                 "notice": NOT_DIAGNOSTIC,
-                "method": model.method,
+                "method": method,
                 "preparation": steps,
                 "pipeline": version("defigan-pipeline"),
-                "largest_displacement_voxels": _largest(explanation),
-                "mean_absolute_difference": float(np.abs(explanation.difference).mean()),
-            },
-            folder / "explanation.json",
-        )
-    return explanation
+                **_facts(explanation),
+            }
+            write_json(facts, folder / FACTS)
+            title = find_method(method).title
+            write_image_page(
+                folder, Path(destination).name, dataset.describe(), title, facts, regions
+            )
+        return explanation
+
+    def _measure(
+        self, explanation: ImageExplanation, make_ruler: Callable[[], Ruler] | None
+    ) -> pd.DataFrame | None:
+        if make_ruler is None:
+            return None
+        if self._ruler is None:  # of all images, since all lie on one grid
+            self._ruler, shape = make_ruler(), self.dataset.image_shape()
+            self._population = population_range(self.generator, self.model, self._ruler, shape)
+        return beside_population(self._ruler(explanation), self._population)
 
 
-def _largest(explanation: ImageExplanation) -> float | None:
+def explain_file(
+    source: Path, generator: Path, destination: Path, dataset: Dataset
+) -> ImageExplanation:
+    """Explain one image with a model; see `NewImages`."""
+    return NewImages(generator, dataset).explain(source, destination)
+
+
+def _check_destination(destination: Path) -> None:
+    """Whatever lies there is replaced: it must not be somebody's folder."""
+    path = Path(destination)
+    if path.exists() and not (path / FACTS).is_file() and not (path.is_dir() and _empty(path)):
+        raise InputError(f"{path} is there and holds no explanation; name a folder that is new")
+
+
+def _empty(folder: Path) -> bool:
+    return next(folder.iterdir(), None) is None
+
+
+def _facts(explanation: ImageExplanation) -> dict[str, float | None]:
     phi = explanation.displacement
+    return {
+        "largest_displacement_voxels": _largest(phi),
+        "folded_share": _folded(phi),
+        "mean_absolute_difference": float(np.abs(explanation.difference).mean()),
+    }
+
+
+def _largest(phi: np.ndarray | None) -> float | None:
     return None if phi is None else float(np.linalg.norm(phi, axis=0).max())
+
+
+def _folded(phi: np.ndarray | None) -> float | None:
+    return None if phi is None else float(np.mean(jacobian_determinant(phi[::-1]) <= 0))
 
 
 # ---- brain volumes ----
@@ -132,7 +226,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
     chain = _chain(brain)
     with (
         tempfile.TemporaryDirectory(prefix="explain-") as name,
-        progress(total=len(chain), desc="preparing", unit="stage") as bar,
+        progress(total=len(chain), desc="preparing", unit="stage", leave=False) as bar,
     ):
         image = Path(source)
         for stage in chain:
@@ -153,23 +247,36 @@ def _explain_volume(
 ) -> Explained:
     from pipeline.brain.scan import read_scan
     from pipeline.brain.volume import load_volume, save_volume
-    from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
+    from pipeline.geometry.scan_space import (
+        bring_to_scan,
+        displacement_mm,
+        itk_field,
+        log_jacobian,
+        scan_affine,
+        warp_scan,
+        write_field,
+    )
 
     prepared = folder / "prepared.nii.gz"
     steps = prepare_volume(source, prepared, dataset.brain)
     image, affine = load_volume(prepared)
     explanation = explain_image(model, image)
+    explained = Explained(explanation, steps, lambda: volume_ruler(affine, dataset.brain.voxel_mm))
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")
     save_volume(explanation.difference, affine, folder / "difference.nii.gz")
     if explanation.displacement is None:
         title = find_method(model.method).title
         log.warning("%s does not deform: there is no field to bring to the scan's space", title)
-        return explanation, steps
-    write_field(itk_field(explanation.displacement, affine), folder / "displacement.nii.gz")
-    field = itk_field(explanation.displacement, scan_affine(affine, steps))
-    write_field(field, folder / "scan_displacement.nii.gz")
-    nib.save(warp_scan(read_scan(source), field), folder / "scan_modified.nii.gz")
-    return explanation, steps
+        return explained
+    phi, scan, to_scan = explanation.displacement, read_scan(source), scan_affine(affine, steps)
+    write_field(itk_field(phi, affine), folder / "displacement.nii.gz")
+    field = itk_field(phi, to_scan)
+    write_field(field, folder / SCAN_FIELD)
+    nib.save(warp_scan(scan, field), folder / "scan_modified.nii.gz")
+    maps = {"log_jacobian": log_jacobian(phi), "change_mm": displacement_mm(field)}
+    for name, values in maps.items():
+        nib.save(bring_to_scan(values, to_scan, scan), folder / f"scan_{name}.nii.gz")
+    return explained
 
 
 # ---- films ----
@@ -190,7 +297,7 @@ def _explain_film(source: Path, model: Explainer, folder: Path, dataset: FilmDat
     _write_arrays(explanation, folder)
     frame = find_frame(raw)._asdict()
     step = {"stage": "film", "frame_px": frame, "resize": chest.resize, "crop": chest.crop}
-    return explanation, [step]
+    return Explained(explanation, [step], lambda: film_ruler(chest.resize, chest.crop))
 
 
 def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:
@@ -243,7 +350,7 @@ def _explain_picture(
         raise InputError(f"{source} is of {shape}; the model explains images of {side} x {side}")
     explanation = explain_prepared(model, image)
     _write_arrays(explanation, folder)
-    return explanation, []
+    return Explained(explanation, [])
 
 
 # ---- figure ----
@@ -257,9 +364,9 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
         draw_explanation(explanation, method, about, NOT_DIAGNOSTIC, figure)
 
 
-# How an image is explained, and what file it comes in.
-MODALITIES: dict[str, tuple[Callable[..., Explained], str]] = {
-    "brain": (_explain_volume, "a NIfTI or MGH volume"),
-    "chest": (_explain_film, "a DICOM or PNG film"),
-    "image": (_explain_picture, "an NPY or PNG image"),
+# How an image is explained, what file it comes in, and how such files are named in a folder.
+MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
+    "brain": (_explain_volume, "a NIfTI or MGH volume", (".nii", ".nii.gz", ".mgh", ".mgz")),
+    "chest": (_explain_film, "a DICOM or PNG film", ("",)),
+    "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

@@ -54,6 +54,11 @@ class Study(JobSettings):
         """Tables of an archive; the whole folder of those that a job makes."""
         return self.cohort.tables(wildcards.dataset)
 
+    def replays_option(self, wildcards: Wildcards) -> list[str]:
+        """The list of a cohort that is replayed, as an option."""
+        listed = self.cohorts[wildcards.dataset].cohort
+        return ["--replays", listed.list] if listed else []
+
     def truth_folders(self, wildcards: Wildcards) -> list[str]:
         """True fields of every demonstration."""
         found = [self.cohorts[name].demo for name in self.demos]

@@ -83,10 +83,12 @@ rule describe_cohort:
     input:
         cohort=COHORT_FILES.values(),
         exclusions="results/{dataset}/exclusions.csv",
+        packed="results/{dataset}/packed",
         tables=study.archive_tables,
     output:
         page="results/{dataset}/cohort.html",
         facts="results/{dataset}/cohort.json",
+        listed="results/{dataset}/cohort_list.csv",
     log:
         "logs/{dataset}/cohort.log",
     benchmark:
@@ -102,10 +104,11 @@ rule describe_cohort:
         version=STAGES["describe-cohort"].version,
         folder=lambda wildcards, input: Path(input.cohort[0]).parent,
         settings=study.page_settings,
+        replays=study.replays_option,
     shell:
         "python -m pipeline describe-cohort {params.folder:q} {input.exclusions:q}"
-        " {output.page:q} {output.facts:q} --tables {input.tables:q} {params.settings:q}"
-        " --log {log:q}"
+        " {output.page:q} {output.facts:q} --packed {input.packed:q} --cohort-list {output.listed:q}"
+        " --tables {input.tables:q} {params.settings:q} {params.replays:q} --log {log:q}"
 
 
 rule pack_datasets:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.cohort.manifest import SPLITS
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
 from pipeline.study.config.derived import with_derived
@@ -21,6 +22,7 @@ from pipeline.study.config.sources import (
     DateFormat,
     FilmSplits,
     PlainArchive,
+    SharedCohort,
     SpirometryLabels,
     Splits,
     VolumeSplits,
@@ -32,7 +34,7 @@ from pipeline.study.config.trainings import (
     VolumeTraining,
     WeightsFile,
 )
-from pipeline.study.config.values import Keys, Number, Section, Text, mistake, unsaid
+from pipeline.study.config.values import Keys, Number, Section, Text, is_none, mistake, unsaid
 
 MeanSd = Annotated[
     list[Number | None],
@@ -45,7 +47,7 @@ MeanSd = Annotated[
 Published = Annotated[dict[str, MeanSd], Keys(dict.fromkeys(METHODS, MeanSd))]
 Paths = Iterator[tuple[str, str]]
 # What decides who is studied.
-INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels"}
+INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels", "cohort"}
 
 
 class Disease(Section):
@@ -157,6 +159,7 @@ class CohortDataset(Dataset):
     date_format: DateFormat = None
     demo: Demo | None = None
     splits: Splits
+    cohort: SharedCohort | None = Field(None, exclude_if=is_none, description="list: FILE")
     figures: Figures
 
     @model_validator(mode="before")
@@ -190,15 +193,18 @@ class CohortDataset(Dataset):
             if not (self.is_demo or (self.is_fetched and key == "films")):
                 yield f"archive.{key}", path
         for split, path in self.split_lists().items():
-            yield f"splits.lists.{split}", path
+            yield "cohort.list" if self.cohort else f"splits.lists.{split}", path
         yield from super().paths()
 
     def ingest_settings(self) -> dict[str, Any]:
         """What decides who is studied."""
-        return self.model_dump(include=INGESTED)
+        settings = self.model_dump(include=INGESTED)
+        return settings | ({"splits": {"lists": self.split_lists()}} if self.cohort else {})
 
     def split_lists(self) -> dict[str, str]:
         """Files with the subjects of each split, where there are such."""
+        if self.cohort:
+            return dict.fromkeys(SPLITS, self.cohort.list)
         return self.splits.lists.model_dump() if self.splits.lists else {}
 
     @model_validator(mode="after")

@@ -244,6 +244,12 @@ class FilmSplits(Splits):
     PAPER = Fractions(train=0.0, validation=0.33, test=0.67)
 
 
+class SharedCohort(Section):
+    """Whom to study: the images of another study, by the list that it made."""
+
+    list: Text = Field(description="a cohort_list.csv; its splits take the place of `splits`")
+
+
 class Classes(Section):
     """Which values of a table's column are the two groups.
 

@@ -1,0 +1,89 @@
+"""A folder of new images, explained in one go."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import write_csv
+from pipeline.stage.progress import progress
+from pipeline.study.config.datasets import Dataset
+from pipeline.study.new_image import MODALITIES, NewImages
+
+log = logging.getLogger(__name__)
+
+TABLE = "explained.csv"
+
+
+def explain_folder(
+    source: Path, generator: Path, destination: Path, dataset: Dataset
+) -> pd.DataFrame:
+    """Explain every image below a folder; one that cannot be used stops no other.
+
+    Parameters
+    ----------
+    source
+        Folder, whose folders are searched, too; hidden files and `destination` are left alone.
+    generator, dataset
+        As of `NewImages`.
+    destination
+        Folder written: a folder an image, as `NewImages.explain` writes it, and ``explained.csv``.
+
+    Returns
+    -------
+    DataFrame
+        The same table: a row an image, ``image`` and ``folder`` (relative to `source` and
+        `destination`) and ``refused``, why it could not be used, ``""`` if it was.
+
+    Raises
+    ------
+    InputError
+        If the folder holds no image, none could be used, or the model does not suit.
+    """
+    images = find_images(source, destination, dataset.modality)
+    if not images:
+        _, wanted, _ = MODALITIES[dataset.modality]
+        raise InputError(f"{source}: there is no image in this folder; give {wanted}")
+    model = NewImages(generator, dataset)
+    rows = []
+    with progress(total=len(images), desc="explaining", unit="image") as bar:
+        for image, folder in images.items():
+            refused = ""
+            try:
+                model.explain(source / image, destination / folder)
+            except (InputError, PermissionError) as error:
+                refused = str(error)
+                log.warning("%s", error)
+            rows.append({"image": image, "folder": folder, "refused": refused})
+            bar.update()
+    table = pd.DataFrame(rows)
+    write_csv(table, destination / TABLE)
+    if (table["refused"] != "").all():
+        raise InputError(f"no image of {source} could be explained; {destination / TABLE} says why")
+    return table
+
+
+def find_images(source: Path, destination: Path, modality: str) -> dict[str, str]:
+    """Images below a folder, and for each the folder that is named after it, without suffixes.
+
+    Images that differ by their suffixes alone keep them.
+    """
+    _, _, suffixes = MODALITIES[modality]
+    found = [
+        path.relative_to(source)
+        for path in sorted(source.rglob("*"))
+        if path.is_file()
+        and path.name.lower().endswith(suffixes)
+        and not any(part.startswith(".") for part in path.relative_to(source).parts)
+        and destination.resolve() not in path.resolve().parents
+    ]
+    bare = {path: _bare(path) for path in found}
+    times = Counter(bare.values())
+    return {str(path): str(name if times[name] == 1 else path) for path, name in bare.items()}
+
+
+def _bare(path: Path) -> Path:
+    name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
+    return path.with_name(Path(name).stem)

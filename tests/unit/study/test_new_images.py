@@ -1,0 +1,110 @@
+"""A folder of images, explained in one go."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+
+from pipeline.cli import main
+from pipeline.method.explain import save_model
+from pipeline.method.generator import Generator
+from pipeline.stage.errors import InputError
+from pipeline.study.config import parse_config
+from pipeline.study.new_image import explain_file
+from pipeline.study.new_images import explain_folder, find_images
+
+CONFIG = {
+    "datasets": {
+        "toy": {
+            "source": "toy",
+            "squares": {"size": 16},
+            "training": {"networks": {"poolings": 2}},
+        }
+    }
+}
+SQUARES = parse_config(CONFIG).datasets["toy"]
+
+
+@pytest.fixture
+def model(tmp_path):
+    torch.manual_seed(0)
+    architecture = {"dimensions": 2, "method": "defi-gan", "base_filters": 4, "poolings": 2}
+    path = tmp_path / "generator.safetensors"
+    save_model(architecture, Generator(**architecture).state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def squares(tmp_path):
+    folder = tmp_path / "squares"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("a.npy", "deeper/b.npy"):
+        np.save(folder / name, np.random.default_rng(0).normal(0, 0.5, (16, 16)))
+    return folder
+
+
+def test_one_bad_image_does_not_stop_the_others(squares, model, tmp_path, capsys):
+    np.save(squares / "bad.npy", np.full((16, 16), np.nan))
+    (squares / "notes.txt").write_text("not an image")
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    out = squares / "explained"  # inside: a second call must not take its pictures for new ones
+    for _ in range(2):
+        paths = map(str, (squares, model, out))
+        main(["explain", *paths, "--dataset", "toy", "--config", str(config)])
+        assert "2 of 3 images are explained" in capsys.readouterr().out
+        table = pd.read_csv(out / "explained.csv", keep_default_na=False).set_index("image")
+        assert table["folder"].to_dict() == {
+            "a.npy": "a",
+            "bad.npy": "bad",
+            "deeper/b.npy": "deeper/b",
+        }
+        assert "no numbers" in table.loc["bad.npy", "refused"]
+        assert (table.drop("bad.npy")["refused"] == "").all()
+        for name in ("a", "deeper/b"):
+            assert "not a diagnostic device" in (out / name / "page.html").read_text()
+        assert not (out / "bad").exists()
+
+
+def test_nothing_to_explain_is_an_error(squares, model, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="there is no image in this folder; give an NPY or PNG"):
+        explain_folder(tmp_path / "empty", model, tmp_path / "out", SQUARES)
+    for path in squares.rglob("*.npy"):
+        np.save(path, np.zeros((8, 8)))
+    with pytest.raises(InputError, match=r"no image of .* could be explained; .*explained.csv"):
+        explain_folder(squares, model, tmp_path / "out", SQUARES)
+
+
+def test_folders_are_named_after_images_without_falling_together(tmp_path):
+    for name in ("s1.nii.gz", "s2.nii", "s2.mgz", "t.json", ".s3.nii", "sub/s1.NII.gz"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert find_images(tmp_path, tmp_path / "out", "brain") == {
+        "s1.nii.gz": "s1",
+        "s2.mgz": "s2.mgz",
+        "s2.nii": "s2.nii",
+        "sub/s1.NII.gz": "sub/s1",
+    }
+
+
+def test_somebodys_folder_is_not_replaced(squares, model, tmp_path):
+    with pytest.raises(InputError, match="holds no explanation; name a folder that is new"):
+        explain_file(squares / "a.npy", model, squares, SQUARES)
+    assert (squares / "a.npy").is_file()
+    for _ in range(2):  # an earlier explanation is
+        explain_file(squares / "a.npy", model, tmp_path / "out", SQUARES)
+
+
+def test_other_images_need_volumes(squares, model, tmp_path, capsys):
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    options = ["--dataset", "toy", "--config", str(config), "--apply", "other.nii"]
+    for source, said in (
+        (squares, "belong to one scan, not to a folder"),
+        (squares / "a.npy", "by a model that deforms volumes only"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["explain", *map(str, (source, model, tmp_path / "out")), *options])
+        assert said in capsys.readouterr().err
