@@ -11,6 +11,8 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
+from pipeline.brain.chain import ENTRY
+from pipeline.cohort.derivatives import brain_mask
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,
     ImageExplanation,
@@ -25,9 +27,8 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
-from pipeline.stages import BRAIN_STAGES, stage_function
+from pipeline.stages import stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
-from pipeline.study.config.preparation import Brain
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ def explain_file(
     Parameters
     ----------
     source
-        Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY, as
-        it is; or PNG, black and white of which are -1 and 1).
+        T1 volume (NIfTI or MGH), raw or prepared as those of the data set; raw film (DICOM or PNG);
+        or image of the grid's size (NPY, as it is; or PNG, black and white of which are -1 and 1).
     generator
         ``generator.safetensors`` of a trained model.
     destination
@@ -100,24 +101,28 @@ class ChainStage(NamedTuple):
     settings: dict[str, object]
 
 
-def _chain(brain: Brain) -> list[ChainStage]:
+def _chain(dataset: VolumeDataset, source: Path) -> list[ChainStage]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.engines import resolve_engines
 
+    brain, prepared = dataset.brain, dataset.prepared
+    taken = {"prepared": prepared, "mask": brain_mask(source), "template": brain.template}
     own: dict[str, dict[str, object]] = {
-        "template": {"template": brain.template},
+        ENTRY: taken,
+        "template": {"template": brain.template, "stripped": prepared == "skull_stripped"},
         "skull_refine": {"fraction": brain.bet_fraction},
         "grid": {"voxel_mm": brain.voxel_mm, "shape": brain.shape},
     }
-    engines = {s: {"engine": e.name} for s, e in resolve_engines(brain.engines).items()}
+    chosen = resolve_engines(brain.engines, dataset.chain)
+    engines = {stage: {"engine": engine.name} for stage, engine in chosen.items()}
     return [
         ChainStage(stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
-        for stage in BRAIN_STAGES
+        for stage in dataset.chain
     ]
 
 
-def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
-    """Run every stage of the brain's preparation on one raw volume.
+def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> Steps:
+    """Run every stage of the brain's preparation on one volume, as raw as those of the data set.
 
     Returns
     -------
@@ -129,7 +134,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
     InputError
         If a stage refuses the volume; the message has its reason.
     """
-    chain = _chain(brain)
+    chain = _chain(dataset, Path(source))
     with (
         tempfile.TemporaryDirectory(prefix="explain-") as name,
         progress(total=len(chain), desc="preparing", unit="stage") as bar,
@@ -156,7 +161,7 @@ def _explain_volume(
     from pipeline.geometry.scan_space import itk_field, scan_affine, warp_scan, write_field
 
     prepared = folder / "prepared.nii.gz"
-    steps = prepare_volume(source, prepared, dataset.brain)
+    steps = prepare_volume(source, prepared, dataset)
     image, affine = load_volume(prepared)
     explanation = explain_image(model, image)
     save_volume(explanation.modified, affine, folder / "modified.nii.gz")

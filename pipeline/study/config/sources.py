@@ -54,9 +54,10 @@ class AdniArchive(Archive):
 
 
 class BidsArchive(Archive):
-    """A BIDS dataset."""
+    """A BIDS dataset, and where the images lie if other programs prepared them."""
 
     dataset: Text
+    derivatives: Text | None = None
 
     def files_read(self) -> list[str]:
         """Tables of people and of their sessions."""
