@@ -87,7 +87,8 @@ def accept_volume(
         "contradiction": header_contradiction(image.header),
         "content": content_hash(data),
     }
-    inside = data != _background(data)
+    background = _background(data)
+    inside = data != background
     if prepared == "registered":
         if _is_brain(inside, affine):
             raise ImageError(
@@ -96,10 +97,10 @@ def accept_volume(
     else:
         facts["masked"] = mask is not None and not _is_brain(inside, affine)
         if mask is not None and facts["masked"]:
-            inside = _read_mask(mask, data.shape, affine)
+            inside, background = _read_mask(mask, data.shape, affine), 0.0
         _check_brain(inside, affine, masked=facts["masked"])
-        # The background is the darkest: it is 0 from here on.
-        data = np.where(inside, data - min(0, data[inside].min()), 0)
+        # The background is the darkest from here on, and 0.
+        data = np.where(inside, data - min(background, data[inside].min()), 0)
     if prepared != "skull_stripped":
         fixed = load_template(Path(template) if template else packaged_template())
         data, inside = _on_grid(data, affine, fixed), _on_grid(inside, affine, fixed) > 0.5
