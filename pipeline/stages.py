@@ -56,7 +56,7 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=10,
+        version=11,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",

@@ -23,7 +23,7 @@ SHARED = ("columns", "splits", "labels", "date_format", "prepared")  # settings 
 
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 6  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 7  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
