@@ -93,8 +93,9 @@ class NewImages:
         Parameters
         ----------
         source
-            T1 volume (NIfTI or MGH), raw or prepared as those of the data set, raw film (DICOM or PNG), or image of the grid's size (NPY,
-            as it is; or PNG, black and white of which are -1 and 1).
+            T1 volume (NIfTI or MGH), raw or prepared as those of the data set; raw film (DICOM or
+            PNG); or image of the grid's size (NPY, as it is; or PNG, black and white of which are -1
+            and 1).
         destination
             Folder written; one that holds anything but an earlier explanation is left alone.
             docs/explain.md describes its files.
