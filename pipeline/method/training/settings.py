@@ -1,5 +1,6 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
+from pathlib import Path
 from typing import Annotated, Literal, TypedDict
 
 from pydantic import Field
@@ -9,6 +10,7 @@ from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Posit
 from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
+Precision = Literal["float32", "tf32", "bf16"]
 Variant = Literal["plain", "original"]
 
 
@@ -29,6 +31,44 @@ class Architecture(TypedDict):
     poolings: int
     flow_scale: float
     variant: Variant
+
+
+class RunSettings(Options):
+    """What the training of every method says.
+
+    Attributes
+    ----------
+    method : str
+        Of `pipeline.method.registry`.
+    seed : int
+        Of all that is drawn: first weights, batches, crops, and what a method draws besides.
+    batch_size : int
+        Images of each class in a batch.
+    epochs, updates_per_epoch : int
+        An epoch is a number of updates and ends with the validation score.
+    precision : {"float32", "tf32", "bf16"}
+        ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
+        in 16 bits.
+    base_filters, poolings : int
+        Width and depth of the network that explains.
+    """
+
+    method: str
+    seed: NumberOf
+    batch_size: Count
+    epochs: Count
+    updates_per_epoch: Count
+    precision: Precision
+    base_filters: Count
+    poolings: Count
+
+    def total_updates(self) -> int:
+        """Updates until the last epoch ends."""
+        return self.epochs * self.updates_per_epoch
+
+    def weight_files(self) -> dict[str, Path]:
+        """Files of weights that the training starts from, by the option that names each."""
+        return {}
 
 
 class _Adversarial(Options):
@@ -77,47 +117,26 @@ class AdversarialOptions(_Adversarial):
     epoch_counts: Annotated[EpochCounts | Unset, Field(exclude_if=_is_none)] = None
 
 
-class TrainSettings(_Adversarial):
+class TrainSettings(RunSettings, _Adversarial):
     """Everything that the trained weights depend on, besides data, device and threads.
 
     Attributes
     ----------
-    method : str
-        Of `pipeline.method.registry`.
-    seed : int
-        Of the initial weights, the batches, the crops and the gradient penalty's mixtures.
-    batch_size : int
-        Images of each class in a batch.
     accumulated_batches : int
         Batches whose gradients are averaged for one update.
-    epochs, updates_per_epoch : int
-        An epoch is a number of updates and ends with the validation score.
     epoch_counts : {"updates", "generator_updates"}
         Whether an epoch's updates are those of critic and generator together or the generator's.
-    precision : {"float32", "tf32", "bf16"}
-        ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
-        in 16 bits, the gradient penalty excepted.
     gradient_penalty : float
-        Weight of the critic's penalty, Eq. 6.
-    base_filters, poolings : int
-        Width and depth of the generator.
+        Weight of the critic's penalty, Eq. 6; it is never computed in 16 bits.
     critic_weights : str
         ``random`` or a file of weights.
     critic_base_filters : int
         Width of the critic (paper: 64 for films, 16 for volumes).
     """
 
-    method: str
-    seed: NumberOf
-    batch_size: Count
     accumulated_batches: Count
-    epochs: Count
-    updates_per_epoch: Count
     epoch_counts: EpochCounts
-    precision: Literal["float32", "tf32", "bf16"]
     gradient_penalty: Positive
-    base_filters: Count
-    poolings: Count
     critic_weights: str
     critic_base_filters: Count
 
@@ -143,7 +162,13 @@ class TrainSettings(_Adversarial):
 
     def total_updates(self) -> int:
         """Updates of critic and generator together until the last epoch ends."""
-        counted = self.epochs * self.updates_per_epoch
+        counted = super().total_updates()
         if self.epoch_counts == "updates":
             return counted
         return self.schedule().total(counted)
+
+    def weight_files(self) -> dict[str, Path]:
+        """The critic's start, where it is not random."""
+        return (
+            {} if self.critic_weights == "random" else {"critic_weights": Path(self.critic_weights)}
+        )
