@@ -1,12 +1,12 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
 from pathlib import Path
-from typing import Annotated, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Positive
+from pipeline.method.options import AsWritten, AtLeastZero, Count, NumberOf, Options, Positive
 from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
@@ -172,3 +172,37 @@ class TrainSettings(RunSettings, _Adversarial):
         return (
             {} if self.critic_weights == "random" else {"critic_weights": Path(self.critic_weights)}
         )
+
+
+class SingleOptions(Options):
+    """What every section of a method without a critic says; what it does not say of batches,
+    epochs and networks, ``training`` and ``training.networks`` say.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Of AdamW.
+    averaging : float
+        The weights that explain are a running average of those that are trained, with this factor
+        on what was before (exponential moving average); 0: they are the last ones.
+    """
+
+    learning_rate: Positive = 0.0001
+    averaging: Annotated[float, Field(ge=0, lt=1), AsWritten] = 0
+    batch_size: OwnCount = None
+    epochs: OwnCount = None
+    updates_per_epoch: OwnCount = None
+    base_filters: OwnCount = None
+    poolings: OwnCount = None
+
+
+class SingleSettings(RunSettings, SingleOptions):
+    """Everything that the weights depend on that are trained without a critic, besides data,
+    device and threads."""
+
+    def architecture(self, dimensions: int) -> dict[str, Any]:
+        """Arguments of the network, as JSON can hold them: all that is no matter of training."""
+        training = RunSettings.model_fields.keys() | SingleOptions.model_fields.keys()
+        own = {n: getattr(self, n) for n in type(self).model_fields if n not in training}
+        sizes = {"base_filters": self.base_filters, "poolings": self.poolings}
+        return {"dimensions": dimensions, **sizes, **own}
