@@ -20,7 +20,7 @@ from pipeline.method.training.batches import (
     open_streams,
 )
 from pipeline.method.training.cost import count_operations
-from pipeline.method.training.run import image_shape, refuse_divergence, run_training
+from pipeline.method.training.epochs import image_shape, refuse_divergence, run_training
 from pipeline.method.training.settings import SingleSettings
 from pipeline.method.unet import check_halvings
 
@@ -112,7 +112,7 @@ class SingleTrainer:
         Raises
         ------
         Diverged
-            See `pipeline.method.training.run.refuse_divergence`.
+            See `pipeline.method.training.epochs.refuse_divergence`.
         """
         cast(nn.Module, self.network).train()
         batches = (self.x1.draw(), self.x0.draw())
@@ -205,7 +205,7 @@ def train_single(
     InputError
         If the data cannot train a model.
     RuntimeError, SystemExit
-        See `pipeline.method.training.run.run_training`.
+        See `pipeline.method.training.epochs.run_training`.
     """
     data = PackedDataset.open(packed)
     shape = image_shape(data)

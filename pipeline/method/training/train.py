@@ -9,8 +9,8 @@ from pipeline.method.critic import build_critic
 from pipeline.method.generator import Generator
 from pipeline.method.interface import Fitted, Place
 from pipeline.method.training.batches import both_classes, open_streams
+from pipeline.method.training.epochs import image_shape, run_training
 from pipeline.method.training.piecewise import without_curvature
-from pipeline.method.training.run import image_shape, run_training
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.trainer import Trainer
 
@@ -32,7 +32,7 @@ def train_generator(packed: Path, settings: TrainSettings, place: Place) -> Fitt
     InputError
         If the data cannot train a model.
     RuntimeError, SystemExit
-        See `pipeline.method.training.run.run_training`.
+        See `pipeline.method.training.epochs.run_training`.
     """
     data = PackedDataset.open(packed)
     shape = image_shape(data)

@@ -12,7 +12,7 @@ from torch import nn
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
 from pipeline.method.training.batches import BatchesState, ClassBatches
-from pipeline.method.training.run import refuse_divergence
+from pipeline.method.training.epochs import refuse_divergence
 from pipeline.method.training.settings import TrainSettings
 
 BETAS = (0.0, 0.9)  # of Adam
@@ -97,7 +97,7 @@ class Trainer:
         Raises
         ------
         Diverged
-            See `pipeline.method.training.run.refuse_divergence`.
+            See `pipeline.method.training.epochs.refuse_divergence`.
         """
         network = next(self.sequence)
         self.generator.train()

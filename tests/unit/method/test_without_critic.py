@@ -15,7 +15,7 @@ from pipeline.method.fit import fit_model
 from pipeline.method.ncc import subject_average
 from pipeline.method.registry import METHODS, find_method
 from pipeline.method.shifter import Shifter
-from pipeline.method.training import run
+from pipeline.method.training import epochs
 from pipeline.method.without_critic import WithoutCritic
 from pipeline.stage.errors import InputError
 
@@ -69,18 +69,18 @@ def test_a_killed_fit_ends_with_the_same_bits(make_packed, tmp_path, monkeypatch
     """It ends between two updates of the second epoch, right after a state was written."""
     packed = make_packed((16, 16), margin=2)
     undisturbed = fit(packed, tmp_path / "undisturbed", settings_of(name))
-    pause = run._Run.pause
+    pause = epochs._Run.pause
 
     def killed(self):
         pause(self)
         if self.trainer.updates == 5:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(run._Run, "pause", killed)
+    monkeypatch.setattr(epochs._Run, "pause", killed)
     torch.manual_seed(1)  # the global random state must not matter
     with pytest.raises(KeyboardInterrupt):
         fit(packed, tmp_path / "killed", settings_of(name))
-    monkeypatch.setattr(run._Run, "pause", pause)
+    monkeypatch.setattr(epochs._Run, "pause", pause)
     path = fit(packed, tmp_path / "killed", settings_of(name))
     assert path.read_bytes() == undisturbed.read_bytes()
     histories = [
@@ -215,7 +215,7 @@ def test_shift_is_the_first_that_reaches_the_target():
     image = 0.5 * pattern + 0.1 * torch.eye(4)
     image = image.expand(1, 1, 4, 4)
     latent = 0.5 + 0.1 * 2 / 4
-    # Steps are a fifth of the latent's length: after the sixth it is -0.11, after the seventh -0.22.
+    # Steps are a fifth of the latent's length: -0.11 after six, -0.22 after seven.
     expected = image - 1.4 * latent * pattern
     assert model(image).modified == pytest.approx(expected.clamp(-1, 1), abs=1e-6)
 
