@@ -94,8 +94,8 @@ class NewImages:
         ----------
         source
             T1 volume (NIfTI or MGH), raw or prepared as those of the data set; raw film (DICOM or
-            PNG); or image of the grid's size (NPY, as it is; or PNG, black and white of which are -1
-            and 1).
+            PNG); or image of the grid's size (NPY, as it is; or PNG, black and white of which are
+            -1 and 1).
         destination
             Folder written; one that holds anything but an earlier explanation is left alone.
             docs/explain.md describes its files.
