@@ -36,7 +36,7 @@ def assign_splits(
     whole. One in `evaluation_only` is shared out between validation and test.
 
     With ``{"lists": {"train": file, "validation": file, "test": file}}`` the files hold one subject
-    a line, ``#`` begins a comment, and strata do not matter. A file may also be the list of a cohort
+    a line, ``#`` begins a comment, and strata do not matter. A file may also be a cohort's list
     (see `pipeline.cohort.shared_list`), of which those subjects count whose split it is.
 
     Parameters
