@@ -12,6 +12,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from pipeline.brain.engines import EMBEDDED, use_engine
+from pipeline.brain.kind import check_kind
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values, save_volume
 from pipeline.geometry.affine import voxel_sizes
@@ -39,8 +40,8 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     Raises
     ------
     ImageError
-        The file is no usable scan (`read_scan`), has values that are not finite or all the same;
-        or the tool failed.
+        The file is no usable scan (`read_scan`), has values that are not finite or all the same, is
+        a mask or a CT (`check_kind`); or the tool failed.
     InputError
         The engine is unknown or not installed.
     """
@@ -48,6 +49,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     image = read_scan(source)
     data = np.asarray(image.dataobj)
     check_values(data)
+    check_kind(data)
     axes = "".join(nib.aff2axcodes(image.affine))
     canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
     content = content_hash(np.asarray(canonical.dataobj))

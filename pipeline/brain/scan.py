@@ -64,7 +64,7 @@ def read_scan(source: Path) -> nib.Nifti1Image:
         why = f"a link: {NOT_HERE}" if source.is_symlink() else "the file is missing"
         raise ImageError(Rule.NO_FILE, why)
     if source.stat().st_size == 0:
-        raise ImageError(Rule.UNREADABLE, "the file is empty")
+        raise ImageError(Rule.UNREADABLE, "the file is empty; copy it again")
     with _stream(source) as stream:
         image = _open(stream)
         affine = _check(image)
@@ -128,7 +128,8 @@ def _check(image: SpatialImage) -> np.ndarray:
         raise ImageError(Rule.WRONG_KIND, f"{len(shape)}D: not a volume")
     volumes = math.prod(shape[3:])
     if volumes != 1:
-        raise ImageError(Rule.WRONG_KIND, f"{len(shape)}D: holds {volumes} volumes instead of one")
+        reason = f"{len(shape)}D: holds {volumes} volumes instead of one; give one of them"
+        raise ImageError(Rule.WRONG_KIND, reason)
     header = image.header
     if isinstance(image, nib.MGHImage):
         if int(header["goodRASFlag"]) != 1:
@@ -183,7 +184,7 @@ def _check_size(image: SpatialImage, source: Path) -> None:
         raise ImageError(
             Rule.UNREADABLE,
             f"truncated: the file holds {held / 1e6:.1f} MB where the header announces "
-            f"{announced / 1e6:.1f} MB",
+            f"{announced / 1e6:.1f} MB; copy it again",
         )
 
 

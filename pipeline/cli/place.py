@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from pipeline.cli.commands import Commands, add_configuration, load_yaml
+from pipeline.stage.errors import InputError
 from pipeline.stages import load
 
 
@@ -24,6 +25,34 @@ def _plan(args: argparse.Namespace) -> None:
     print(plan_text(*plan_study(read_config(load_yaml(args.config)))))
 
 
+def _config(args: argparse.Namespace) -> None:
+    from pipeline.study.config import parse_config
+    from pipeline.study.config.origins import annotated
+
+    given = load_yaml(args.config)
+    print(annotated(parse_config(given), given), end="")
+
+
+def _init(args: argparse.Namespace) -> None:
+    from pipeline.study.init.begin import begin_study
+    from pipeline.study.init.look import look_at_adni, look_at_bids, look_at_films, look_at_table
+
+    for option, owner in (("images", "table"), ("tables", "adni"), ("spirometry", "films")):
+        if vars(args)[option] and not vars(args)[owner]:
+            raise InputError(f"--{option} belongs to --{owner}; leave it out")
+    if args.bids:
+        look = look_at_bids(args.bids)
+    elif args.table:
+        look = look_at_table(args.table, args.images)
+    elif args.adni:
+        look = look_at_adni(args.adni, args.tables)
+    elif args.spirometry:
+        look = look_at_films(args.films, args.spirometry)
+    else:
+        raise InputError("--films needs --spirometry, the table of the lung function tests")
+    print(begin_study(look, args.output))
+
+
 def _status(args: argparse.Namespace) -> None:
     from pipeline.study.config import read_config
     from pipeline.study.status import training_status
@@ -40,6 +69,22 @@ def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
     sub = commands.add("doctor", _doctor, "tell what is wrong with this place, and how to mend it")
     add_configuration(sub)
+    sub = commands.add(
+        "config", _config, "print every value of a configuration, and where it comes from"
+    )
+    add_configuration(sub)
+    sub = commands.add(
+        "init", _init, "look at your data, and write the smallest configuration of their study"
+    )
+    kind = sub.add_mutually_exclusive_group(required=True)
+    kind.add_argument("--bids", type=Path, metavar="DIR", help="a BIDS dataset")
+    kind.add_argument("--table", type=Path, metavar="CSV", help="a table, a row an image")
+    kind.add_argument("--adni", type=Path, metavar="DIR", help="folders as LONI lays them out")
+    kind.add_argument("--films", type=Path, metavar="DIR", help="chest films")
+    sub.add_argument("--images", type=Path, metavar="DIR", help="where the paths of --table begin")
+    sub.add_argument("--tables", type=Path, metavar="DIR", help="ADNI's, where not below --adni")
+    sub.add_argument("--spirometry", type=Path, metavar="CSV", help="tests of the patients' lungs")
+    sub.add_argument("--output", type=Path, default=Path("study.yaml"), help="written, if new")
     sub = commands.add("plan", _plan, "estimate jobs, hours and disk of a configuration")
     add_configuration(sub)
     sub = commands.add("status", _status, "tell how far every training is")

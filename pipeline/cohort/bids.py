@@ -13,7 +13,7 @@ from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.spelling import near_misses, tell_near_misses
-from pipeline.cohort.tables import read_table
+from pipeline.cohort.tables import read_table, table_columns
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
 from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import InputError
@@ -122,6 +122,38 @@ def ingest_bids(
     )
     log.info("BIDS: %d of %d T1w images used", len(cohort.manifest), len(images))
     return cohort
+
+
+def read_visits(dataset: Path) -> pd.DataFrame:
+    """All that the tables of a dataset tell of the visits with an image, before any choice.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a visit: subject, session, source and, as text (``""`` where missing), acq_time and
+        every other column of the sessions tables and of participants.tsv; what the sessions tables
+        do not tell is the participant's.
+
+    Raises
+    ------
+    InputError
+        If a table cannot be read, or there are no images.
+    """
+    dataset = Path(dataset)
+    tables = [dataset / "participants.tsv", *sorted(dataset.glob("sub-*/sub-*_sessions.tsv"))]
+    named = [name for path in tables if path.is_file() for name in table_columns(path)]
+    own = {"participant_id", "session_id", "subject", "session", "source", "rule", "reason", ""}
+    names = [name for name in dict.fromkeys(["acq_time", *named]) if name not in own]
+    images = _list_images(dataset)
+    people, visits = (read(dataset, names, None) for read in (_read_participants, _read_sessions))
+    add_labels(images, people, visits)
+    keys = ["subject", "session"]
+    rows = images[[*keys, "source"]].drop_duplicates(keys, ignore_index=True)
+    at_visit = rows[keys].merge(visits.drop_duplicates(keys), how="left", on=keys)[names]
+    people = people.drop_duplicates("subject")
+    of_subject = rows[["subject"]].merge(people, how="left", on="subject")[names]
+    told = at_visit.where(at_visit.notna() & (at_visit != ""), of_subject)
+    return rows.join(told.fillna("").astype(object))
 
 
 def _exclude_misspelt(

@@ -64,33 +64,33 @@ class Part(NamedTuple):
 # picture; positions were read off the radiograph.
 COPD = {
     # The domes sink more than the costophrenic angles: lowered and flattened.
-    "right dome": Part(0.22, (Motion(0.735, 0.23, 0.085, 0.125, down=0.08),)),
-    "left dome": Part(0.22, (Motion(0.755, 0.76, 0.085, 0.125, down=0.08),)),
+    "right dome": Part(0.12, (Motion(0.735, 0.23, 0.085, 0.125, down=0.08),)),
+    "left dome": Part(0.12, (Motion(0.755, 0.76, 0.085, 0.125, down=0.08),)),
     # Hyperinflated zones push aside what lies around them.
-    "right upper zone": Part(0.22, (Motion(0.31, 0.26, 0.100, 0.090, swell=0.085),)),
-    "left upper zone": Part(0.22, (Motion(0.31, 0.72, 0.100, 0.090, swell=0.085),)),
-    "right lower zone": Part(0.22, (Motion(0.54, 0.22, 0.100, 0.090, swell=0.085),)),
-    "left lower zone": Part(0.22, (Motion(0.52, 0.80, 0.100, 0.090, swell=0.085),)),
+    "right upper zone": Part(0.12, (Motion(0.31, 0.26, 0.100, 0.090, swell=0.085),)),
+    "left upper zone": Part(0.12, (Motion(0.31, 0.72, 0.100, 0.090, swell=0.085),)),
+    "right lower zone": Part(0.12, (Motion(0.54, 0.22, 0.100, 0.090, swell=0.085),)),
+    "left lower zone": Part(0.12, (Motion(0.52, 0.80, 0.100, 0.090, swell=0.085),)),
     # A long, narrow heart.
     "heart": Part(
-        0.3,
+        0.2,
         (
             Motion(0.62, 0.71, 0.13, 0.065, right=-0.06),
             Motion(0.64, 0.36, 0.12, 0.060, right=0.036),
         ),
     ),
     # Sabre-sheath trachea.
-    "trachea": Part(0.3, (Motion(0.19, 0.487, 0.090, 0.030, squeeze=0.016),)),
+    "trachea": Part(0.2, (Motion(0.19, 0.487, 0.090, 0.030, squeeze=0.016),)),
     # Thin soft tissue: the skin comes nearer to the ribs.
     "right soft tissue": Part(
-        0.3,
+        0.2,
         (
             Motion(0.09, 0.12, 0.060, 0.090, down=0.036, right=0.02),
             Motion(0.91, 0.03, 0.080, 0.050, right=0.045),
         ),
     ),
     "left soft tissue": Part(
-        0.3,
+        0.2,
         (
             Motion(0.09, 0.88, 0.060, 0.090, down=0.036, right=-0.02),
             Motion(0.91, 0.97, 0.080, 0.050, right=-0.045),

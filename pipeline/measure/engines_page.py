@@ -106,11 +106,11 @@ def engines_page(
     ]
     return f"""# What the engines do
 
-Made by `python -m pipeline measure-engines docs/engines.md`. Two packaged real heads with brain
-masks are scanned anew, in several poses, orientations, voxel sizes and receive fields, and the
-brain stages run on these scans as the workflow runs them. The figures tell how well the engines do
-what the tools are for. They do not compare them with FSL or ANTs: where those are installed, the
-same command with `--engine auto` measures them.
+Made by `python -m pipeline measure-engines docs/engine-measurements.md`. Two packaged real heads
+with brain masks are scanned anew, in several poses, orientations, voxel sizes and receive fields,
+and the brain stages run on these scans as the workflow runs them. The figures tell how well the
+engines do what the tools are for. They do not compare them with FSL or ANTs: where those are
+installed, the same command with `--engine auto` measures them.
 
 {_table(used)}
 

@@ -10,11 +10,10 @@ earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
-from importlib.resources import files
 from math import prod
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -36,8 +35,8 @@ from pipeline.study.config.datasets import (
     ImageDataset,
 )
 from pipeline.study.config.simulations import AdniDemo
+from pipeline.study.costs import StageCost, costs_of, read_costs
 
-COSTS = files("pipeline.study") / "plan_costs.csv"
 ON_GPU = ("training", "attributions")  # kinds of work
 # Floating-point operations of networks a second. One processor thread: measured, from the size of
 # the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
@@ -61,18 +60,6 @@ class Row(NamedTuple):
 
 
 COLUMNS = list(Row._fields)
-
-
-class _StageCost(Protocol):
-    """A row of `_costs`."""
-
-    stage: str
-    rule: str
-    work: str
-    seconds: float
-    fixed: float
-    megabytes: float
-    measured: float
 
 
 @dataclass(frozen=True)
@@ -252,13 +239,6 @@ def _recorded_config(results: Path) -> Config | None:
         return None
 
 
-def _costs() -> pd.DataFrame:
-    """What is known of the cost of each stage: its row of `STAGES` and what was measured."""
-    measured = pd.read_csv(COSTS, comment="#")
-    known = pd.DataFrame({"stage": name, **vars(stage)} for name, stage in STAGES.items())
-    return measured.merge(known[["stage", "rule", "per", "work", "benchmark"]], on="stage")
-
-
 def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
     """Estimate what a run of a configuration costs, from nothing to its end.
 
@@ -284,7 +264,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     InputError
         As `count_cohort`, and if a network does not fit its images.
     """
-    costs = _costs()
+    costs = read_costs()
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = config.gpus_per_training() > 0
@@ -299,7 +279,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         if counts.images:
             notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
         elsewhere = _trained_elsewhere(results / name, gpu)
-        for cost in costs[costs["modality"] == dataset.modality].itertuples(index=False):
+        for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)
             if not jobs:
                 continue
@@ -349,7 +329,7 @@ def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
 
 
 def _row(
-    cost: _StageCost,
+    cost: StageCost,
     jobs: int,
     told: float | None,
     gpu: bool,

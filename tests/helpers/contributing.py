@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md, followed to the letter in a copy of the pipeline."""
+"""The examples of docs/extending.md, followed to the letter in a copy of the pipeline."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from helpers.workflow import ROOT
 
-PAGE = ROOT / "CONTRIBUTING.md"
+PAGE = ROOT / "docs/extending.md"
 COPIED = ("pipeline", "workflow", "profiles", "envs", "tests/helpers")
 # A block, and the file and place that the words before it name.
 BLOCK = re.compile(

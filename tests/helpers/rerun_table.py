@@ -1,9 +1,12 @@
-"""The table of README that tells what each command reruns."""
+"""The table of docs/stages.md that tells what each command reruns."""
 
 import re
 from typing import NamedTuple
 
+from helpers.documentation import tables
 from helpers.workflow import ROOT
+
+PAGE = ROOT / "docs/stages.md"
 
 
 class Row(NamedTuple):
@@ -13,19 +16,9 @@ class Row(NamedTuple):
     reruns: dict[str, str]
 
 
-def _tables() -> list[list[list[str]]]:
-    """All tables of README: rows of cells."""
-    text = (ROOT / "README.md").read_text()
-    tables = re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE)
-    return [
-        [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
-        for table in tables
-    ]
-
-
 def _table(*headings: str) -> list[list[str]]:
     """Rows of the table that begins with these headings."""
-    return next(rows[2:] for rows in _tables() if rows[0][: len(headings)] == list(headings))
+    return next(rows for top, *rows in tables(PAGE) if top[: len(headings)] == list(headings))
 
 
 def _names(cell: str) -> list[str]:

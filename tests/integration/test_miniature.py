@@ -27,7 +27,7 @@ from pipeline.study.new_image import explain_file
 
 HERE = Path(__file__).parent
 CONFIG = ("--configfile", HERE / "miniature.yaml")
-SUBJECT = "002S1000"  # of README's commands: its archive calls it 002_S_1000
+SUBJECT = "002S1000"  # of the commands of docs/stages.md: its archive calls it 002_S_1000
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
@@ -214,7 +214,7 @@ def test_second_run_does_nothing(study):
 
 
 def counts_of_scopes(study):
-    """How many jobs of a rule each scope of README's table stands for."""
+    """How many jobs of a rule each scope of the table of docs/stages.md stands for."""
     manifest = pd.read_parquet(study / "results/adni/ingest/manifest.parquet")
     pairs = pd.read_parquet(study / "results/adni/ingest/pairs.parquet")
     return {
@@ -232,7 +232,7 @@ def counts_of_scopes(study):
 
 
 def check_reruns(study, what, config):
-    """The jobs of README's very command are those that its table tells."""
+    """The jobs of the page's very command are those that its table tells."""
     row = rerun_rows()[what]
     stages = rules_of_stages()
     road = {
@@ -251,11 +251,11 @@ def check_reruns(study, what, config):
 @pytest.mark.parametrize(
     "what", ["one stage", "one subject", "one data set", "one method and seed"]
 )
-def test_command_reruns_what_the_readme_says(study, what):
+def test_command_reruns_what_the_page_says(study, what):
     check_reruns(study, what, HERE / "miniature.yaml")
 
 
-def test_changed_setting_reruns_what_the_readme_says(study, tmp_path):
+def test_changed_setting_reruns_what_the_page_says(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["adni"]["brain"]["bet_fraction"] = 0.3
     (tmp_path / "changed.yaml").write_text(yaml.safe_dump(config))
@@ -263,7 +263,7 @@ def test_changed_setting_reruns_what_the_readme_says(study, tmp_path):
     check_reruns(study, what, tmp_path / "changed.yaml")
 
 
-def test_new_volume_reruns_what_the_readme_says(study, tmp_path):
+def test_new_volume_reruns_what_the_page_says(study, tmp_path):
     """The demonstration's archive taken for one's own, to which a visit of a pair is added."""
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["adni"]["demo"] = None
@@ -280,7 +280,7 @@ def test_new_volume_reruns_what_the_readme_says(study, tmp_path):
         shutil.copytree(tmp_path / "tables", tables, dirs_exist_ok=True)
 
 
-def test_drop_list_reruns_what_the_readme_says(study, tmp_path):
+def test_drop_list_reruns_what_the_page_says(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["adni"]["qc"]["drop"] = str(tmp_path / "drop.csv")
     (tmp_path / "drop.csv").write_text("subject,session,reason\n1000,bl,blurred\n")

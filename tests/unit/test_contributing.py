@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md says is done, in a copy of the pipeline, and works."""
+"""What docs/extending.md says is done, in a copy of the pipeline, and works."""
 
 import csv
 import shutil

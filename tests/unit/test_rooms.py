@@ -1,6 +1,7 @@
 """The order of the packages: data flow forward, and a package imports only from those before it."""
 
 import ast
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -62,6 +63,11 @@ def test_what_follows_packing_reads_no_archive(room):
 def test_every_package_has_its_place():
     rooms = {p.parent.name for p in PIPELINE.glob("*/__init__.py")}
     assert rooms == set(ORDER)
+
+
+def test_architecture_page_names_the_packages_in_their_order():
+    page = (PIPELINE.parent / "docs/architecture.md").read_text(encoding="utf-8")
+    assert tuple(re.findall(r"^  (\w+)/ ", page, re.MULTILINE)) == ORDER
 
 
 def test_no_two_modules_have_one_name():

@@ -37,7 +37,7 @@ def test_demonstration_begins_with_its_archives(tmp_path):
     plan = planned_jobs(tmp_path)
     assert plan["make_demo_adni"] == plan["make_demo_copd"] == 1
     assert plan["ingest_made"] == 2
-    assert plan["train_model"] == plan["score_model"] == models(seeds=3)
+    assert plan["train_model"] == plan["score_model"] == models(seeds=5)
     assert plan["score_true_deformation"] == 2
 
 
@@ -170,4 +170,4 @@ def test_wrong_table_stops_the_run(archive):
 
 
 def test_setting_on_the_command_line_keeps_the_configuration(tmp_path):
-    assert planned_jobs(tmp_path, "--config", "device=cpu")["train_model"] == models(seeds=3)
+    assert planned_jobs(tmp_path, "--config", "device=cpu")["train_model"] == models(seeds=5)

@@ -63,6 +63,27 @@ class AdversarialOptions(_Adversarial):
     ``training`` says.
 
     Defaults are what both methods of the paper have in common.
+
+    Attributes
+    ----------
+    lambda_ : float
+        Weight of the generator's penalty, Eq. 6. Left out, it is the paper's; a smaller grid
+        wants a smaller one.
+    learning_rate : float
+        Of both Adam optimisers.
+    critic_updates : int
+        Updates of the critic before one of the generator.
+    initial_critic_updates, initial_generator_updates : int
+        The first so many updates of the generator follow so many of the critic.
+    critic_boost_every : int
+        So does every update of the generator whose number from 0 is a multiple of this; 0:
+        none.
+    flow_scale : float
+        Voxels per unit of the generator's output, of a method that deforms.
+    variant : str
+        ``original``: networks and schedule of VA-GAN's own code, as the paper ran it on ADNI.
+    batch_size, accumulated_batches, epochs, updates_per_epoch, epoch_counts : int
+        In place of what ``training`` says.
     """
 
     learning_rate: Positive = 0.0001

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pipeline.cohort.manifest import SPLITS
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
+from pipeline.study.config.derived import with_derived
 from pipeline.study.config.pictures import Figures, FilmFigures, VolumeFigures
 from pipeline.study.config.preparation import Brain, Chest, QualityControl, Squares
 from pipeline.study.config.simulations import AdniDemo, CopdDemo, Demo
@@ -50,7 +51,15 @@ INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels", "
 
 
 class Disease(Section):
-    """The disease that a data set is about, and its two groups."""
+    """The disease that a data set is about, and its two groups.
+
+    Attributes
+    ----------
+    name : str
+        What tables, pictures and pages call the disease.
+    healthy, diseased : str
+        What they call the two groups.
+    """
 
     name: Text
     healthy: Text
@@ -63,9 +72,13 @@ class Dataset(Section):
     SHAPE: ClassVar[str]  # the key that says how large its images are
 
     source: str
-    title: Text = Field(description="in tables, pictures and pages")
+    title: Text = Field(
+        description="in tables, pictures and pages; else the name of the dataset or table"
+    )
     modality: str
-    disease: Disease = Field(description="name: NAME, healthy: GROUP, diseased: GROUP")
+    disease: Disease = Field(
+        description="name: NAME, healthy: GROUP, diseased: GROUP; else in the words of labels"
+    )
     training: Training
     published: Published | None = Field(
         None, description="figures to show beside, by method: [mean, standard deviation]"
@@ -134,7 +147,15 @@ class ImageDataset(Dataset):
 
 
 class CohortDataset(Dataset):
-    """Images of people, from an archive."""
+    """Images of people, from an archive.
+
+    Attributes
+    ----------
+    demo : Demo
+        Simulates the study in place of the archive; ``null`` where real data are.
+    cohort : SharedCohort
+        Studies the images that another study listed, in its splits and pairs, and no others.
+    """
 
     archive: Archive
     date_format: DateFormat = None
@@ -142,6 +163,11 @@ class CohortDataset(Dataset):
     splits: Splits
     cohort: SharedCohort | None = Field(None, exclude_if=is_none, description="list: FILE")
     figures: Figures
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive(cls, given: Any) -> Any:
+        return with_derived(given)
 
     @property
     def is_demo(self) -> bool:

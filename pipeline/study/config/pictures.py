@@ -29,20 +29,41 @@ Box = Annotated[
 
 
 class FilmDetail(Section):
-    """A part of a film, and how many times their length its arrows are drawn."""
+    """A part of a film, and how many times their length its arrows are drawn.
+
+    Attributes
+    ----------
+    arrows : int
+        How many times their length arrows are drawn.
+    """
 
     box: Box
     arrows: NumberOf = 2
 
 
 class VolumeDetail(FilmDetail):
-    """A part of one plane of a volume."""
+    """A part of one plane of a volume.
+
+    Attributes
+    ----------
+    plane : str
+        The plane that is shown.
+    """
 
     plane: Literal["sagittal", "coronal", "axial"]
 
 
 class Figures(Section):
-    """Which pairs are drawn, how, and what of them is shown large."""
+    """Which pairs are drawn, how, and what of them is shown large.
+
+    Attributes
+    ----------
+    colours : str
+        ``paper``: pink brighter, green darker; ``safe`` for the colour-blind: orange and
+        purple.
+    details : dict
+        Parts that are shown large.
+    """
 
     subjects: Annotated[list[Name], Field(min_length=1), *ALL_DIFFERENT] | None = Field(
         None, description="of the test split; null shows the best, median and worst pair"

@@ -31,7 +31,19 @@ Engines = Annotated[
 
 
 class Brain(Section):
-    """Preparation of brain volumes."""
+    """Preparation of brain volumes.
+
+    Attributes
+    ----------
+    mixed_engines : bool
+        Whether volumes of one data set may come from different engines.
+    template : str
+        NIfTI file of a T1 head with skull; ``null`` is ICBM 2009c, which comes with a package.
+    bet_fraction : float
+        Threshold of the second removal of the skull, as of ``bet -f``.
+    voxel_mm : float
+        Side of the grid's voxels in mm.
+    """
 
     engines: Engines = Field(default_factory=dict)
     mixed_engines: bool = False
@@ -44,7 +56,15 @@ class Brain(Section):
 
 
 class QualityControl(Section):
-    """Which volumes are left out."""
+    """Which volumes are left out.
+
+    Attributes
+    ----------
+    keep : str
+        CSV of volumes to keep though suspect: subject, session, reason.
+    drop : str
+        CSV of volumes to leave out: the same columns.
+    """
 
     exclude: Annotated[
         list[Literal["empty_planes", "brain_volume", "correlation", "overlap", "orientation"]],
@@ -59,7 +79,17 @@ class QualityControl(Section):
 
 
 class Chest(Section):
-    """Preparation of films."""
+    """Preparation of films.
+
+    Attributes
+    ----------
+    resize : int
+        Side of the square film in pixels.
+    crop : int
+        Side in pixels of what the networks see: at random in training, else the centre.
+    shards : int
+        Jobs in which the films are prepared.
+    """
 
     resize: Count = 256
     crop: Count = 224
@@ -67,7 +97,21 @@ class Chest(Section):
 
 
 class Squares(Section):
-    """The toy data set: squares of smoothed noise."""
+    """The toy data set: squares of smoothed noise.
+
+    Attributes
+    ----------
+    seed : int
+        Of all images; each split draws from a stream of its own.
+    size : int
+        Side of an image in pixels.
+    texture_sigma : float
+        Width in pixels by which the noise in a square is smoothed.
+    train : int
+        Training images.
+    validation, test : int
+        Pairs of the split.
+    """
 
     seed: NumberOf = 2020
     size: Count = 224

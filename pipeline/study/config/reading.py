@@ -23,7 +23,13 @@ from pipeline.study.config.values import (
 
 
 class Sweep(Section):
-    """The choice of lambda: one seed, and multiples of each method's lambda."""
+    """The choice of lambda: one seed, and multiples of each method's lambda.
+
+    Attributes
+    ----------
+    seed : int
+        The one seed that is tried.
+    """
 
     seed: NumberOf = 0
     factors: Annotated[
@@ -34,7 +40,19 @@ class Sweep(Section):
 
 
 class Config(Section):
-    """A study; what a configuration does not say is as in the paper."""
+    """A study; what a configuration does not say is as in the paper.
+
+    Attributes
+    ----------
+    device : str
+        Where models are trained; ``auto`` is a GPU where there is one.
+    jobs_per_gpu : int
+        Trainings that may share a GPU where no scheduler hands them out.
+    keep_intermediates : bool
+        ``false`` removes volumes between the brain stages once they are used.
+    datasets : dict
+        What is studied; the names become folders of ``results``.
+    """
 
     seeds: Annotated[
         list[NumberOf],

@@ -4,7 +4,15 @@ from pipeline.study.config.values import AtLeastZero, Count, NumberOf, Range, Se
 
 
 class Demo(Section):
-    """A simulation, and where its true displacement fields go."""
+    """A simulation, and where its true displacement fields go.
+
+    Attributes
+    ----------
+    truth : str
+        Folder of the true displacement fields, which no stage reads before the scores.
+    seed : int
+        Of all that is simulated.
+    """
 
     truth: Text
     seed: NumberOf
@@ -15,7 +23,37 @@ class Demo(Section):
 
 
 class AdniDemo(Demo):
-    """Simulated brain MRI of converters, stable subjects, and others."""
+    """Simulated brain MRI of converters, stable subjects, and others.
+
+    Attributes
+    ----------
+    converters : int
+        Subjects with MCI first and AD later: the pairs.
+    stable_mci : int
+        Subjects with MCI only.
+    ad_at_baseline : int
+        Subjects with AD at their only visit.
+    field_mismatch : int
+        Converters with a last visit at another field strength.
+    faulty : int
+        Subjects for each fault that must be excluded.
+    severity : list
+        Largest displacement of tissue by the disease, mm.
+    ageing : float
+        Largest displacement by ageing, mm a year.
+    variation : float
+        Of the subjects' anatomies, mm, root mean square.
+    voxel_mm : list
+        Sides of a scan's voxels in mm are drawn between these.
+    rotation : float
+        Of a visit's pose, at most, degrees about each axis.
+    translation : float
+        Of a visit's pose, at most, mm along each axis.
+    bias : float
+        Strength of the receive field.
+    noise : float
+        Standard deviation, relative to white matter.
+    """
 
     converters: Count
     stable_mci: NumberOf
@@ -33,7 +71,21 @@ class AdniDemo(Demo):
 
 
 class CopdDemo(Demo):
-    """Simulated films of subjects with one film and with two."""
+    """Simulated films of subjects with one film and with two.
+
+    Attributes
+    ----------
+    normal, copd : int
+        Subjects with one film, without and with the disease.
+    paired : int
+        Subjects with a normal and a later COPD film.
+    faulty : int
+        Subjects for each fault that must be excluded.
+    height : int
+        Rows of a film.
+    severity : list
+        Of the disease.
+    """
 
     normal: Count
     copd: Count

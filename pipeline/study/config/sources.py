@@ -39,7 +39,15 @@ class Archive(Section):
 
 
 class AdniArchive(Archive):
-    """Folders of LONI, and ADNI's tables."""
+    """Folders of LONI, and ADNI's tables.
+
+    Attributes
+    ----------
+    images : str
+        Folder with one folder a subject, such as ``023_S_0030``.
+    tables : str
+        Folder with ADNIMERGE, DXSUM, MRIMETA and MRI3META (CSV).
+    """
 
     images: Text
     tables: Text
@@ -54,7 +62,13 @@ class AdniArchive(Archive):
 
 
 class BidsArchive(Archive):
-    """A BIDS dataset."""
+    """A BIDS dataset.
+
+    Attributes
+    ----------
+    dataset : str
+        Folder of the dataset.
+    """
 
     dataset: Text
 
@@ -64,10 +78,16 @@ class BidsArchive(Archive):
 
 
 class PlainArchive(Archive):
-    """A table that anyone can write, and the folder that its paths begin in."""
+    """A table that anyone can write, and the folder that its paths begin in.
+
+    Attributes
+    ----------
+    table : str
+        CSV with a row an image: subject, session, path, and the column of ``labels``.
+    """
 
     table: Text
-    images: Text
+    images: Text = Field(description="folder that the paths begin in; else that of the table")
 
     def files_read(self) -> list[str]:
         """The table."""
@@ -99,7 +119,15 @@ def _check_query(query: dict[str, str]) -> dict[str, str]:
 
 
 class Orthanc(Section):
-    """A server that films are fetched from."""
+    """A server that films are fetched from.
+
+    Attributes
+    ----------
+    url : str
+        Address of the server, by https unless it is this machine.
+    patients : str
+        CSV to be written: PatientID and subject. It never leaves your site.
+    """
 
     url: Annotated[Text, AfterValidator(_check_url)]
     query: Annotated[
@@ -111,7 +139,19 @@ class Orthanc(Section):
 
 
 class CopdArchive(Archive):
-    """Films in any folder, or those of a server, and a table of lung function tests."""
+    """Films in any folder, or those of a server, and a table of lung function tests.
+
+    Attributes
+    ----------
+    orthanc : Orthanc
+        A server to fetch the films from.
+    films : str
+        Folder of DICOM, PNG or JPEG files; films of a server are written there.
+    films_table : str
+        Of PNG and JPEG films, a CSV: path, patient_id, date, view.
+    spirometry : str
+        CSV of lung function tests.
+    """
 
     orthanc: Orthanc | None = None
     films: Text
@@ -130,7 +170,13 @@ class CopdArchive(Archive):
 
 
 class Fractions(Section):
-    """Shares of the subjects, by split."""
+    """Shares of the subjects, by split.
+
+    Attributes
+    ----------
+    train, validation, test : float
+        Share of the split; the three add up to 1.
+    """
 
     train: Share
     validation: Share
@@ -138,7 +184,13 @@ class Fractions(Section):
 
 
 class SplitLists(Section):
-    """Text files, one subject a line, by split."""
+    """Text files, one subject a line, by split.
+
+    Attributes
+    ----------
+    train, validation, test : str
+        File with the subjects of the split.
+    """
 
     train: Text
     validation: Text
@@ -146,7 +198,15 @@ class SplitLists(Section):
 
 
 class Splits(Section):
-    """Subjects to splits: by chance, or by lists."""
+    """Subjects to splits: by chance, or by lists.
+
+    Attributes
+    ----------
+    seed : int
+        Of the chance that shares out the subjects; 0 unless there are ``lists``.
+    fractions : Fractions
+        Share of the subjects in each split, unless there are ``lists``.
+    """
 
     PAPER: ClassVar[Fractions]
 
@@ -185,13 +245,25 @@ class FilmSplits(Splits):
 
 
 class SharedCohort(Section):
-    """Whom to study: the images of another study, by the list that it made."""
+    """Whom to study: the images of another study, by the list that it made.
 
-    list: Text = Field(description="a cohort_list.csv; its splits take the place of `splits`")
+    Attributes
+    ----------
+    list : str
+        Its ``cohort_list.csv``, which takes the place of ``splits``.
+    """
+
+    list: Text
 
 
 class Classes(Section):
-    """Which values of a table's column are the two groups."""
+    """Which values of a table's column are the two groups.
+
+    Attributes
+    ----------
+    column : str
+        Of the table: the diagnosis at each visit.
+    """
 
     column: Text
     healthy: Annotated[list[str | Number | bool], SEVERAL]
@@ -199,7 +271,21 @@ class Classes(Section):
 
 
 class SpirometryNames(Section):
-    """Names of the columns of a table of lung function tests."""
+    """Names of the columns of a table of lung function tests.
+
+    Attributes
+    ----------
+    patient : str
+        Column of the patient's id.
+    date : str
+        Column of the day of the test.
+    ratio : str
+        Column of FEV1/FVC, a fraction or a per cent.
+    transplant : str
+        Column of lung transplants: 1 or 0, yes or no; empty is no.
+    percent_predicted : str
+        Column of FEV1 in per cent of the predicted, for the GOLD grade; may be missing.
+    """
 
     patient: Text = "PatientID"
     date: Text = "TestDate"
@@ -209,14 +295,27 @@ class SpirometryNames(Section):
 
 
 class SpirometryLabels(Section):
-    """Which films show COPD: by the lung function test that was taken near them."""
+    """Which films show COPD: by the lung function test that was taken near them.
+
+    Attributes
+    ----------
+    ratio_threshold : float
+        FEV1/FVC below it is COPD.
+    max_days : int
+        Between a film and its test, at most.
+    pseudonym_key : str
+        Never share it.
+    """
 
     ratio_threshold: Between0And1 = 0.7
     max_days: NumberOf = 29
     columns: SpirometryNames = Field(
         SpirometryNames(), description="names of the columns of the spirometry table"
     )
-    pseudonym_key: Text
+    pseudonym_key: Text = Field(
+        description="file of the secret behind the subjects' names, made where there is none; "
+        "else pseudonym.key beside the table of lung function tests"
+    )
 
 
 Columns = Annotated[

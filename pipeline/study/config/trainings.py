@@ -33,7 +33,15 @@ def _sections(modality: str) -> Keys:
 
 
 class WeightsFile(Section):
-    """A file of weights, and its checksum."""
+    """A file of weights, and its checksum.
+
+    Attributes
+    ----------
+    file : str
+        Of ResNet-18 weights.
+    sha256 : str
+        Its checksum.
+    """
 
     file: Text
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -46,7 +54,17 @@ CriticWeights = Annotated[
 
 
 class Networks(Section):
-    """Widths and depths, and what the critic starts from."""
+    """Widths and depths, and what the critic starts from.
+
+    Attributes
+    ----------
+    base_filters : int
+        Width of the first level of the generator.
+    poolings : int
+        Levels of the generator below the first.
+    critic_base_filters : int
+        Width of the first convolution of the critic; 64 of films is a ResNet-18.
+    """
 
     base_filters: Count = 64
     poolings: Count = 4
@@ -64,7 +82,27 @@ class VolumeNetworks(Networks):
 
 
 class Training(Section):
-    """Everything that a training depends on, besides its data and its seed."""
+    """Everything that a training depends on, besides its data and its seed.
+
+    Attributes
+    ----------
+    batch_size : int
+        Images of each class in a batch.
+    accumulated_batches : int
+        Batches whose gradients are averaged for one update.
+    epochs, updates_per_epoch : int
+        An epoch is a number of updates and ends with the validation score.
+    epoch_counts : str
+        Whether an epoch's updates are those of critic and generator together, or the
+        generator's.
+    precision : str
+        ``tf32`` and ``bf16`` are faster on a GPU and give other digits.
+    gradient_penalty : float
+        Weight of the critic's gradient penalty, Eq. 3.
+    methods : dict
+        Methods that are trained, each with its options; those of the paper and what they must
+        beat.
+    """
 
     batch_size: Count = 8
     accumulated_batches: Count = 1

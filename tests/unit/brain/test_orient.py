@@ -115,6 +115,35 @@ def test_trailing_single_dimensions_are_dropped(tmp_path: Path) -> None:
     assert nib.load(tmp_path / "out.nii.gz").shape == SHAPE
 
 
+def test_values_are_those_that_the_scale_of_the_header_gives(tmp_path: Path) -> None:
+    raw = bytearray(image_of(values()).to_bytes())
+    raw[112:120] = np.array([0.5, -20], "<f4").tobytes()  # scl_slope and scl_inter
+    (tmp_path / "raw.nii").write_bytes(raw)
+    orient_volume(tmp_path / "raw.nii", tmp_path / "out.nii.gz")
+    result = nib.load(tmp_path / "out.nii.gz").get_fdata()
+    np.testing.assert_array_equal(result, values() * 0.5 - 20)
+
+
+def test_handedness_of_the_file_changes_no_side(tmp_path: Path) -> None:
+    """The same head, its voxels from right to left and from left to right."""
+    plain = image_of(values())
+    mirrored = plain.as_reoriented(ornt_transform(io_orientation(AFFINE), axcodes2ornt("LAS")))
+    assert np.linalg.det(plain.affine) * np.linalg.det(mirrored.affine) < 0
+    for name, image in {"plain": plain, "mirrored": mirrored}.items():
+        nib.save(image, tmp_path / f"{name}.nii")
+        orient_volume(tmp_path / f"{name}.nii", tmp_path / f"{name}.nii.gz")
+    found = [nib.load(tmp_path / f"{name}.nii.gz") for name in ("plain", "mirrored")]
+    np.testing.assert_array_equal(found[0].get_fdata(), found[1].get_fdata())
+    np.testing.assert_allclose(found[0].affine, found[1].affine, atol=1e-4)
+
+
+def test_mask_and_ct_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    mask = image_of((values() > 500).astype(np.uint8))
+    assert refusal_of(tmp_path, mask) == "two values alone: a mask; give the scan itself"
+    ct = image_of(np.where(values() > 500, values(), -1000).astype(np.int16))
+    assert refusal_of(tmp_path, ct).endswith("in Hounsfield units: a CT; give a T1 MRI")
+
+
 def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
     nib.save(image_of(values()), tmp_path / "raw.nii.gz")
     for name in ("a.nii.gz", "b.nii.gz"):
@@ -125,7 +154,7 @@ def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
 def test_missing_and_empty_files(tmp_path: Path) -> None:
     assert refusal(tmp_path, tmp_path / "absent.nii") == "the file is missing"
     (tmp_path / "none.nii").touch()
-    assert refusal(tmp_path, tmp_path / "none.nii") == "the file is empty"
+    assert refusal(tmp_path, tmp_path / "none.nii") == "the file is empty; copy it again"
 
 
 def test_truncated_file_tells_both_sizes(tmp_path: Path) -> None:
@@ -133,7 +162,7 @@ def test_truncated_file_tells_both_sizes(tmp_path: Path) -> None:
     nib.save(image_of(np.zeros((128, 128, 128), np.int16), np.diag([2.0, 2, 2, 1])), source)
     source.write_bytes(source.read_bytes()[:1_200_000])
     assert refusal(tmp_path, source) == (
-        "truncated: the file holds 1.2 MB where the header announces 4.2 MB"
+        "truncated: the file holds 1.2 MB where the header announces 4.2 MB; copy it again"
     )
 
 
@@ -180,7 +209,10 @@ def test_mgh_is_oriented_as_nifti_is(tmp_path: Path) -> None:
 
 def test_several_volumes(tmp_path: Path) -> None:
     series = np.stack([values()] * 3, axis=-1)
-    assert refusal_of(tmp_path, image_of(series)) == "4D: holds 3 volumes instead of one"
+    assert (
+        refusal_of(tmp_path, image_of(series))
+        == "4D: holds 3 volumes instead of one; give one of them"
+    )
 
 
 def test_single_slice(tmp_path: Path) -> None:

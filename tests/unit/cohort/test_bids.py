@@ -3,7 +3,7 @@
 import pytest
 from helpers.made_up_bids import write_bids_dataset
 
-from pipeline.cohort.bids import ingest_bids
+from pipeline.cohort.bids import ingest_bids, read_visits
 from pipeline.stage.errors import InputError
 
 LABELS = {"column": "group", "healthy": ["MCI"], "diseased": ["ad"]}
@@ -187,3 +187,26 @@ def test_visits_that_the_tables_write_otherwise(dataset, caplog):
         "leading zeros"
     )
     assert "2 images find no row with a diagnosis" in caplog.text
+
+
+def test_missing_values_of_participants_are_no_group(dataset):
+    """Where neither table tells the group, the image is left out, and the others are used."""
+    expected = ingest(dataset)
+    table = dataset / "participants.tsv"
+    header, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{header}\tgroup", *(f"{line}\tn/a" for line in lines)]))
+    cohort = ingest(dataset)
+    assert list(cohort.manifest["path"]) == list(expected.manifest["path"])
+    told = cohort.exclusions.set_index("source")
+    image = told.loc["sub-S0/ses-M36/anat/sub-S0_ses-M36_T1w.nii.gz"]
+    assert (image["rule"], image["reason"]) == ("no_diagnosis", "no value in the column group")
+
+
+def test_all_that_the_tables_tell_of_the_visits(dataset):
+    visits = read_visits(dataset).set_index(["subject", "session"])
+    assert {"group", "acq_time", "site", "age"} <= set(visits.columns)
+    assert len(visits) == len(list(dataset.glob("*/*/anat/*_T1w.nii.gz"))) - 2
+    assert visits.loc[("C0", "M12"), ["group", "acq_time", "age"]].tolist() == [
+        *("AD", "2011-01-03", "70")
+    ]
+    assert visits.loc[("S0", "M36"), "group"] == ""

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from pipeline.cohort.ingest import read_cohort, write_cohort
 from pipeline.cohort.plain import ingest_manifest
 from pipeline.stage.errors import InputError
 
@@ -288,3 +289,40 @@ def test_paths_that_can_be_none_stop_no_others(tmp_path, rows):
 def test_table_without_rows(tmp_path, rows):
     with pytest.raises(InputError, match="class, which holds nothing"):
         ingest(tmp_path, rows.iloc[:0])
+
+
+def test_names_that_look_like_numbers_or_like_nothing_are_names(tmp_path, rows):
+    """Neither do leading zeros go, nor is a subject called NA one that is missing."""
+    rows["subject"] = rows["subject"].replace({"P0": "007", "P1": "NA", "H": "null", "D": "1e5"})
+    rows["session"] = rows["session"].replace({"a": "01"})
+    write_cohort(ingest(tmp_path, rows), tmp_path / "ingest")
+    cohort = read_cohort(tmp_path / "ingest")
+    assert set(cohort.manifest["subject"]) == {"007", "NA", "null", "1e5", "P2", "P3"}
+    assert set(cohort.pairs["subject"]) == {"007", "NA", "P2", "P3"}
+    assert set(cohort.pairs["baseline"]) == {"01"}
+
+
+def test_two_sessions_of_the_same_date(tmp_path, rows):
+    """Which of them is the first nobody knows, so the subject is in no pair."""
+    rows["date"] = [f"2010-01-{day + 1:02d}" for day in rows.pop("day")]
+    rows.loc[1, "date"] = rows.loc[0, "date"]
+    cohort = ingest(tmp_path, rows)
+    assert set(cohort.pairs["subject"]) == {"P1", "P2", "P3"}
+    assert set(cohort.manifest.loc[cohort.manifest["subject"] == "P0", "split"]) == {"train"}
+    rows["date"] = "2010-01-01"
+    with pytest.raises(InputError, match="no validation pair") as refusal:
+        ingest(tmp_path, rows)
+    assert "4  the subject has more than one baseline visit" in str(refusal.value)
+
+
+@pytest.mark.parametrize("bound", ["class", "score"])
+def test_a_byte_order_mark_is_no_part_of_a_name(tmp_path, rows, bound):
+    """Spreadsheets write one; the first column is whatever stands first."""
+    rows["score"] = 1
+    rows = rows[[bound, *rows.columns.drop(bound)]]
+    expected = ingest(tmp_path, rows).manifest
+    rows.to_csv(tmp_path / "manifest.csv", index=False, encoding="utf-8-sig")
+    found = ingest_manifest(
+        tmp_path / "manifest.csv", tmp_path / "images", splits=SPLITS, labels=LABELS
+    ).manifest
+    pd.testing.assert_frame_equal(found, expected)

@@ -78,6 +78,21 @@ def test_baselines_are_more_jobs_and_hardly_more_hours(config, tmp_path):
     assert after["cpu_hours"] == pytest.approx(before["cpu_hours"], rel=0.03)
 
 
+def test_an_engine_costs_what_it_was_measured_to_cost(config, tmp_path):
+    engines = config["datasets"]["adni"]["brain"]["engines"]
+
+    def hours(**other):
+        config["datasets"]["adni"]["brain"]["engines"] = engines | other
+        table, _ = plan_study(config, tmp_path)
+        return sum(
+            row(table, "adni", rule)["cpu_hours"] for rule in ("strip_skull", "refine_skull")
+        )
+
+    fast = hours(skull="deepbet", skull_refine="none")
+    assert hours(skull="embedded", skull_refine="embedded") > 5 * fast
+    assert hours(skull="robex", skull_refine="embedded") > 5 * fast
+
+
 def test_earlier_runs_count_more_than_the_shipped_costs(config, tmp_path):
     folder = tmp_path / "benchmarks/adni"
     write_benchmark(folder / "orient/sub-1_ses-bl.tsv", 30.0)
@@ -233,7 +248,7 @@ def test_command_prints_the_plan(tmp_path, monkeypatch, capsys):
     cli.main(["plan", "--configfile", str(ROOT / "config.yaml")])
     said = capsys.readouterr().out
     assert "train_model" in said
-    assert "in all: 849 jobs" in said
+    assert "in all: 889 jobs" in said
     assert "GB of disk" in said
 
 

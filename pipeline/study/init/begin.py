@@ -1,0 +1,194 @@
+"""The smallest configuration of a study, written from a look at its data, and what it will cost."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.brain.kind import check_kind, is_skull_stripped
+from pipeline.brain.scan import read_scan
+from pipeline.brain.volume import check_values
+from pipeline.cohort.ingest import fingerprint, planned_cohort
+from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.names import as_label
+from pipeline.geometry.affine import voxel_sizes
+from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.exclusions import count_rules
+from pipeline.stage.files import atomic_path
+from pipeline.study.cohorts import CACHE
+from pipeline.study.config import parse_config
+from pipeline.study.config.datasets import CohortDataset, VolumeDataset
+from pipeline.study.config.origins import yaml_value
+from pipeline.study.init.look import Look
+from pipeline.study.plan import plan_study, plan_text
+
+SCANS = 10  # that are looked at
+FEW_PAIRS = 10  # of the test split
+# A size for a first try: that of the demonstration, whose lambdas belong to it.
+METHOD = {"learning_rate": 0.001, "critic_updates": 2, "initial_critic_updates": 20}
+SMALL: dict[str, dict[str, Any]] = {
+    "brain": {
+        "brain": {"voxel_mm": 4.8, "shape": [32, 40, 32]},
+        "training": {
+            **{"batch_size": 2, "epochs": 4, "updates_per_epoch": 100},
+            "networks": {"base_filters": 8, "critic_base_filters": 8},
+            "methods": {"defi-gan": {"lambda": 2, "flow_scale": 5, **METHOD}, "constant-field": {}},
+        },
+    },
+    "chest": {
+        "chest": {"resize": 72, "crop": 64},
+        "training": {
+            **{"batch_size": 4, "epochs": 24, "updates_per_epoch": 100},
+            "networks": {
+                **{"base_filters": 8, "critic_base_filters": 16},
+                "critic_weights": "random",
+            },
+            "methods": {
+                "defi-gan": {"lambda": 0.5, "flow_scale": 10, **METHOD},
+                "constant-field": {},
+            },
+        },
+    },
+}
+
+
+def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
+    """Write the smallest configuration of a study.
+
+    Parameters
+    ----------
+    look
+        At its archive.
+    output
+        YAML file written; one that is there is never replaced.
+    folder
+        Of the workflow, which keeps the cohort that is read here.
+
+    Returns
+    -------
+    str
+        For a terminal: the plan's estimate, what is there, and what is missing.
+
+    Raises
+    ------
+    InputError
+        If `output` is there, or if a run would stop: then the file is written all the same, since
+        the remedy may be a key of it.
+    """
+    if output.exists():
+        raise InputError(f"{output} is there already; remove it, or give another with --output")
+    name = as_label(look.name) or "study"
+    config = parse_config({"datasets": {name: look.section}})
+    dataset = config.datasets[name]
+    if not isinstance(dataset, CohortDataset):
+        raise TypeError(f"{dataset.source}: no archive of people")
+    try:
+        plan = plan_text(*plan_study(config, folder))
+        settings = dataset.ingest_settings()
+        cohort = planned_cohort(settings, folder / CACHE / fingerprint(settings))
+    except InputError as error:
+        _write(look, name, dataset.modality, [], output)
+        raise InputError(f"{output} is written, but a run would stop: {error}") from None
+    scans = cohort.manifest["path"] if isinstance(dataset, VolumeDataset) else ()
+    facts, odd = look_at_scans(scans)
+    facts = [*_facts(cohort), *facts]
+    _write(look, name, dataset.modality, facts, output)
+    missing = [*look.missing, *_missing(cohort, isinstance(dataset, VolumeDataset)), *odd]
+    return "\n".join(
+        [
+            *(plan, "", f"{output} is written:"),
+            *(f"- {fact}" for fact in facts),
+            *("", "missing, or worth a look:" if missing else "nothing is missing"),
+            *(f"- {sentence}" for sentence in missing),
+        ]
+    )
+
+
+def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: Path) -> None:
+    lines = [f"# {fact}" for fact in facts]
+    lines += [
+        "# What is not said here is as in the paper; all values and where they come from:",
+        f"# python -m pipeline config --configfile {output}",
+        *("datasets:", f"  {name}:"),
+    ]
+    for key, value in look.section.items():
+        lines += [f"    # {remark}" for remark in look.remarks.get(key, ())]
+        lines.append(f"    {key}: {yaml_value(value)}")
+    lines.append("    # For a first try at the size of the demonstration remove these two marks:")
+    lines += [f"    # {key}: {yaml_value(value)}" for key, value in SMALL[modality].items()]
+    with atomic_path(output) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _facts(cohort: Cohort) -> Iterator[str]:
+    manifest, pairs = cohort.manifest, cohort.pairs
+    sessions = manifest.groupby("subject").size()
+    healthy = int((manifest["label"] == 0).sum())
+    yield (
+        f"{len(manifest)} images of {len(sessions)} subjects, {_range(sessions)} each: {healthy} "
+        f"healthy, {len(manifest) - healthy} diseased"
+    )
+    split = pairs.groupby("split").size()
+    told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
+    yield f"pairs of a healthy and a later diseased image: {told}; the others are trained on"
+
+
+def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
+    for row in count_rules(cohort.exclusions).itertuples():
+        yield f"left out: {row.count} ({row.item}): {row.title}"
+    unknown = int(cohort.manifest["field_strength"].isna().sum())
+    if volumes and unknown:
+        yield (
+            f"field strength of {unknown} images (MagneticFieldStrength in the JSON of BIDS, the "
+            "column field_strength of a table), so pairs may be of different scanners"
+        )
+    tested = int((cohort.pairs["split"] == "test").sum())
+    if tested < FEW_PAIRS:
+        yield f"test pairs: {tested}; with fewer than {FEW_PAIRS} intervals and tests tell little"
+
+
+def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Sizes of the voxels of a few scans, and what is odd about which.
+
+    Parameters
+    ----------
+    paths
+        Of all scans; `SCANS` of them, evenly spread, are read.
+
+    Returns
+    -------
+    facts, odd
+        Sentences.
+    """
+    paths = list(paths)
+    chosen = paths[:: -(-len(paths) // SCANS)] if paths else []
+    sizes, odd = [], defaultdict[str, list[str]](list)
+    for path in chosen:
+        try:
+            scan = read_scan(Path(path))
+            data = np.asarray(scan.dataobj)
+            check_values(data)
+            check_kind(data)
+        except ImageError as error:
+            odd[f"it will be left out: {error}"].append(path)
+            continue
+        sizes.append(voxel_sizes(scan.affine))
+        if is_skull_stripped(data, scan.affine):
+            odd["the skull is gone; give the original scan, which is stripped here"].append(path)
+    sentences = [
+        f"{len(found)} of {len(chosen)} scans read, such as {found[0]}: {why}"
+        for why, found in odd.items()
+    ]
+    if not sizes:
+        return [], sentences
+    by_axis = pd.DataFrame(sizes).round(2)
+    told = " x ".join(_range(by_axis[axis]) for axis in by_axis)
+    return [f"voxels of {told} mm ({len(sizes)} of {len(paths)} scans read)"], sentences
+
+
+def _range(numbers: pd.Series) -> str:
+    least, most = numbers.min(), numbers.max()
+    return f"{least:g}" if least == most else f"{least:g} to {most:g}"

@@ -1,0 +1,159 @@
+"""The smallest configuration of a study, written from its data."""
+
+import re
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from helpers.made_up_adni import write_adni_archive
+from helpers.made_up_bids import write_bids_dataset
+from helpers.made_up_copd import write_copd_archive
+from helpers.small_study import small_brain
+
+from pipeline import cli
+from pipeline.study.config import read_config
+from pipeline.study.init.begin import look_at_scans
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """A folder to begin a study in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_bids(folder):
+    small_brain(folder / "brain.nii.gz")
+    brain = (folder / "brain.nii.gz").read_bytes()
+    write_bids_dataset(folder / "my-study", lambda path, *_: path.write_bytes(brain))
+    return "--bids my-study"
+
+
+def write_table(folder):
+    rows = [
+        (f"0{n}", f"v{visit}", f"{n}-{visit}.nii", group)
+        for n in range(6)
+        for visit, group in enumerate(["MCI", "AD"])
+    ]
+    table = pd.DataFrame(rows, columns=["subject", "session", "path", "group"])
+    for path in table["path"]:
+        (folder / path).touch()
+    table.to_csv(folder / "ward.csv", index=False)
+    return "--table ward.csv"
+
+
+def write_adni(folder):
+    write_adni_archive(folder / "loni/ADNI", folder / "loni/tables", subjects=40, seed=1)
+    return "--adni loni"
+
+
+def write_films(folder):
+    (folder / "x").mkdir()
+    write_copd_archive(folder / "x", single=6, paired=4)
+    return "--films x/films --spirometry x/spirometry.csv"
+
+
+def begun(command, capsys):
+    """What the command says and writes: a smallest configuration, which can be planned."""
+    cli.main(["init", *command.split(), "--output", "mine.yaml"])
+    said = capsys.readouterr().out
+    assert re.search(r"in all: \d+ jobs, [\d.,]+ CPU hours", said)
+    text = Path("mine.yaml").read_text()
+    assert len([line for line in text.splitlines() if not line.lstrip().startswith("#")]) <= 15
+    (dataset,) = read_config(yaml.safe_load(text)).datasets.values()
+    # What it proposes for a first try is a configuration, too.
+    small = re.sub(r"^    # (\w+: \{)", r"    \1", text, flags=re.MULTILINE)
+    (tried,) = read_config(yaml.safe_load(small)).datasets.values()
+    assert np.prod(tried.image_shape()) < np.prod(dataset.image_shape()) / 10
+    assert set(tried.training.methods) == {"defi-gan", "constant-field"}
+    return said.partition("mine.yaml is written:\n")[2], text
+
+
+def test_bids(folder, capsys):
+    said, text = begun(write_bids(folder), capsys)
+    assert "- 16 images of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
+    assert "- voxels of 4 x 4 x 4 mm (8 of 16 scans read)" in said
+    assert "- left out: 3 (image): Neither healthy nor diseased" in said
+    assert "- 8 of 8 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
+    assert "the skull is gone; give the original scan" in said
+    assert "test pairs: 1; with fewer than 10" in said
+    assert "    # 4 subjects go from MCI to AD\n" in text
+    assert "    labels: {column: group, healthy: [MCI], diseased: [AD]}\n" in text
+
+
+def test_table(folder, capsys):
+    said, _ = begun(write_table(folder), capsys)
+    assert "pairs of a healthy and a later diseased image: 1 for validation, 1 for test" in said
+    assert "field strength of 12 images" in said
+    assert "10 of 10 scans read" not in said
+    assert "scans read, such as 0-0.nii: it will be left out: the file is empty" in said
+
+
+@pytest.mark.parametrize("write", [write_adni, write_films])
+def test_archives_that_need_no_labels(folder, capsys, write):
+    said, text = begun(write(folder), capsys)
+    assert "pairs of a healthy and a later diseased image" in said
+    assert "labels" not in text.replace("labelled", "")
+
+
+def refusal(command, caplog):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["init", *command.split()])
+    assert end.value.code == 2
+    return caplog.records[-1].getMessage()
+
+
+def test_a_file_that_is_there_is_never_replaced(folder, caplog):
+    (folder / "study.yaml").write_text("mine")
+    assert refusal(write_table(folder), caplog) == (
+        "study.yaml is there already; remove it, or give another with --output"
+    )
+    assert (folder / "study.yaml").read_text() == "mine"
+
+
+def test_what_a_key_may_mend_is_told_and_the_file_written(folder, caplog):
+    command = write_table(folder)
+    table = pd.read_csv("ward.csv", dtype=str).assign(date="1/2/2010")
+    table.loc[1, "date"] = "2/1/2011"
+    table.to_csv("ward.csv", index=False)
+    said = refusal(command, caplog)
+    assert said.startswith("study.yaml is written, but a run would stop: datasets.ward: date may")
+    assert "date_format: '%d/%m/%Y'" in said
+    given = yaml.safe_load((folder / "study.yaml").read_text())
+    given["datasets"]["ward"]["date_format"] = "%d/%m/%Y"
+    read_config(given)
+
+
+def test_options_that_belong_together(folder, caplog):
+    assert "--films needs --spirometry" in refusal("--films x", caplog)
+    assert "--tables belongs to --adni" in refusal("--bids x --tables y", caplog)
+
+
+def test_scans_that_are_none_are_named_with_their_reason(folder):
+    data = np.random.default_rng(0).integers(0, 900, (50, 50, 50)).astype(np.int16)
+    kinds = {
+        "scan": data,
+        "mask": (data > 450).astype(np.int16),
+        "ct": np.where(data > 450, data, -1000).astype(np.int16),
+        "series": np.stack([data] * 2, axis=-1),
+        "infinite": np.where(data > 890, np.inf, data).astype(np.float32),
+    }
+    for name, voxels in kinds.items():
+        nib.save(nib.Nifti1Image(voxels, np.diag([4.0, 4, 4, 1])), folder / f"{name}.nii")
+    (folder / "cut.nii").write_bytes((folder / "scan.nii").read_bytes()[:90_000])
+    (folder / "empty.nii").touch()
+    paths = [f"{name}.nii" for name in (*kinds, "cut", "empty", "absent")]
+    facts, odd = look_at_scans(paths)
+    assert facts == ["voxels of 4 x 4 x 4 mm (1 of 8 scans read)"]
+    told = {line.split()[7].rstrip(":"): line.partition("left out: ")[2] for line in odd}
+    assert set(told) == {*paths} - {"scan.nii"}
+    assert "a mask; give the scan itself" in told["mask.nii"]
+    assert "a CT; give a T1 MRI" in told["ct.nii"]
+    assert "holds 2 volumes instead of one" in told["series.nii"]
+    assert "NaN or infinite" in told["infinite.nii"]
+    assert "truncated" in told["cut.nii"]
+    assert told["empty.nii"] == "the file is empty; copy it again"
+    assert told["absent.nii"] == "the file is missing"
