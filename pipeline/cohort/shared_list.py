@@ -17,6 +17,7 @@ from pipeline.stage.rules import Rule
 log = logging.getLogger(__name__)
 
 LIST_COLUMNS = ["subject", "session", "image", "label", "split", "baselines", "content"]
+LIST_KEYS = ["subject", "session", "label", "split"]  # without which it is no list
 KEY = ["subject", "session"]
 LABELS = ("0", "1")
 LISTED = "listed image"  # what an exclusion is of, whose image the archive does not have
@@ -80,8 +81,7 @@ def read_cohort_list(path: Path) -> pd.DataFrame:
     InputError
         If the table cannot be read, a split or label is none, or an image stands there twice.
     """
-    required = ["subject", "session", "label", "split"]
-    listed = read_table(path, required, ["image", "baselines", "content"])
+    listed = read_table(path, LIST_KEYS, ["image", "baselines", "content"])
     for name, known in (("split", SPLITS), ("label", LABELS)):
         wrong = listed[~listed[name].isin(known)]
         if len(wrong):

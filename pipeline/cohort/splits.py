@@ -1,6 +1,7 @@
 """Assignment of subjects to training, validation and test."""
 
 import logging
+import re
 import zlib
 from collections.abc import Callable, Collection, Hashable
 from math import floor
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.manifest import SPLITS
-from pipeline.cohort.shared_list import split_members
+from pipeline.cohort.shared_list import LIST_KEYS, split_members
 from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.stage.errors import InputError
 
@@ -35,7 +36,7 @@ def assign_splits(
     whole. One in `evaluation_only` is shared out between validation and test.
 
     With ``{"lists": {"train": file, "validation": file, "test": file}}`` the files hold one subject
-    a line, ``#`` begins a comment, and strata do not matter. A CSV file is the list of a cohort
+    a line, ``#`` begins a comment, and strata do not matter. A file may also be a cohort's list
     (see `pipeline.cohort.shared_list`), of which those subjects count whose split it is.
 
     Parameters
@@ -153,11 +154,12 @@ def _read_list(
 
 def _listed(split: str, path: Path) -> list[tuple[str, str]]:
     """Subjects of a list as they stand there, and the place of each."""
-    if path.suffix.lower() == ".csv":
-        return split_members(path, split)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"splits: lists: {split}: cannot read {path}") from error
+    # By its header, not its suffix: published lists of subjects are called .csv, too.
+    if lines and set(LIST_KEYS) <= set(re.split("[,;\t]", lines[0].lower())):
+        return split_members(path, split)
     texts = [line.partition("#")[0].strip() for line in lines]
     return [(text, f"{path}:{n}") for n, text in enumerate(texts, start=1) if text]

@@ -176,6 +176,14 @@ def test_new_scan_is_explained_as_in_the_study(study, tmp_path):
     said = json.loads((tmp_path / "out/explanation.json").read_text())
     scale = next(step["scale"] for step in said["preparation"] if step["stage"] == "template")
     assert np.linalg.norm(field, axis=-1).max() == pytest.approx(largest * scale, rel=1e-3)
+    change = nib.load(tmp_path / "out/scan_change_mm.nii.gz").get_fdata()
+    assert 0.5 * largest < change.max() <= 1.01 * largest * scale
+    # Beside what the model finds in the images that the study trained it with.
+    regions = pd.read_csv(tmp_path / "out/regions.csv")
+    diseased = packed.train_index[packed.train_index["label"] == 1]
+    assert (regions["images"] == diseased["subject"].nunique()).all()
+    assert (regions["low"] <= regions["high"]).all()
+    model.with_name("population.csv").unlink()  # where the next image would find it
 
 
 def test_cluster_ran_one_job_a_volume_and_gave_each_training_a_gpu(study):

@@ -154,6 +154,8 @@ class CohortDataset(Dataset):
     ----------
     demo : Demo
         Simulates the study in place of the archive; ``null`` where real data are.
+    cohort : SharedCohort
+        Studies the images that another study listed, in its splits and pairs, and no others.
     """
 
     archive: Archive

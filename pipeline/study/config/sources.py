@@ -248,9 +248,15 @@ class FilmSplits(Splits):
 
 
 class SharedCohort(Section):
-    """Whom to study: the images of another study, by the list that it made."""
+    """Whom to study: the images of another study, by the list that it made.
 
-    list: Text = Field(description="a cohort_list.csv; its splits take the place of `splits`")
+    Attributes
+    ----------
+    list : str
+        Its ``cohort_list.csv``, which takes the place of ``splits``.
+    """
+
+    list: Text
 
 
 class Classes(Section):

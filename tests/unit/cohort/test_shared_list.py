@@ -84,6 +84,17 @@ def test_the_same_archive_gives_the_same_cohort(kind, request, tmp_path):
     assert compare_lists(read_cohort_list(tmp_path / "cohort_list.csv"), made).empty
 
 
+def test_list_tells_the_splits_alone_where_lists_of_subjects_stand(plain, tmp_path):
+    """Beside lists of subjects that are called .csv, as the published ones are."""
+    first = ingest(plain, splits=SPLITS)
+    listed = save_list(first, tmp_path / "cohort_list.csv")["list"]
+    test = first.manifest.loc[first.manifest["split"] == "test", "subject"].unique()
+    (tmp_path / "test_subjects.csv").write_text("\n".join(test))
+    lists = {"train": listed, "validation": listed, "test": str(tmp_path / "test_subjects.csv")}
+    again = ingest(plain, splits={"lists": lists})
+    pd.testing.assert_frame_equal(again.manifest, first.manifest)
+
+
 def test_list_of_films_holds_pseudonyms_alone(copd, tmp_path):
     cohort = ingest(copd, splits=SPLITS)
     save_list(cohort, tmp_path / "cohort_list.csv")
