@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pipeline.method.class_difference import ClassDifference
 from pipeline.method.constant_field import ConstantField
 from pipeline.method.defi_gan import DefiGan
+from pipeline.method.defi_gan_diffeo import DefiGanDiffeo
 from pipeline.method.interface import Method
 from pipeline.method.random_field import RandomField
 from pipeline.method.va_gan import VaGan
@@ -19,6 +20,7 @@ METHODS: dict[str, Method] = {
         ConstantField(),
         VaGan(),
         DefiGan(),
+        DefiGanDiffeo(),
     )
 }
 

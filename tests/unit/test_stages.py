@@ -90,7 +90,7 @@ def copied(tmp_path, monkeypatch):
         ("score/table.py", "extended-table table"),
         ("dicom/film.py", "describe-cohort films ingest"),
         ("geometry/itk.py", "pack-films pack-volumes template:niimath"),
-        ("method/training/train.py", "fetch-critic-weights train:defi-gan train:va-gan"),
+        ("method/training/train.py", "fetch-critic-weights train:defi-gan train:defi-gan-diffeo train:va-gan"),
         # What only lists, and what all use: no stage's results come from them.
         ("brain/engines.py", ""),
         ("method/registry.py", ""),

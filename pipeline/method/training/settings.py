@@ -9,7 +9,7 @@ from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Posit
 from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
-Variant = Literal["plain", "original"]
+Variant = Literal["plain", "original", "half"]
 
 
 def _is_none(value: object) -> bool:
@@ -44,7 +44,7 @@ class _Adversarial(Options):
         See `pipeline.method.training.schedule.Schedule`.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
-    variant : {"plain", "original"}
+    variant : {"plain", "original", "half"}
         See `pipeline.method.generator.Generator`.
     """
 
