@@ -1,4 +1,4 @@
-"""Spatial deformation of images by displacement fields (paper, Eq. 1), and fields that never fold."""
+"""Spatial deformation of images by displacement fields (paper, Eq. 1), and by flows."""
 
 from functools import lru_cache
 
