@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LINEAR = {2: "bilinear", 3: "trilinear"}
-MEANS = 3  # running means of 3 voxels: nearly a Gaussian of a standard deviation of √2 voxels
+MEANS = 6  # running means of 3 voxels: nearly a Gaussian of a standard deviation of 2 voxels
 
 
 class DefiGanDiffeoOptions(DefiGanOptions):

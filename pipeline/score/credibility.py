@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from scipy.sparse import csr_array, vstack
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pipeline.brain.atlas import GROUPS, region_shares
@@ -35,6 +36,7 @@ JUDGES = 2
 FIRST_JUDGE = 1000  # seeds that no model and no other classifier has
 TILES = 4  # regions along each axis of images without an atlas
 
+LEAST_GROWTH = 1e-6  # what differs less between regions is the same everywhere
 PRECISION = 5  # decimals of a change; what is smaller is rounding in 32 bits
 
 NAN = float("nan")
@@ -93,7 +95,7 @@ def of_field(
     phi: np.ndarray,
     mask: np.ndarray,
     true: np.ndarray | None = None,
-    regions: Mapping[str, np.ndarray] | None = None,
+    regions: csr_array | None = None,
 ) -> dict[str, float]:
     """What only a displacement field has.
 
@@ -102,37 +104,43 @@ def of_field(
     phi, true : array, shape (d, *spatial)
         Predicted and true field in voxels, as of `pipeline.method.deformation.warp`.
     mask : array, shape (*spatial)
-    regions : mapping of array, shape (*spatial)
+    regions : csr_array, shape (regions, voxels)
         How much each voxel belongs to each.
 
     Returns
     -------
     dict
         ``folding_percent``, the share of the mask with a Jacobian determinant that is not positive;
-        with a truth ``endpoint_error_px`` and ``volume_correlation``, that of predicted and true
-        change of volume over the regions inside the mask: not a number where either is the same
-        everywhere.
+        with a truth ``endpoint_error_px``; and with regions, too, ``volume_correlation``, that of
+        predicted and true change of volume over the regions inside the mask: not a number where
+        either is the same everywhere.
     """
-    jacobian = jacobian_determinant(phi[::-1])
-    row = {"folding_percent": float(100 * (jacobian[mask] <= 0).mean())}
+    growth = jacobian_determinant(phi[::-1]) - 1
+    row = {"folding_percent": float(100 * (growth[mask] <= -1).mean())}
     if true is not None:
-        error = np.linalg.norm(phi - true, axis=0)
-        weights = [share * mask for share in (regions or {}).values() if (share * mask).any()]
-        changes = [
-            np.array([np.average(grown, weights=weight) for weight in weights])
-            for grown in (jacobian, jacobian_determinant(true[::-1]))
-        ]
-        known = len(weights) > 1 and all(np.ptp(change) > 1e-9 for change in changes)
-        row["endpoint_error_px"] = float(error[mask].mean())
+        row["endpoint_error_px"] = float(np.linalg.norm(phi - true, axis=0)[mask].mean())
+    if true is not None and regions is not None:
+        sizes = regions @ mask.ravel().astype(float)
+        there = sizes > 0
+        grown = (growth, jacobian_determinant(true[::-1]) - 1)
+        changes = [(regions @ (each * mask).ravel())[there] / sizes[there] for each in grown]
+        known = len(changes[0]) > 1 and min(map(np.ptp, changes)) > LEAST_GROWTH
         row["volume_correlation"] = float(np.corrcoef(changes)[0, 1]) if known else NAN
     return row
 
 
-def tiles(shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+def atlas(affine: np.ndarray, shape: tuple[int, ...]) -> csr_array:
+    """Regions of a brain, left and right; arguments as of `pipeline.brain.atlas.region_shares`."""
+    shares = region_shares(affine, shape).items()
+    rows = [csr_array(share.reshape(1, -1)) for name, share in shares if name not in GROUPS]
+    return vstack(rows, format="csr")
+
+
+def tiles(shape: tuple[int, ...]) -> csr_array:
     """Regions of images without an atlas: `TILES` along each axis."""
     where = [np.arange(size) * TILES // size for size in shape]
     number = np.ravel_multi_index(np.meshgrid(*where, indexing="ij"), (TILES,) * len(shape))
-    return {str(tile): (number == tile).astype(float) for tile in range(TILES ** len(shape))}
+    return csr_array(np.arange(TILES ** len(shape))[:, None] == number.ravel(), dtype=float)
 
 
 def seed_agreement(changes: Mapping[int, np.ndarray], seed: int, mask: np.ndarray) -> float:
@@ -257,10 +265,9 @@ def measure_credibility(
         for method, seed, path in generators
     }
     shape = data.pairs_image.shape[1:]
-    regions = tiles(shape)
-    if modality == "brain":
-        shares = region_shares(data.geometry.affine, shape)
-        regions = {name: share for name, share in shares.items() if name not in GROUPS}
+    regions = None
+    if truth is not None:
+        regions = atlas(data.geometry.affine, shape) if modality == "brain" else tiles(shape)
     truths = {} if truth is None else {t.pair.row: t for t in true_fields(data, truth)}
 
     rows: list[dict[str, Any]] = []
