@@ -20,7 +20,7 @@ class DdimOptions(SingleOptions):
     Attributes
     ----------
     timesteps : int
-        Of the diffusion.
+        Of the diffusion, with a linear schedule of its variances.
     class_dropout : float
         Share of the training images whose class is hidden.
     steps : int

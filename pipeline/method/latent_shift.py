@@ -22,7 +22,7 @@ class LatentShiftOptions(SingleOptions):
     latent_channels : int
         Of the autoencoder, where the resolution is lowest.
     steps : int
-        Shifts that are tried, at most, up to the longest.
+        Tried, at most, up to the longest shift.
     max_shift : float
         The longest shift, in lengths of the latent.
     target : float

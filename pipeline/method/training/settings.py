@@ -121,7 +121,8 @@ class AdversarialOptions(_Adversarial):
     flow_scale : float
         Voxels per unit of the generator's output, of a method that deforms.
     variant : str
-        ``original``: networks and schedule of VA-GAN's own code, as the paper ran it on ADNI.
+        Of VA-GAN, ``original``: networks and schedule of its own code, as the paper ran it on
+        ADNI; of the diffeomorphic DeFI-GAN, ``half``: velocities of half the resolution.
     batch_size, accumulated_batches, epochs, updates_per_epoch, epoch_counts : int
         In place of what ``training`` says.
     """
@@ -206,10 +207,10 @@ class SingleOptions(Options):
     averaging : float
         The weights that explain are a running average of those that are trained, with this factor
         on what was before (exponential moving average); 0: they are the last ones.
-    batch_size, epochs, updates_per_epoch : int or None
-        As of ``training``, for this method alone.
-    base_filters, poolings : int or None
-        As of ``training.networks``, for this method alone.
+    batch_size, epochs, updates_per_epoch : int
+        In place of what ``training`` says.
+    base_filters, poolings : int
+        In place of what ``training.networks`` says.
     """
 
     learning_rate: Positive = 0.0001
