@@ -56,12 +56,20 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=10,
+        version=11,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",
     ),
     # ---- brain volumes, one after the other ----
+    "accept": Stage(
+        "check a volume that another program prepared, and take it over",
+        rule="accept_volume",
+        function="pipeline.brain.accept:accept_volume",
+        told="taken as other programs had prepared them",
+        per="images",
+        benchmark="{dataset}/accept/*.tsv",
+    ),
     "orient": Stage(
         "check a volume and turn it to the axes of the template",
         rule="orient_volume",
@@ -372,7 +380,7 @@ STAGES = {
         benchmark="record.tsv",
     ),
 }
-# Those that a brain volume goes through, in their order.
+# Those that a raw brain volume goes through, in their order; see `pipeline.brain.chain`.
 BRAIN_STAGES = tuple(name for name, stage in STAGES.items() if stage.volume)
 
 

@@ -212,13 +212,17 @@ def use_engine(stage: str, name: str) -> tuple[Callable[..., Any], dict[str, str
     return load(engine.function), told
 
 
-def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[str, Choice]:
+def resolve_engines(
+    wanted: Mapping[str, str], stages: Iterable[str] = ENGINES, *, conda: bool = False
+) -> dict[str, Choice]:
     """Decide what does each stage.
 
     Parameters
     ----------
     wanted
         ``auto``, ``embedded`` or the name of an engine for each stage of `ENGINES`.
+    stages
+        Those that volumes go through; the engines of others need not be there.
     conda
         The stages run in environments that conda makes; FSL and ANTs are there.
 
@@ -232,7 +236,7 @@ def resolve_engines(wanted: Mapping[str, str], *, conda: bool = False) -> dict[s
     InputError
         An engine that is asked for by name is unknown or not installed.
     """
-    return {stage: _choose(stage, wanted[stage], conda) for stage in ENGINES}
+    return {stage: _choose(stage, wanted[stage], conda) for stage in ENGINES if stage in stages}
 
 
 def _choose(stage: str, wanted: str, conda: bool) -> Choice:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.stage.errors import InputError
-from pipeline.stages import BRAIN_STAGES
+from pipeline.stages import BRAIN_STAGES, STAGES
 
 
 def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.DataFrame:
@@ -22,9 +22,10 @@ def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.D
     pandas.DataFrame
         Columns subject, session, status, stage, rule and reason (where and why it was excluded;
         empty otherwise), content (hash of the raw voxels; empty if they could not be read),
-        and ``{stage}_engine`` and ``{stage}_version`` (empty where it did not come to the stage).
+        and ``{stage}_engine`` and ``{stage}_version`` (empty where it did not come to the stage),
+        of the stages of raw volumes and of any other that one of them went through.
     """
-    rows = []
+    rows, sidecars = [], list(sidecars)
     for subject, session, sidecar in sidecars:
         excluded = sidecar["status"] == "excluded"
         row = {"subject": subject, "session": session, "status": sidecar["status"]}
@@ -36,8 +37,15 @@ def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.D
             row[f"{step['stage']}_version"] = step["version"]
         rows.append(row)
     columns = ["subject", "session", "status", "stage", "rule", "reason", "content"]
-    columns += [f"{stage}_{what}" for stage in BRAIN_STAGES for what in ("engine", "version")]
+    passed = {step["stage"] for _, _, sidecar in sidecars for step in sidecar["steps"]}
+    stages = [name for name in STAGES if name in passed.union(BRAIN_STAGES)]
+    columns += [f"{stage}_{what}" for stage in stages for what in ("engine", "version")]
     return pd.DataFrame(rows, columns=columns).fillna("").astype("str")
+
+
+def _stages(volumes: pd.DataFrame) -> list[str]:
+    """Stages that a table of volumes has columns of, in their order."""
+    return [name for name in STAGES if f"{name}_engine" in volumes]
 
 
 def engines_used(volumes: pd.DataFrame) -> dict[str, dict[str, int]]:
@@ -49,7 +57,7 @@ def engines_used(volumes: pd.DataFrame) -> dict[str, dict[str, int]]:
         As `volume_table` returns it.
     """
     used = {}
-    for stage in BRAIN_STAGES:
+    for stage in _stages(volumes):
         made = (volumes[f"{stage}_engine"] + " " + volumes[f"{stage}_version"]).str.strip()
         counts = made[volumes[f"{stage}_engine"] != ""].value_counts()
         if len(counts):
@@ -72,7 +80,7 @@ def check_engines(volumes: pd.DataFrame) -> None:
     """
     used = volumes[volumes["status"] == "ok"]
     mixed = []
-    for stage in BRAIN_STAGES:
+    for stage in _stages(volumes):
         counts = used.groupby([f"{stage}_engine", f"{stage}_version"]).size()
         if len(counts) > 1:
             told = ", ".join(f"{' '.join(engine)}: {n} volumes" for engine, n in counts.items())

@@ -9,7 +9,10 @@ carries. A skull-stripped template does not do: whole heads registered to it by 
 """
 
 import logging
+import tempfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -65,7 +68,12 @@ def packaged_template() -> Path:
 
 
 def register_to_template(
-    source: Path, destination: Path, *, engine: str = EMBEDDED, template: str | None = None
+    source: Path,
+    destination: Path,
+    *,
+    engine: str = EMBEDDED,
+    template: str | None = None,
+    stripped: bool = False,
 ) -> dict:
     """Bring a head to the template's space with 7 degrees of freedom.
 
@@ -79,6 +87,8 @@ def register_to_template(
         As `pipeline.brain.engines.ENGINES` names it.
     template
         T1 template with skull; None is the packaged ICBM 2009c.
+    stripped
+        The volume is a brain without its skull, and is registered to the template's brain.
 
     Returns
     -------
@@ -96,15 +106,16 @@ def register_to_template(
         The template is missing or unreadable, or the engine unknown or not installed.
     """
     register, used = use_engine("template", engine)
-    fixed = _load_template(Path(template) if template else packaged_template())
-    data, matrix = register(source, fixed)
+    fixed = load_template(Path(template) if template else packaged_template())
+    brain = template_brain(fixed)
+    with _without_skull(fixed, brain) if stripped else nullcontext(fixed) as target:
+        data, matrix = register(source, target)
     scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
-    correlation = head_correlation(data, fixed.data, voxel_sizes(fixed.affine))
+    correlation = head_correlation(data, target.data, voxel_sizes(fixed.affine))
     if not SCALES[0] <= scale <= SCALES[1]:
         raise ImageError(
             Rule.NOT_REGISTERED, f"registration to the template failed: scale {scale:.2f}"
         )
-    brain = _brain(fixed)
     alignment = find_alignment(data, fixed.data, brain, voxel_sizes(fixed.affine))
     if alignment.likeness < LOWEST_LIKENESS:
         raise ImageError(
@@ -143,7 +154,17 @@ def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarra
     return float(np.corrcoef(*values)[0, 1])
 
 
-def _brain(template: Template) -> np.ndarray:
+@contextmanager
+def _without_skull(template: Template, brain: np.ndarray) -> Iterator[Template]:
+    """The template's brain, in a file of its own as engines want it."""
+    data = np.where(brain, template.data, 0)
+    with tempfile.TemporaryDirectory(prefix="template-") as name:
+        path = Path(name) / "brain.nii"
+        save_volume(data, template.affine, path)
+        yield Template(path, data, template.affine)
+
+
+def template_brain(template: Template) -> np.ndarray:
     """Where a template in MNI space has its brain: that of the packaged one, on its grid."""
     path = packaged_template()
     image = nib.squeeze_image(nib.load(path.with_name(f"{path.stem}_mask.nii")))
@@ -157,7 +178,7 @@ def _brain(template: Template) -> np.ndarray:
     return brain
 
 
-def _load_template(path: Path) -> Template:
+def load_template(path: Path) -> Template:
     """Template in RAS orientation, whatever the order of its file."""
     if not path.is_file():
         raise InputError(f"template: {path} does not exist; give the path of a T1 with skull")

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pipeline.brain.chain import CHAINS, ENTRY
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES
 from pipeline.cli.commands import Commands, add_shard, add_source
 from pipeline.stage.sidecar import run_image_stage
@@ -15,7 +16,7 @@ NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "
 def _image_stage(args: argparse.Namespace) -> None:
     settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
     function = stage_function(args.stage)
-    first = args.stage == BRAIN_STAGES[0]
+    first = args.stage in (ENTRY, BRAIN_STAGES[0])
     run_image_stage(
         *(args.stage, function, args.source, args.destination, settings),
         first=first,
@@ -116,8 +117,13 @@ def add_commands(commands: Commands) -> None:
 
     for name in ("orient", "crop", "bias", "skull"):
         volume_stage(name)
+    sub = volume_stage(ENTRY)
+    sub.add_argument("--prepared", choices=[*CHAINS][1:], required=True)
+    sub.add_argument("--mask", help="brain mask, applied where the volume is not stripped")
+    sub.add_argument("--template", help="NIfTI file in place of the packaged template")
     sub = volume_stage("template")
     sub.add_argument("--template", help="NIfTI file in place of the packaged template")
+    sub.add_argument("--stripped", action="store_true", help="register a brain without its skull")
     sub = volume_stage("skull_refine")
     sub.add_argument("--fraction", type=float, required=True, help="as of `bet -f`")
     sub = volume_stage("grid")

@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 PROTOCOLS = ("ADNI1", "ADNIGO", "ADNI2")
 LABELS = {"MCI": 0, "AD": 1}
 DXCURREN = {1: "CN", 2: "MCI", 3: "AD"}
+DIAGNOSIS = DXCURREN  # of tables since 2024, which lack both others
+# In the rows of ADNI1 these may stand in its place; one of them is 1.
+FLAGS = {"DXNORM": "CN", "DXMCI": "MCI", "DXAD": "AD"}
 DXCHANGE = {1: "CN", 7: "CN", 9: "CN", 2: "MCI", 4: "MCI", 8: "MCI", 3: "AD", 5: "AD", 6: "AD"}
 DX_BL = {"EMCI": "MCI", "LMCI": "MCI"}  # others as they are
 DATE_FORMATS = (ISO, "%m/%d/%Y")
@@ -54,8 +57,8 @@ def ingest_adni(
     images
         The folder ``ADNI/``, which holds ``<site>_S_<rid>/...`` as LONI lays them out.
     tables
-        Folder of ADNIMERGE, DXSUM_PDXCONV_ADNIALL, MRIMETA and MRI3META, CSV, with or without a
-        date in the names.
+        Folder of ADNIMERGE, DXSUM_PDXCONV_ADNIALL (or DXSUM), MRIMETA and MRI3META, CSV, with or
+        without what LONI adds to the names (`find_table`).
     splits
         Settings for `assign_splits`. Lists take RIDs and PTIDs (``30``, ``023_S_0030``,
         ``023S0030``). In the seeded form, subjects without an evaluation pair are all trained on.
@@ -159,13 +162,15 @@ def _numbers(text: pd.Series) -> pd.Series:
     return numbers.where(possible).astype("Int64")
 
 
-def _read_visits(path: Path, names: list[str], columns: dict[str, str] | None) -> pd.DataFrame:
+def _read_visits(
+    path: Path, names: list[str], columns: dict[str, str] | None, optional: Sequence[str] = ()
+) -> pd.DataFrame:
     """Rows of a table that has a protocol, a subject and a visit."""
     # Tables of ADNI1 alone have one visit code, which is that of VISCODE2 then.
     one_code = "viscode2" not in table_columns(path) and "viscode" in table_columns(path)
     columns = {**({"VISCODE2": "VISCODE"} if one_code else {}), **(columns or {})}
     names = ["Phase", "RID", "VISCODE2", *names]
-    frame = read_table(path, names, columns=columns).assign(rule="", reason="")
+    frame = read_table(path, names, optional, columns).assign(rule="", reason="")
     frame["rid"] = _numbers(frame["RID"])
     frame["phase"] = frame["Phase"].str.upper()
     frame["session"] = frame["VISCODE2"].str.lower().str.replace("[^a-z0-9]", "", regex=True)
@@ -195,11 +200,21 @@ def _read_exams(
 
 
 def _read_diagnoses(tables: Path, columns: dict[str, str] | None) -> pd.DataFrame:
-    path = find_table(tables, "DXSUM_PDXCONV_ADNIALL", "DXSUM")
-    rows = _read_visits(path, ["DXCURREN", "DXCHANGE"], columns)
-    current = _numbers(rows["DXCURREN"]).map(DXCURREN)
-    change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
-    rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
+    path = find_table(tables, "DXSUM_PDXCONV_ADNIALL", "DXSUM_PDXCONV", "DXSUM")
+    codes = ["DXCURREN", "DXCHANGE"]
+    held = {*table_columns(path)}
+    if "diagnosis" in held and not held & {(columns or {}).get(c, c).lower() for c in codes}:
+        rows = _read_visits(path, ["DIAGNOSIS"], columns, [*FLAGS])
+        told = _numbers(rows["DIAGNOSIS"]).map(DIAGNOSIS)
+        set_flags = pd.DataFrame({FLAGS[name]: _numbers(rows[name]) == 1 for name in FLAGS})
+        set_flags = set_flags.fillna(False).astype(bool)
+        flagged = set_flags.idxmax(axis=1).where(set_flags.sum(axis=1) == 1)
+        rows["diagnosis"] = told.fillna(flagged).fillna("")
+    else:
+        rows = _read_visits(path, codes, columns)
+        current = _numbers(rows["DXCURREN"]).map(DXCURREN)
+        change = _numbers(rows["DXCHANGE"]).map(DXCHANGE)
+        rows["diagnosis"] = current.where(rows["phase"] == "ADNI1", change).fillna("")
     reject(rows, rows["diagnosis"] == "", Rule.NO_DIAGNOSIS, "the row has no diagnosis")
     _keep_first_diagnosis(rows, path.name)
     return rows

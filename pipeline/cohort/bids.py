@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
+from pipeline.cohort.derivatives import by_preference
 from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
@@ -22,7 +23,7 @@ from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-_FOLDERS = re.compile(r"sub-(?P<subject>[^/]+)/(ses-(?P<session>[^/]+)/)?anat/")
+_FOLDERS = re.compile(r"sub-(?P<subject>[^/]+)/(ses-(?P<session>[^/]+)/)?(anat|t1_linear)/")
 _NAME = re.compile(r"sub-[^/]+_T1w")
 _ENTITIES = re.compile(r"(_[a-z]+-[A-Za-z0-9]+)*_T1w")  # behind those of the folders
 ONLY_SESSION = "1"  # name of the one visit of a subject without session folders
@@ -31,11 +32,13 @@ MISSING = "n/a"
 
 def ingest_bids(
     dataset: Path,
+    derivatives: Path | None = None,
     *,
     splits: dict,
     labels: dict,
     columns: dict[str, str] | None = None,
     date_format: str | None = None,
+    prepared: str = "raw",
 ) -> Cohort:
     """Read a BIDS dataset.
 
@@ -45,6 +48,8 @@ def ingest_bids(
         Folder with ``sub-*/[ses-*/]anat/*_T1w.nii[.gz]``; the visits of a subject are described in
         ``sub-*/sub-*_sessions.tsv``, subjects in ``participants.tsv``; one of the two tells the
         diagnosis. Of several T1w images of a visit the first by name is used.
+    derivatives
+        Folder of the images, laid out alike, where those of `dataset` were prepared elsewhere.
     splits, labels
         See `pipeline.cohort.visits`: `plain_cohort` and `label_visits`. The column of `labels` is
         looked for among the subject's sessions, then among the participants.
@@ -53,6 +58,8 @@ def ingest_bids(
         session_id, acq_time, site.
     date_format
         See `read_dates`.
+    prepared
+        What was done to the images; of several of a visit see `by_preference`, unless ``raw``.
 
     Returns
     -------
@@ -68,7 +75,9 @@ def ingest_bids(
         evaluate.
     """
     dataset = Path(dataset)
-    images = _list_images(dataset)
+    images = _list_images(Path(derivatives or dataset))
+    if prepared != "raw":
+        images = by_preference(images, prepared)
     files = pd.Series(same_files(images["path"]))
     reject(images, files == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
     reject_copies(images, files, images["source"])
@@ -108,8 +117,8 @@ def ingest_bids(
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
     images["field_strength"] = [
-        _field_strength(dataset, path) if not rule else np.nan
-        for path, rule in zip(images["path"], images["rule"], strict=True)
+        _field_strength(dataset, Path(source), Path(path)) if not rule else np.nan
+        for source, path, rule in zip(images["source"], images["path"], images["rule"], strict=True)
     ]
     images = images.assign(date="", score=np.nan)
     unseen = ~people["subject"].isin(images["subject"])
@@ -178,7 +187,8 @@ def _exclude_misspelt(
 
 
 def _list_images(dataset: Path) -> pd.DataFrame:
-    patterns = ("sub-*/anat/*_T1w.nii*", "sub-*/ses-*/anat/*_T1w.nii*")
+    folders = ("sub-*/anat", "sub-*/ses-*/anat", "sub-*/ses-*/t1_linear")  # the last: Clinica
+    patterns = [f"{folder}/*_T1w.nii*" for folder in folders]
     rows = []
     for path in sorted(path for pattern in patterns for path in dataset.glob(pattern)):
         if not path.name.endswith((".nii", ".nii.gz")):
@@ -232,10 +242,15 @@ def _read_sessions(dataset: Path, names: list[str], columns: dict[str, str] | No
     return pd.concat(tables, ignore_index=True)
 
 
-def _field_strength(dataset: Path, image: str) -> float:
-    """Tesla, by the JSON file nearest to the image; NaN if none tells."""
-    beside = Path(image.removesuffix(".gz").removesuffix(".nii") + ".json")
-    for path in (beside, dataset / "T1w.json"):
+def _field_strength(dataset: Path, source: Path, image: Path) -> float:
+    """Tesla, by the JSON file nearest to the image; NaN if none tells.
+
+    An image of the derivatives, at `source` below their folder, is of the visit's first scan.
+    """
+    name = image.name.removesuffix(".gz").removesuffix(".nii") + ".json"
+    derived = image != dataset / source
+    scans = sorted((dataset / source.parents[1] / "anat").glob("*_T1w.json")) if derived else []
+    for path in (image.with_name(name), *scans[:1], dataset / "T1w.json"):
         if path.is_file():
             try:
                 tesla = float(read_json(path)["MagneticFieldStrength"])

@@ -22,7 +22,7 @@ DESCRIPTIONS = (
 )
 PTID = re.compile(r"(?P<site>\d{3})_S_(?P<rid>\d{4})")
 _FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.nii(\.gz)?")
-_SERIES = re.compile(r"S\d+")
+_SERIES = re.compile(r"[SI]\d+")  # newer downloads name the folder after the image
 _MAX_DEPTH = 8  # of folders; the layout has 4. Stops at links that lead back up.
 
 IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "rule", "reason"]
@@ -31,7 +31,7 @@ IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "rule", "reason"]
 def list_images(folder: Path) -> pd.DataFrame:
     """List every NIfTI file of an archive.
 
-    The layout is ``<site>_S_<rid>/<description>/<date time>/S<series>/`` and in it
+    The layout is ``<site>_S_<rid>/<description>/<date time>/S<series>/`` (or ``I<image>/``), in it
     ``ADNI_<site>_S_<rid>_..._I<image>.nii`` or ``.nii.gz``. Other files, and those whose name
     begins with a dot, are no images.
 

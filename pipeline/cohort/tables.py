@@ -18,17 +18,20 @@ _LONGEST_HEADER = 2**17
 _TOLD_DELIMITER = re.compile(r"\ufeff?\"?sep=([,;\t|])\"?\r?\n", re.IGNORECASE)
 _WORKBOOKS = (b"PK\3\4", b"\xd0\xcf\x11\xe0")  # xlsx and ods, xls
 _LINE_BREAK = re.compile(r"\r\n?|\n")
+# What LONI writes before and behind the name of a table.
+_ADDED = re.compile(r"^all_subjects_|[_-]\d[\w-]*(?=\.csv$)")
 
 
 def find_table(folder: Path, *names: str) -> Path:
-    """Find the one CSV file of a table, whose name may carry the date of its download.
+    """Find the one CSV file of a table, whose name may carry what LONI adds to it.
 
     Parameters
     ----------
     folder
         Folder of the tables.
     names
-        Spellings of the table's name: ``MRIMETA`` also finds ``MRIMETA_12Mar2020.csv``.
+        Spellings of the table's name: ``MRIMETA`` also finds ``MRIMETA_12Mar2020.csv`` and
+        ``All_Subjects_MRIMETA_07Oct2024.csv``.
 
     Raises
     ------
@@ -38,17 +41,17 @@ def find_table(folder: Path, *names: str) -> Path:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; it should hold the table {names[0]}.csv")
-    alternatives = "|".join(map(re.escape, names))
-    pattern = re.compile(rf"({alternatives})([_-]\d[\w-]*)?\.csv", re.IGNORECASE)
+    wanted = [f"{name}.csv".lower() for name in names]
     files = sorted(path for path in folder.iterdir() if path.is_file())
-    found = [path for path in files if pattern.fullmatch(path.name)]
+    found = [path for path in files if _ADDED.sub("", path.name.lower()) in wanted]
     if len(found) > 1:
         listed = ", ".join(path.name for path in found)
         raise InputError(f"{folder} holds {names[0]} more than once ({listed}); keep one of them")
     if not found:
         present = [path.name for path in files if path.suffix.lower() == ".csv"]
+        bare = {_ADDED.sub("", name.lower()): name for name in present}
         raise InputError(
-            f"{folder} holds no table {names[0]}.csv{_nearest(f'{names[0]}.csv', present)}; "
+            f"{folder} holds no table {names[0]}.csv{_nearest(wanted[0], bare)}; "
             f"tables there: {_listed(present)}"
         )
     return found[0]
@@ -218,17 +221,18 @@ def _positions(
         if count:
             positions[name] = folded.index(wanted)
         elif name in required:
+            shown = {column.lower(): column for column in header}
             raise InputError(
-                f"{path} has no column {name}{_nearest(name, header)}; "
+                f"{path} has no column {name}{_nearest(name.lower(), shown)}; "
                 f"columns found: {_listed(header)}"
             )
     return positions
 
 
-def _nearest(name: str, candidates: Sequence[str]) -> str:
-    folded = {candidate.lower(): candidate for candidate in candidates}
-    close = get_close_matches(name.lower(), folded, n=1)
-    return f" (nearest: {folded[close[0]]})" if close else ""
+def _nearest(name: str, candidates: Mapping[str, str]) -> str:
+    """The candidate whose key is nearest to a name in lower case."""
+    close = get_close_matches(name, candidates, n=1)
+    return f" (nearest: {candidates[close[0]]})" if close else ""
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -105,7 +105,7 @@ def pack_volumes(
         if not np.allclose(affines, affines[0]):
             raise ValueError(f"{dataset}: the volumes lie on different grids")
         steps = [sidecars[image]["steps"] for image in followups]
-        shapes = [next(s["shape"] for s in done if s["stage"] == "orient") for done in steps]
+        shapes = [next(s["shape"] for s in done if "shape" in s) for done in steps]
         return Geometry(
             affine=affines[0],
             to_raw=np.stack([scan_affine(*grid) for grid in zip(affines, steps, strict=True)]),

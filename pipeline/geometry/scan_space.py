@@ -34,7 +34,7 @@ def scan_affine(grid_affine: np.ndarray, steps: list[dict]) -> np.ndarray:
     steps
         Processing steps of the prepared volume (its sidecar).
     """
-    to_scan = next(step["matrix"] for step in steps if step["stage"] == "template")
+    to_scan = next(step["matrix"] for step in steps if "matrix" in step)
     return np.array(to_scan) @ grid_affine
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pipeline.method.interface import Cost, Explanation, Fitted, Method, Place, Words
 from pipeline.method.training.settings import AdversarialOptions, TrainSettings
+from pipeline.method.wording import number_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -82,17 +83,13 @@ class Adversarial(Method):
     def words(self, settings: Mapping[str, Any]) -> Words:
         """Length and batches of a training, and its lambda."""
         read = TrainSettings.read(settings)
-        updates = _number(read.updates_per_epoch, "update")
+        updates = number_of(read.updates_per_epoch, "update")
         if read.epoch_counts == "generator_updates":
             updates += " of the generator"
         how = (
-            f"for {_number(read.epochs, 'epoch')} of {updates} with batches of "
-            f"{_number(read.batch_size, 'image')} of each class"
+            f"for {number_of(read.epochs, 'epoch')} of {updates} with batches of "
+            f"{number_of(read.batch_size, 'image')} of each class"
         )
         if read.accumulated_batches > 1:
             how += f" and gradients averaged over {read.accumulated_batches} of them"
         return Words(how, f"λ = {read.lambda_:g}")
-
-
-def _number(count: int, singular: str) -> str:
-    return f"{count} {singular}" + ("" if count == 1 else "s")

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 
 from pipeline.method.class_difference import ClassDifference
 from pipeline.method.constant_field import ConstantField
+from pipeline.method.ddim import Ddim
 from pipeline.method.defi_gan import DefiGan
 from pipeline.method.interface import Method
+from pipeline.method.latent_shift import LatentShift
 from pipeline.method.random_field import RandomField
 from pipeline.method.va_gan import VaGan
 from pipeline.stage.errors import InputError
@@ -17,6 +19,8 @@ METHODS: dict[str, Method] = {
         RandomField(),
         ClassDifference(),
         ConstantField(),
+        LatentShift(),
+        Ddim(),
         VaGan(),
         DefiGan(),
     )

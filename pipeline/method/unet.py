@@ -4,7 +4,7 @@ Module names are those of the authors' published implementation, so that its wei
 they are.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -75,11 +75,7 @@ class UNet(nn.Module):
 
     def forward(self, x1: Tensor) -> Tensor:
         """Output (N, outputs, *spatial) of diseased images `x1` (N, 1, *spatial)."""
-        if any(size % 2**self.poolings for size in x1.shape[2:]):
-            raise InputError(
-                f"images of {tuple(x1.shape[2:])} cannot be halved {self.poolings} times: choose "
-                f"a grid whose sizes are multiples of {2**self.poolings}, or fewer `poolings`"
-            )
+        check_halvings(x1.shape[2:], self.poolings)
         features, skips = x1, []
         for level in range(self.poolings):
             features = self.get_submodule(f"down{level}")(features)
@@ -93,6 +89,21 @@ class UNet(nn.Module):
             merged = torch.cat([upsampled, skips[level - 1]], dim=1)
             features = self.get_submodule(f"conv{8 - level}")(merged)
         return features
+
+
+def check_halvings(shape: Sequence[int], poolings: int) -> None:
+    """Whether images of a shape can be halved so often.
+
+    Raises
+    ------
+    InputError
+        If they cannot.
+    """
+    if any(size % 2**poolings for size in shape):
+        raise InputError(
+            f"images of {tuple(shape)} cannot be halved {poolings} times: choose a grid whose "
+            f"sizes are multiples of {2**poolings}, or fewer `poolings`"
+        )
 
 
 def _classes(features: Tensor) -> Tensor:

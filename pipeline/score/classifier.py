@@ -23,6 +23,7 @@ from captum.attr import (
 from torch import Tensor, nn
 
 from pipeline.dataset.packed import PackedDataset
+from pipeline.method.disease_classifier import Classifier
 from pipeline.method.ncc import masked_ncc
 from pipeline.method.training.batches import ClassBatches, training_images
 from pipeline.method.training.cost import count_operations
@@ -31,42 +32,10 @@ from pipeline.score.model import SCORE_COLUMNS
 from pipeline.score.specificity import Evidence, ncc_of_others, pairs_of_others
 from pipeline.stage.files import write_parquet
 
-WIDTHS = (1, 2, 4, 4)  # of the levels, times the width of the first
 LEARNING_RATE = 1e-3
 STEPS = 16  # of the integrated gradients
 WINDOWS = 8  # occluded windows along each axis
 BACKGROUND = -1.0
-
-
-class Classifier(nn.Module):
-    """Convolution, batch norm and ReLU four times, halved between; one logit of the disease.
-
-    Parameters
-    ----------
-    dimensions : {2, 3}
-        Of the images.
-    base_filters : int
-        Width of the first convolution.
-    """
-
-    def __init__(self, dimensions: int, base_filters: int) -> None:
-        super().__init__()
-        layers, inputs = [], 1
-        for level, width in enumerate(WIDTHS):
-            outputs = base_filters * width
-            layers += [getattr(nn, f"MaxPool{dimensions}d")(2)] if level else []
-            layers += [
-                getattr(nn, f"Conv{dimensions}d")(inputs, outputs, kernel_size=3, padding=1),
-                getattr(nn, f"BatchNorm{dimensions}d")(outputs),
-                nn.ReLU(),
-            ]
-            inputs = outputs
-        self.features = nn.Sequential(*layers)
-        self.last = nn.Linear(inputs, 1)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (N,) of images (N, 1, *spatial)."""
-        return self.last(self.features(images).flatten(2).mean(2)).squeeze(1)
 
 
 def train_classifier(

@@ -216,7 +216,7 @@ def _engines(config: Config) -> Iterator[Finding]:
         if not isinstance(dataset, VolumeDataset):
             continue
         try:
-            engines = resolve_engines(dataset.brain.engines)
+            engines = resolve_engines(dataset.brain.engines, dataset.chain)
         except InputError as error:
             yield Finding("wrong", "engines", f"datasets.{name}.brain.engines: {error}")
             continue

@@ -6,7 +6,7 @@ of thousands.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from pipeline.brain.engines import ENGINES, Choice, resolve_engines
@@ -92,22 +92,27 @@ class JobSettings:
 
     def _engines(self, name: str, conda: bool) -> dict[str, Choice]:
         try:
-            return resolve_engines(self.volumes[name].brain.engines, conda=conda)
+            dataset = self.volumes[name]
+            return resolve_engines(dataset.brain.engines, dataset.chain, conda=conda)
         except InputError as error:
             raise InputError(f"datasets.{name}.brain.engines: {error}") from None
 
+    def _choices(self, stage: str) -> Iterator[tuple[str, Choice]]:
+        """The engine of a stage in each data set whose volumes go through it."""
+        return ((name, found[stage]) for name, found in self.engines.items() if stage in found)
+
     def engine(self, stage: str) -> Any:
         """What does a stage."""
-        return of_dataset({name: found[stage].name for name, found in self.engines.items()})
+        return of_dataset({name: choice.name for name, choice in self._choices(stage)})
 
     def engine_version(self, stage: str) -> Any:
         """Not for the command: another version of the tool reruns the stage."""
-        return of_dataset({name: found[stage].version for name, found in self.engines.items()})
+        return of_dataset({name: choice.version for name, choice in self._choices(stage)})
 
     def engine_env(self, stage: str, pattern: str) -> Any:
         """The environment that holds what does a stage: `pattern`, with a name in it."""
         engines = ENGINES[stage]
-        held = {n: engines[found[stage].name].environment for n, found in self.engines.items()}
+        held = {name: engines[choice.name].environment for name, choice in self._choices(stage)}
         return of_dataset({name: pattern.format(held[name] or "python") for name in held})
 
     # ---- settings of a command line ----
@@ -132,6 +137,17 @@ class JobSettings:
         return of_dataset(
             {n: ["--template", path] if path else [] for n, path in templates.items()}
         )
+
+    @property
+    def stripped_option(self) -> Any:
+        """Whether the volumes that are registered are brains without their skulls."""
+        stripped = {n: d.prepared == "skull_stripped" for n, d in self.volumes.items()}
+        return of_dataset({n: ["--stripped"] if found else [] for n, found in stripped.items()})
+
+    @property
+    def prepared(self) -> Any:
+        """What other programs did to the volumes."""
+        return of_dataset({name: d.prepared for name, d in self.volumes.items()})
 
     def mixed_engines_option(self, wildcards: Wildcards) -> str:
         """Whether volumes of one data set may come from different engines."""

@@ -19,6 +19,8 @@ from pipeline.biomarkers.population import (
     population_range,
     volume_ruler,
 )
+from pipeline.brain.chain import ENTRY
+from pipeline.cohort.derivatives import brain_mask
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,
@@ -34,9 +36,8 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_csv, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar, run_image_stage
-from pipeline.stages import BRAIN_STAGES, stage_function
+from pipeline.stages import stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
-from pipeline.study.config.preparation import Brain
 from pipeline.study.image_page import write_image_page
 from pipeline.study.other_images import check_others, warp_others
 
@@ -92,8 +93,9 @@ class NewImages:
         Parameters
         ----------
         source
-            Raw T1 volume (NIfTI or MGH), raw film (DICOM or PNG), or image of the grid's size (NPY,
-            as it is; or PNG, black and white of which are -1 and 1).
+            T1 volume (NIfTI or MGH), raw or prepared as those of the data set; raw film (DICOM or
+            PNG); or image of the grid's size (NPY, as it is; or PNG, black and white of which are
+            -1 and 1).
         destination
             Folder written; one that holds anything but an earlier explanation is left alone.
             docs/explain.md describes its files.
@@ -194,24 +196,28 @@ class ChainStage(NamedTuple):
     settings: dict[str, object]
 
 
-def _chain(brain: Brain) -> list[ChainStage]:
+def _chain(dataset: VolumeDataset, source: Path) -> list[ChainStage]:
     """Stages of the preparation, with their settings."""
     from pipeline.brain.engines import resolve_engines
 
+    brain, prepared = dataset.brain, dataset.prepared
+    taken = {"prepared": prepared, "mask": brain_mask(source), "template": brain.template}
     own: dict[str, dict[str, object]] = {
-        "template": {"template": brain.template},
+        ENTRY: taken,
+        "template": {"template": brain.template, "stripped": prepared == "skull_stripped"},
         "skull_refine": {"fraction": brain.bet_fraction},
         "grid": {"voxel_mm": brain.voxel_mm, "shape": brain.shape},
     }
-    engines = {s: {"engine": e.name} for s, e in resolve_engines(brain.engines).items()}
+    chosen = resolve_engines(brain.engines, dataset.chain)
+    engines = {stage: {"engine": engine.name} for stage, engine in chosen.items()}
     return [
         ChainStage(stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
-        for stage in BRAIN_STAGES
+        for stage in dataset.chain
     ]
 
 
-def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
-    """Run every stage of the brain's preparation on one raw volume.
+def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> Steps:
+    """Run every stage of the brain's preparation on one volume, as raw as those of the data set.
 
     Returns
     -------
@@ -223,7 +229,7 @@ def prepare_volume(source: Path, destination: Path, brain: Brain) -> Steps:
     InputError
         If a stage refuses the volume; the message has its reason.
     """
-    chain = _chain(brain)
+    chain = _chain(dataset, Path(source))
     with (
         tempfile.TemporaryDirectory(prefix="explain-") as name,
         progress(total=len(chain), desc="preparing", unit="stage", leave=False) as bar,
@@ -258,7 +264,7 @@ def _explain_volume(
     )
 
     prepared = folder / "prepared.nii.gz"
-    steps = prepare_volume(source, prepared, dataset.brain)
+    steps = prepare_volume(source, prepared, dataset)
     image, affine = load_volume(prepared)
     explanation = explain_image(model, image)
     explained = Explained(explanation, steps, lambda: volume_ruler(affine, dataset.brain.voxel_mm))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from pipeline.brain.chain import ENTRY
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
@@ -33,6 +34,7 @@ from pipeline.study.config.datasets import (
     CopdDataset,
     FilmDataset,
     ImageDataset,
+    VolumeDataset,
 )
 from pipeline.study.config.simulations import AdniDemo
 from pipeline.study.costs import StageCost, costs_of, read_costs
@@ -44,7 +46,7 @@ ON_GPU = ("training", "attributions")  # kinds of work
 CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions")
-INTERMEDIATE = BRAIN_STAGES[:-1]
+INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
 
 
 class Row(NamedTuple):
@@ -148,6 +150,12 @@ class _Study:
     def dataset(self) -> AnyDataset:
         """Its part of the configuration."""
         return self.config.datasets[self.name]
+
+    @property
+    def left_out(self) -> set[str]:
+        """Stages of volumes that these do not go through."""
+        chain = self.dataset.chain if isinstance(self.dataset, VolumeDataset) else ()
+        return {ENTRY, *BRAIN_STAGES}.difference(chain)
 
     @property
     def models(self) -> list[str]:
@@ -281,7 +289,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         elsewhere = _trained_elsewhere(results / name, gpu)
         for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)
-            if not jobs:
+            if not jobs or cost.stage in study.left_out:
                 continue
             network = cost.work in ON_GPU
             column = "s" if network and gpu else "cpu_time"

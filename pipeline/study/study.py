@@ -5,14 +5,16 @@ job's wildcards.
 """
 
 from collections.abc import Callable, Iterable
-from typing import TypedDict
+from typing import Any, TypedDict
 
+from pipeline.brain.chain import done_by
 from pipeline.chest.shards import shard_of
+from pipeline.cohort.derivatives import brain_mask
 from pipeline.method.registry import find_method, shown_first
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
-from pipeline.study.job_settings import JobSettings, Wildcards, as_json
-from pipeline.study.patterns import figure, model
+from pipeline.study.job_settings import JobSettings, Wildcards, as_json, of_dataset
+from pipeline.study.patterns import figure, model, volume
 
 CASES = ("best", "median", "worst")
 
@@ -81,10 +83,32 @@ class Study(JobSettings):
 
     # ---- brain volumes ----
 
+    def through(self, stage: str) -> list[str]:
+        """Data sets whose volumes go through a stage."""
+        return [name for name, dataset in self.volumes.items() if stage in dataset.chain]
+
+    def after(self, stage: str) -> Any:
+        """A volume as a stage leaves it, or what stands for that where the stage is left out."""
+        made = {n: volume(done_by(d.prepared, stage)) for n, d in self.volumes.items()}
+        found = of_dataset(made) or volume(stage)
+        if not callable(found):
+            return found
+        return lambda w: found(w).format(dataset=w.dataset, subject=w.subject, session=w.session)
+
     def raw_volume(self, wildcards: Wildcards) -> str:
         """The image that a volume begins as."""
         paths = self.cohort(wildcards.dataset).paths
         return paths[wildcards.subject, wildcards.session]
+
+    def mask(self, wildcards: Wildcards) -> str | list[str]:
+        """The brain mask beside a prepared volume."""
+        found = brain_mask(self.raw_volume(wildcards))
+        return str(found) if found else []
+
+    def mask_option(self, wildcards: Wildcards) -> list[str]:
+        """The same, as an option."""
+        found = brain_mask(self.raw_volume(wildcards))
+        return ["--mask", str(found)] if found else []
 
     def grid_volumes(self, name: str) -> list[str]:
         """Prepared volumes of a data set."""

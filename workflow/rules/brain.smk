@@ -2,6 +2,35 @@
 # and declared nowhere (see pipeline/stage/sidecar.py).
 
 
+rule accept_volume:
+    input:
+        image=study.raw_volume,
+        mask=study.mask,
+        template=study.template_file,
+    output:
+        intermediate(volume(ENTRY)),
+    log:
+        volume_log(ENTRY),
+    benchmark:
+        volume_benchmark(ENTRY)
+    wildcard_constraints:
+        dataset=one_of(study.through(ENTRY)),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        version=STAGES["accept"].version,
+        prepared=study.prepared,
+        mask=study.mask_option,
+        template=study.template_option,
+    shell:
+        "python -m pipeline accept {input.image:q} {output:q} --prepared {params.prepared}"
+        " {params.mask:q} {params.template:q}"
+        " --minutes {resources.runtime} --threads {threads} --log {log:q}"
+
+
 rule orient_volume:
     input:
         study.raw_volume,
@@ -12,7 +41,7 @@ rule orient_volume:
     benchmark:
         volume_benchmark("orient")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("orient")),
     conda:
         study.engine_env("orient", ENVIRONMENT)
     resources:
@@ -29,7 +58,7 @@ rule orient_volume:
 
 rule crop_volume:
     input:
-        volume("orient"),
+        study.after("orient"),
     output:
         intermediate(volume("crop")),
     log:
@@ -37,7 +66,7 @@ rule crop_volume:
     benchmark:
         volume_benchmark("crop")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("crop")),
     conda:
         study.engine_env("crop", ENVIRONMENT)
     resources:
@@ -54,7 +83,7 @@ rule crop_volume:
 
 rule correct_bias:
     input:
-        volume("crop"),
+        study.after("crop"),
     output:
         intermediate(volume("bias")),
     log:
@@ -62,7 +91,7 @@ rule correct_bias:
     benchmark:
         volume_benchmark("bias")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("bias")),
     conda:
         study.engine_env("bias", ENVIRONMENT)
     resources:
@@ -79,7 +108,7 @@ rule correct_bias:
 
 rule register_template:
     input:
-        image=volume("bias"),
+        image=study.after("bias"),
         template=study.template_file,
     output:
         intermediate(volume("template")),
@@ -88,7 +117,7 @@ rule register_template:
     benchmark:
         volume_benchmark("template")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("template")),
     conda:
         study.engine_env("template", ENVIRONMENT)
     resources:
@@ -99,14 +128,16 @@ rule register_template:
         engine=study.engine("template"),
         engine_version=study.engine_version("template"),
         template=study.template_option,
+        stripped=study.stripped_option,
     shell:
         "python -m pipeline template {input.image:q} {output:q} {params.template:q}"
+        " {params.stripped}"
         " --engine {params.engine} --minutes {resources.runtime} --threads {threads} --log {log:q}"
 
 
 rule strip_skull:
     input:
-        volume("template"),
+        study.after("template"),
     output:
         intermediate(volume("skull")),
     log:
@@ -114,7 +145,7 @@ rule strip_skull:
     benchmark:
         volume_benchmark("skull")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("skull")),
     conda:
         study.engine_env("skull", ENVIRONMENT)
     resources:
@@ -131,7 +162,7 @@ rule strip_skull:
 
 rule refine_skull:
     input:
-        volume("skull"),
+        study.after("skull"),
     output:
         intermediate(volume("skull_refine")),
     log:
@@ -139,7 +170,7 @@ rule refine_skull:
     benchmark:
         volume_benchmark("skull_refine")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("skull_refine")),
     conda:
         study.engine_env("skull_refine", ENVIRONMENT)
     resources:
@@ -157,7 +188,7 @@ rule refine_skull:
 
 rule resample_grid:
     input:
-        volume("skull_refine"),
+        study.after("skull_refine"),
     output:
         volume("grid"),
     log:
@@ -165,7 +196,7 @@ rule resample_grid:
     benchmark:
         volume_benchmark("grid")
     wildcard_constraints:
-        dataset=one_of(study.volumes),
+        dataset=one_of(study.through("grid")),
     conda:
         PYTHON_ENV
     resources:

@@ -8,6 +8,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 from snakemake.settings.types import DeploymentMethod
 
+from pipeline.brain.chain import ENTRY
 from pipeline.brain.engines import engine_table
 from pipeline.method.registry import METHODS
 from pipeline.stage import layout
@@ -55,7 +56,7 @@ except InputError as error:
 if workflow.is_main_process:
     # What would certainly stop the run later; the command doctor looks at more.
     stop_if_wrong(quick_checks(packages=not CONDA))
-    if study.engines:
+    if any(study.engines.values()):
         logger.info(engine_table(study.engines))
 
 

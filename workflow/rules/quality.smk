@@ -3,10 +3,10 @@
 
 rule check_volume:
     input:
-        orient=volume("orient"),
-        template_space=volume("template"),
-        skull=volume("skull"),
-        skull_refine=volume("skull_refine"),
+        orient=study.after("orient"),
+        template_space=study.after("template"),
+        skull=study.after("skull"),
+        skull_refine=study.after("skull_refine"),
         grid=volume("grid"),
         template=study.template_file,
     output:

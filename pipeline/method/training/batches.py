@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from pipeline.dataset.packed import PackedDataset
+from pipeline.stage.errors import InputError
 
 Window = tuple[int | slice, ...]  # an image's row and the part of it that is used
 
@@ -16,6 +19,32 @@ class BatchesState(TypedDict):
 
     queue: list[int]
     rng: Mapping[str, Any]
+
+
+class Streams(NamedTuple):
+    """The random draws of a run: each of its own, all from one seed.
+
+    Attributes
+    ----------
+    weights : int
+        Seed of the first weights.
+    diseased, healthy : numpy.random.Generator
+        Of the batches of each class.
+    rest : numpy.random.Generator
+        Of what else a training draws.
+    """
+
+    weights: int
+    diseased: np.random.Generator
+    healthy: np.random.Generator
+    rest: np.random.Generator
+
+
+def open_streams(seed: int) -> Streams:
+    """The streams of a run of this seed, at their start."""
+    weights, *others = np.random.SeedSequence(seed).spawn(4)
+    generators = (np.random.default_rng(sequence) for sequence in others)
+    return Streams(int(weights.generate_state(1)[0]), *generators)
 
 
 class ClassBatches:
@@ -109,3 +138,29 @@ def training_images(images: np.ndarray, device: torch.device) -> np.ndarray | Te
     if device.type == "cuda" and images.nbytes < torch.cuda.mem_get_info(device)[0] / 2:
         return torch.from_numpy(np.array(images)).to(device)
     return images
+
+
+def both_classes(
+    data: PackedDataset,
+    shape: tuple[int, ...],
+    batch_size: int,
+    streams: Streams,
+    device: torch.device,
+) -> tuple[ClassBatches, ClassBatches]:
+    """Batches of the diseased (x1) and of the healthy (x0) training images.
+
+    Raises
+    ------
+    InputError
+        If a class has no image.
+    """
+    images = training_images(data.train, device)
+    index = data.train_index
+
+    def of_class(label: int, rng: np.random.Generator) -> ClassBatches:
+        rows = index.loc[index["label"] == label, "row"].to_numpy()
+        if not len(rows):
+            raise InputError(f"the packed data have no training image of label {label}")
+        return ClassBatches(images, rows, batch_size, shape, rng, device)
+
+    return of_class(1, streams.diseased), of_class(0, streams.healthy)

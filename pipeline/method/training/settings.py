@@ -1,14 +1,16 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
-from typing import Annotated, Literal, TypedDict
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypedDict
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from pipeline.method.options import AtLeastZero, Count, NumberOf, Options, Positive
+from pipeline.method.options import AsWritten, AtLeastZero, Count, NumberOf, Options, Positive
 from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
+Precision = Literal["float32", "tf32", "bf16"]
 Variant = Literal["plain", "original"]
 
 
@@ -29,6 +31,44 @@ class Architecture(TypedDict):
     poolings: int
     flow_scale: float
     variant: Variant
+
+
+class RunSettings(Options):
+    """What the training of every method says.
+
+    Attributes
+    ----------
+    method : str
+        Of `pipeline.method.registry`.
+    seed : int
+        Of all that is drawn: first weights, batches, crops, and what a method draws besides.
+    batch_size : int
+        Images of each class in a batch.
+    epochs, updates_per_epoch : int
+        An epoch is a number of updates and ends with the validation score.
+    precision : {"float32", "tf32", "bf16"}
+        ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
+        in 16 bits.
+    base_filters, poolings : int
+        Width and depth of the network that explains.
+    """
+
+    method: str
+    seed: NumberOf
+    batch_size: Count
+    epochs: Count
+    updates_per_epoch: Count
+    precision: Precision
+    base_filters: Count
+    poolings: Count
+
+    def total_updates(self) -> int:
+        """Updates until the last epoch ends."""
+        return self.epochs * self.updates_per_epoch
+
+    def weight_files(self) -> dict[str, Path]:
+        """Files of weights that the training starts from, by the option that names each."""
+        return {}
 
 
 class _Adversarial(Options):
@@ -98,47 +138,26 @@ class AdversarialOptions(_Adversarial):
     epoch_counts: Annotated[EpochCounts | Unset, Field(exclude_if=_is_none)] = None
 
 
-class TrainSettings(_Adversarial):
+class TrainSettings(RunSettings, _Adversarial):
     """Everything that the trained weights depend on, besides data, device and threads.
 
     Attributes
     ----------
-    method : str
-        Of `pipeline.method.registry`.
-    seed : int
-        Of the initial weights, the batches, the crops and the gradient penalty's mixtures.
-    batch_size : int
-        Images of each class in a batch.
     accumulated_batches : int
         Batches whose gradients are averaged for one update.
-    epochs, updates_per_epoch : int
-        An epoch is a number of updates and ends with the validation score.
     epoch_counts : {"updates", "generator_updates"}
         Whether an epoch's updates are those of critic and generator together or the generator's.
-    precision : {"float32", "tf32", "bf16"}
-        ``tf32`` lets a GPU round the factors of products to 10 bits. ``bf16`` computes networks
-        in 16 bits, the gradient penalty excepted.
     gradient_penalty : float
-        Weight of the critic's penalty, Eq. 6.
-    base_filters, poolings : int
-        Width and depth of the generator.
+        Weight of the critic's penalty, Eq. 6; it is never computed in 16 bits.
     critic_weights : str
         ``random`` or a file of weights.
     critic_base_filters : int
         Width of the critic (paper: 64 for films, 16 for volumes).
     """
 
-    method: str
-    seed: NumberOf
-    batch_size: Count
     accumulated_batches: Count
-    epochs: Count
-    updates_per_epoch: Count
     epoch_counts: EpochCounts
-    precision: Literal["float32", "tf32", "bf16"]
     gradient_penalty: Positive
-    base_filters: Count
-    poolings: Count
     critic_weights: str
     critic_base_filters: Count
 
@@ -164,7 +183,47 @@ class TrainSettings(_Adversarial):
 
     def total_updates(self) -> int:
         """Updates of critic and generator together until the last epoch ends."""
-        counted = self.epochs * self.updates_per_epoch
+        counted = super().total_updates()
         if self.epoch_counts == "updates":
             return counted
         return self.schedule().total(counted)
+
+    def weight_files(self) -> dict[str, Path]:
+        """The critic's start, where it is not random."""
+        return (
+            {} if self.critic_weights == "random" else {"critic_weights": Path(self.critic_weights)}
+        )
+
+
+class SingleOptions(Options):
+    """What every section of a method without a critic says; what it does not say of batches,
+    epochs and networks, ``training`` and ``training.networks`` say.
+
+    Attributes
+    ----------
+    learning_rate : float
+        Of AdamW.
+    averaging : float
+        The weights that explain are a running average of those that are trained, with this factor
+        on what was before (exponential moving average); 0: they are the last ones.
+    """
+
+    learning_rate: Positive = 0.0001
+    averaging: Annotated[float, Field(ge=0, lt=1), AsWritten] = 0
+    batch_size: OwnCount = None
+    epochs: OwnCount = None
+    updates_per_epoch: OwnCount = None
+    base_filters: OwnCount = None
+    poolings: OwnCount = None
+
+
+class SingleSettings(RunSettings, SingleOptions):
+    """Everything that the weights depend on that are trained without a critic, besides data,
+    device and threads."""
+
+    def architecture(self, dimensions: int) -> dict[str, Any]:
+        """Arguments of the network, as JSON can hold them: all that is no matter of training."""
+        training = RunSettings.model_fields.keys() | SingleOptions.model_fields.keys()
+        own = {n: getattr(self, n) for n in type(self).model_fields if n not in training}
+        sizes = {"base_filters": self.base_filters, "poolings": self.poolings}
+        return {"dimensions": dimensions, **sizes, **own}

@@ -26,7 +26,7 @@ from typing import Any, TypedDict
 
 import torch
 
-from pipeline.method.training.settings import TrainSettings
+from pipeline.method.training.settings import RunSettings
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_json
 
@@ -56,23 +56,22 @@ def state_folder(model: Path) -> Path:
     return Path(model) / "state"
 
 
-def run_definition(settings: TrainSettings, packed: Path) -> dict[str, object]:
+def run_definition(settings: RunSettings, packed: Path) -> dict[str, object]:
     """All that the weights depend on, besides device and threads: settings and contents of files.
 
     The data are read once from end to end; a training reads them many times.
     """
     data = [path for path in sorted(Path(packed).iterdir()) if path.suffix in (".npy", ".parquet")]
     files = {f"data {path.name}": path for path in data}
-    if settings.critic_weights != "random":
-        files["contents of critic_weights"] = Path(settings.critic_weights)
+    weights = settings.weight_files()
+    files |= {f"contents of {name}": path for name, path in weights.items()}
     digests = {}
     for name, path in files.items():
         with path.open("rb") as file:
             digests[name] = hashlib.file_digest(file, "blake2b").hexdigest()[:32]
     definition = {"state version": VERSION} | settings.to_dict()
-    if settings.critic_weights != "random":
-        definition["critic_weights"] = "a file"  # its contents count, wherever it lies
-    return definition | digests
+    # The contents of a file count, wherever it lies.
+    return definition | dict.fromkeys(weights, "a file") | digests
 
 
 class StateFile:

@@ -12,16 +12,12 @@ from torch import nn
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
 from pipeline.method.training.batches import BatchesState, ClassBatches
+from pipeline.method.training.epochs import refuse_divergence
 from pipeline.method.training.settings import TrainSettings
 
 BETAS = (0.0, 0.9)  # of Adam
 CRITIC_TERMS = ("critic_loss", "critic_real", "critic_fake", "gradient_penalty")
 GENERATOR_TERMS = ("generator_loss", "generator_adversarial", "generator_penalty")
-DIVERGED = 1e6  # size of a loss term from which on nothing is learned any more
-
-
-class Diverged(RuntimeError):
-    """A loss is not a number, or beyond all measure."""
 
 
 class TrainerState(TypedDict):
@@ -71,6 +67,11 @@ class Trainer:
         self.updates = self.generator_updates = 0
         self.begin_epoch()
 
+    @property
+    def model(self) -> Generator:
+        """The generator."""
+        return self.generator
+
     def begin_epoch(self) -> None:
         """Forget the losses of the last epoch."""
         self.terms: dict[str, list[float]] = {n: [] for n in CRITIC_TERMS + GENERATOR_TERMS}
@@ -86,22 +87,25 @@ class Trainer:
         """Mean of each term of the losses in this epoch; NaN where there was none."""
         return {name: float(np.mean(v)) if v else math.nan for name, v in self.terms.items()}
 
+    def counts(self) -> dict[str, int]:
+        """Updates of both networks together, and of the generator."""
+        return {"updates": self.updates, "generator_updates": self.generator_updates}
+
     def update(self) -> tuple[str, float]:
         """The next update of the schedule: which network was trained, and its loss.
 
         Raises
         ------
         Diverged
-            If a term of the loss is not finite or larger than `DIVERGED`.
+            See `pipeline.method.training.epochs.refuse_divergence`.
         """
         network = next(self.sequence)
         self.generator.train()
         losses = self.update_critic() if network == "critic" else self.update_generator()
         self.updates += 1
         self.generator_updates += network == "generator"
+        refuse_divergence(losses, self.updates)
         for name, value in losses.items():
-            if not abs(value) < DIVERGED:
-                raise Diverged(f"{name} is {value:g} at update {self.updates}")
             self.terms[name].append(value)
         return network, losses[f"{network}_loss"]
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from pipeline.brain.chain import CHAINS, Prepared
 from pipeline.cohort.manifest import SPLITS
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
@@ -222,11 +223,17 @@ class VolumeDataset(CohortDataset):
     SHAPE = "brain.shape"
 
     modality: Literal["brain"] = "brain"
+    prepared: Prepared = Field("raw", description="what other programs did to the volumes")
     splits: VolumeSplits = unsaid()
     brain: Brain = unsaid()
     qc: QualityControl = QualityControl()
     training: VolumeTraining = unsaid()
     figures: VolumeFigures = VolumeFigures()
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """Stages that its volumes go through."""
+        return CHAINS[self.prepared]
 
     def image_shape(self) -> tuple[int, ...]:
         """Voxels of the grid."""
@@ -239,6 +246,12 @@ class VolumeDataset(CohortDataset):
             yield "brain.template", self.brain.template
         for key, path in self.qc.lists().items():
             yield f"qc.{key}", path
+
+    @model_validator(mode="after")
+    def _check_prepared(self) -> Self:
+        if self.is_demo and self.prepared != "raw":
+            raise mistake("a demonstration makes raw scans; expected raw", "prepared")
+        return self
 
 
 class FilmDataset(CohortDataset):
@@ -300,6 +313,10 @@ class BidsDataset(VolumeDataset):
     columns: Columns = None
     labels: Classes
     demo: None = None
+
+    def ingest_settings(self) -> dict[str, Any]:
+        """Which image of a visit is taken depends on how it was prepared, too."""
+        return {**super().ingest_settings(), "prepared": self.prepared}
 
 
 class PlainVolumes(VolumeDataset):

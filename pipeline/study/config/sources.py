@@ -68,9 +68,12 @@ class BidsArchive(Archive):
     ----------
     dataset : str
         Folder of the dataset.
+    derivatives : str or None
+        Folder of the images, if other programs prepared them.
     """
 
     dataset: Text
+    derivatives: Text | None = None
 
     def files_read(self) -> list[str]:
         """Tables of people and of their sessions."""

@@ -52,3 +52,10 @@ def test_stage_that_was_left_out_is_told_without_a_version():
     images.append(("s2", "bl", sidecar(ORIENT, ("skull_refine", "FSL bet", "6.0"))))
     with pytest.raises(InputError, match="skull_refine"):
         check_engines(volume_table(images))
+
+
+def test_stage_of_other_programs_is_told_where_there_is_one():
+    accept = ("accept", "another program", "5.4")
+    images = [("s1", "bl", sidecar(accept, ("grid", "scipy", "1.15")))]
+    assert list(engines_used(volume_table(images))) == ["accept", "grid"]
+    assert "accept_engine" not in volume_table([("s1", "bl", sidecar(ORIENT))])

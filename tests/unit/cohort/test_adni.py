@@ -449,6 +449,41 @@ def test_spellings_of_columns(archive, ingest, tmp_path, change, columns):
     assert len(cohort.pairs) == 2
 
 
+def write_as_since_2024(tables):
+    """The tables as LONI hands them out now: a prefix, PHASE, a code or flags of the diagnosis."""
+    for path in sorted(tables.glob("*.csv")):
+        rows = pd.read_csv(path, dtype=str, keep_default_na=False)
+        name = path.stem.partition("_")[0]
+        if name == "DXSUM":
+            code = rows["DXCURREN"].where(rows["Phase"] == "ADNI1", rows.pop("DXCHANGE"))
+            late = rows.index % 2 == 1
+            rows["DIAGNOSIS"] = code.where(late, "")
+            for number, flag in enumerate(("DXNORM", "DXMCI", "DXAD"), 1):
+                rows[flag] = np.where(code == str(number), "1", "-4")
+            rows = rows.drop(columns="DXCURREN")
+        rows = rows.rename(columns={"Phase": "PHASE"})
+        rows.to_csv(path.with_name(f"All_Subjects_{name}_07Oct2024.csv"), index=False)
+        path.unlink()
+
+
+def test_tables_since_2024_tell_the_same(tmp_path):
+    images, tables = tmp_path / "ADNI", tmp_path / "tables"
+    write_adni_archive(images, tables, subjects=60, seed=0)
+    before = ingest_adni(images, tables, splits=SEEDED)
+    write_as_since_2024(tables)
+    now = ingest_adni(images, tables, splits=SEEDED)
+    pd.testing.assert_frame_equal(now.manifest, before.manifest)
+    assert len(now.exclusions) == len(before.exclusions)
+
+
+def test_table_of_today_whose_name_is_misspelt_is_named(archive, tmp_path):
+    archive.write(tmp_path / "ADNI", tmp_path / "tables")
+    wrong = tmp_path / "tables/All_Subjects_ADNI_MERGE_07Oct2024.csv"
+    (tmp_path / "tables/ADNIMERGE.csv").rename(wrong)
+    with pytest.raises(InputError, match=rf"nearest: {re.escape(wrong.name)}"):
+        ingest_adni(tmp_path / "ADNI", tmp_path / "tables", splits=SEEDED)
+
+
 @pytest.mark.parametrize(
     ("table", "column"),
     [

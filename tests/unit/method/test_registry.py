@@ -1,5 +1,6 @@
 """The registry of methods, and that nobody else knows their names."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ from pipeline.stage.errors import InputError
 ROOT = Path(__file__).parents[3]
 
 
+def without_imports(text):
+    """A module may be called as its method is."""
+    return re.sub(r"^ *from pipeline\.method\.\w+ import ", "", text, flags=re.MULTILINE)
+
+
 def test_no_name_of_a_method_outside_its_own_module():
     sources = [ROOT / "Snakefile", *(ROOT / "workflow").rglob("*.*"), *ROOT.glob("pipeline/**/*.*")]
     found = {
@@ -26,7 +32,7 @@ def test_no_name_of_a_method_outside_its_own_module():
         for path in sources
         if path.suffix in ("", ".py", ".smk", ".yaml", ".rst", ".js", ".html")
         for name in METHODS
-        if name in path.read_text(encoding="utf-8")
+        if name in without_imports(path.read_text(encoding="utf-8"))
     }
     assert found == {(name, f"pipeline/method/{name.replace('-', '_')}.py") for name in METHODS}
 

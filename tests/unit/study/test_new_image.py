@@ -93,7 +93,7 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
         new_image.ChainStage("template", _copy_in_place, {}),
         new_image.ChainStage("grid", resample_to_grid, grid),
     ]
-    monkeypatch.setattr(new_image, "_chain", lambda brain: chain)
+    monkeypatch.setattr(new_image, "_chain", lambda dataset, source: chain)
     data = gaussian_filter(np.random.default_rng(0).random((64, 64, 64)), 3).astype(np.float32)
     scan = nib.spatialimages.SpatialImage(data, np.diag([-2.0, 2.0, 2.0, 1.0]))
     kind = nib.MGHImage if name.endswith("mgz") else nib.Nifti1Image

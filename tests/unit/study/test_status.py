@@ -55,7 +55,7 @@ def test_status_from_queued_to_done(config, make_packed, tmp_path):
 
 
 def test_status_of_a_failed_a_stopped_and_a_running_job(config, make_packed, tmp_path, monkeypatch):
-    monkeypatch.setattr("pipeline.method.training.trainer.DIVERGED", 1e-9)
+    monkeypatch.setattr("pipeline.method.training.epochs.DIVERGED", 1e-9)
     with pytest.raises(RuntimeError, match="at update 1"):
         train(make_packed((32, 32)), config, "defi-gan", 1, tmp_path)
     failed = row(config, tmp_path, "defi-gan", 1)

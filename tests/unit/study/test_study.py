@@ -12,7 +12,7 @@ from pipeline.method.training.settings import TrainSettings
 from pipeline.stage.errors import InputError
 from pipeline.study.config import parse_config
 from pipeline.study.job_settings import of_dataset
-from pipeline.study.patterns import model
+from pipeline.study.patterns import model, volume
 from pipeline.study.study import Study
 
 SERVER = {"url": "https://host:8042", "query": {"Modality": "CR"}, "patients": "patients.csv"}
@@ -108,6 +108,41 @@ def test_two_data_sets_of_volumes_have_settings_of_their_own():
 def test_no_template_is_no_input(demo):
     assert demo.template_file == []
     assert not study_of(shipped("config/toy.yaml")).template_file
+
+
+PREPARED = {
+    "datasets.adni.demo": None,
+    "datasets.adni.prepared": "grid",
+    "datasets.adni.brain.engines.skull_refine": "fsl",
+}
+
+
+@pytest.fixture
+def prepared(archives):
+    config = changed(effective("config.yaml"), PREPARED)
+    paths = {"images": f"{archives}/data/adni/ADNI", "tables": f"{archives}/data/adni/tables"}
+    config["datasets"]["adni"]["archive"] = paths
+    return config
+
+
+def test_prepared_volumes_ask_for_no_engine_of_a_stage_that_they_skip(prepared, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    study = study_of(prepared)
+    assert study.engines["adni"] == {}
+    assert study.through("crop") == [] and study.through("grid") == ["adni"]
+    assert study.after("skull_refine") == volume("accept")
+
+
+def test_raw_and_prepared_volumes_go_their_own_ways(prepared):
+    config = effective("config.yaml")
+    config["datasets"]["other"] = prepared["datasets"]["adni"]
+    study = study_of(config)
+    wildcards = {"subject": "s1", "session": "bl"}
+    for name, stage in (("adni", "skull_refine"), ("other", "accept")):
+        found = study.after("skull_refine")(job(name, **wildcards))
+        assert found == volume(stage).format(dataset=name, **wildcards)
+    assert study.through("crop") == ["adni"] and study.through("accept") == ["other"]
+    assert study.prepared(job("other")) == "grid"
 
 
 def test_engine_that_is_missing_is_told_with_its_data_set(monkeypatch):

@@ -166,7 +166,7 @@ def test_a_diverging_critic_tells_step_and_last_state(
     make_packed, make_settings, tmp_path, monkeypatch, caplog
 ):
     caplog.set_level(logging.INFO)
-    monkeypatch.setattr("pipeline.method.training.trainer.DIVERGED", 1e4)
+    monkeypatch.setattr("pipeline.method.training.epochs.DIVERGED", 1e4)
     settings = make_settings(learning_rate=3.0)
     message = r"critic_loss is \S+ at update (\d+); the last good state is of update (\d+) \(.*\.pt"
     with pytest.raises(RuntimeError, match=message) as error:

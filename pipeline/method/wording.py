@@ -1,0 +1,6 @@
+"""Words for the methods of a paper."""
+
+
+def number_of(count: int, singular: str) -> str:
+    """A number of things: 1 epoch, 2 epochs."""
+    return f"{count} {singular}" + ("" if count == 1 else "s")
