@@ -4,8 +4,7 @@ Layout, command line, rules, plan and methods read it here. It names functions a
 that a reader loads nothing but this module.
 
 A stage's version is a parameter of its rule: raise it when the stage's results change, and it runs
-again with what follows. tests/unit/test_stages.py notices code that changed under an old
-version.
+again with what follows. tests/unit/test_stages.py notices changes under an old version.
 """
 
 import importlib
@@ -286,6 +285,14 @@ STAGES = {
         work="pair_voxels",
         benchmark="{dataset}/biomarkers.tsv",
     ),
+    "credibility": Stage(
+        "measure what makes explanations credible",
+        rule="measure_credibility",
+        function="pipeline.score.credibility:measure_credibility",
+        per="dataset",
+        work="credibility",
+        benchmark="{dataset}/credibility.tsv",
+    ),
     # ---- tables, pictures, report, record ----
     "table": Stage(
         "make Table 1",
@@ -331,6 +338,13 @@ STAGES = {
         function="pipeline.score.claims:make_claims_table",
         per="run",
         benchmark="claims.tsv",
+    ),
+    "credibility-table": Stage(
+        "average what makes explanations credible",
+        rule="make_credibility_table",
+        function="pipeline.score.credibility_table:make_credibility_table",
+        per="run",
+        benchmark="credibility.tsv",
     ),
     "overview": Stage(
         "draw explanations of the median test pairs",

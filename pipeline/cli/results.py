@@ -71,6 +71,19 @@ def _claims_table(args: argparse.Namespace) -> None:
     make_table(models, args.datasets, args.destination)
 
 
+def _credibility(args: argparse.Namespace) -> None:
+    measure = stage_function(args.stage)
+    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
+    names = {"dataset": args.dataset, "modality": args.modality, "device": args.device}
+    paths = (args.packed, generators, args.destination)
+    measure(*paths, classifier=args.classifier, truth=args.truth, **names)
+
+
+def _credibility_table(args: argparse.Namespace) -> None:
+    make_table = stage_function(args.stage)
+    make_table(args.tables, args.table1, args.csv, args.md, args.datasets)
+
+
 def _figures(args: argparse.Namespace) -> None:
     draw_pair = stage_function(args.stage)
     generators = dict(zip(args.methods, args.generators, strict=True))
@@ -159,6 +172,19 @@ def add_commands(commands: Commands) -> None:
     sub = commands.stage("claims-table", _claims_table, "destination")
     sub.add_argument("--scores", type=Path, nargs="+", required=True, help="of the models")
     sub.add_argument("--histories", type=Path, nargs="+", required=True, help="of the same models")
+    add_settings(sub, "--datasets")
+    sub = commands.stage("credibility", _credibility, "packed", "destination")
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain, chest or image")
+    add_settings(sub, "--classifier")
+    sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
+    add_device(sub)
+    sub = commands.stage("credibility-table", _credibility_table, "csv", "md")
+    sub.add_argument("tables", type=Path, nargs="+")
+    sub.add_argument("--table1", type=Path, required=True, help="CSV of Table 1")
     add_settings(sub, "--datasets")
     sub = commands.stage("figures", _figures, "packed")
     sub.add_argument("case", help="best, median, worst or sub-SUBJECT")

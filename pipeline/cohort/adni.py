@@ -45,6 +45,7 @@ def ingest_adni(
     splits: dict,
     columns: dict[str, str] | None = None,
     date_format: str | None = None,
+    series: str = "preprocessed",
 ) -> Cohort:
     """Read an ADNI archive.
 
@@ -67,6 +68,8 @@ def ingest_adni(
         ``{"VISCODE2": "VISCODE"}``. A table without VISCODE2 is read by VISCODE anyway.
     date_format
         Of EXAMDATE, see `parse_dates`; None: ``YYYY-MM-DD`` or, as ADNI has it, month/day/year.
+    series
+        ``preprocessed`` or ``original``, see `list_images`.
 
     Returns
     -------
@@ -88,7 +91,7 @@ def ingest_adni(
     path = find_table(tables, "ADNIMERGE")
     merge = read_table(path, ["RID", "PTID", "DX_bl"], AT_BASELINE, columns)
     merge["rid"] = _numbers(merge["RID"])
-    files = list_images(Path(images))
+    files = list_images(Path(images), series)
     files["subject"] = files["ptid"]
     targets = pd.Series(same_files(Path(images) / source for source in files["source"]))
     reject(files, targets == "", Rule.NO_FILE, f"a link: {NOT_HERE}")

@@ -21,7 +21,8 @@ from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
-SHARED = ("columns", "splits", "labels", "date_format", "prepared")  # settings by their keywords
+# Settings by their keywords.
+SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series")
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     ----------
     settings
         The part of a data set's configuration that decides who is studied: source, archive, splits
-        and, where they are said, columns, labels, date_format, prepared and cohort, whose
+        and, where they are said, columns, labels, date_format, prepared, series and cohort, whose
         ``list`` is a file of `pipeline.cohort.shared_list`: no other images are used.
     fetched
         Table of the films that were fetched from a server, where the archive is one.

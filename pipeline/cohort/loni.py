@@ -20,6 +20,10 @@ DESCRIPTIONS = (
     "MT1__N3m",
     "MPR____N3",
 )
+# Originals, by the letters of their descriptions: MPRAGE, MP-RAGE, IR-FSPGR, IR-SPGR, in many
+# spellings.
+_ORIGINAL = re.compile("MPRAGE|FSPGR|IRSPGR")
+_LATER = (re.compile("REPEAT"), re.compile("ACCELERATED|GRAPPA|SENSE"))  # so taken after others
 PTID = re.compile(r"(?P<site>\d{3})_S_(?P<rid>\d{4})")
 _FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.nii(\.gz)?")
 _SERIES = re.compile(r"[SI]\d+")  # newer downloads name the folder after the image
@@ -28,7 +32,7 @@ _MAX_DEPTH = 8  # of folders; the layout has 4. Stops at links that lead back up
 IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "rule", "reason"]
 
 
-def list_images(folder: Path) -> pd.DataFrame:
+def list_images(folder: Path, series: str = "preprocessed") -> pd.DataFrame:
     """List every NIfTI file of an archive.
 
     The layout is ``<site>_S_<rid>/<description>/<date time>/S<series>/`` (or ``I<image>/``), in it
@@ -39,6 +43,10 @@ def list_images(folder: Path) -> pd.DataFrame:
     ----------
     folder
         Folder of the subjects.
+    series
+        ``preprocessed``: the five of `DESCRIPTIONS`, in that order. ``original``: as the scanner
+        made them (MPRAGE, IR-FSPGR); a first scan before a repeated one, then one that is not
+        accelerated before one that is.
 
     Returns
     -------
@@ -60,7 +68,7 @@ def list_images(folder: Path) -> pd.DataFrame:
             f"{folder} holds no NIfTI file; it should hold folders <site>_S_<rid>, as the LONI "
             "archive lays them out below ADNI/"
         )
-    rows = pd.DataFrame([_describe(source) for source in sources])
+    rows = pd.DataFrame([_describe(source, series) for source in sources])
     rows["date"] = (
         parse_dates(rows["time"].str.partition("_")[0]).dt.strftime("%Y-%m-%d").fillna("")
     )
@@ -91,7 +99,18 @@ def _nifti_files(folder: Path) -> list[str]:
     return sorted(found)
 
 
-def _describe(source: str) -> dict:
+def _preference(description: str, series: str) -> int | None:
+    """Place of a description among those that are used, 0 first; None if it is not."""
+    if series == "preprocessed":
+        return DESCRIPTIONS.index(description) if description in DESCRIPTIONS else None
+    letters = re.sub("[^A-Z]", "", description.upper())
+    if not _ORIGINAL.search(letters):
+        return None
+    repeated, accelerated = (bool(later.search(letters)) for later in _LATER)
+    return 2 * repeated + accelerated
+
+
+def _describe(source: str, series: str) -> dict:
     row = {"source": source, "ptid": "", "rid": None, "time": "", "image": 0, "preference": 0}
     row["rule"] = Rule.MISNAMED
     parts = Path(source).parts
@@ -107,7 +126,8 @@ def _describe(source: str) -> dict:
     row["image"] = int(name["image"])
     if name["ptid"] != parts[0]:
         return row | {"reason": "the file name and the folder belong to different subjects"}
-    if parts[1] not in DESCRIPTIONS:
+    preference = _preference(parts[1], series)
+    if preference is None:
         reason = f"the description is not among those used: {parts[1]}"
         return row | {"rule": Rule.OTHER_SERIES, "reason": reason}
-    return row | {"preference": DESCRIPTIONS.index(parts[1]), "rule": "", "reason": ""}
+    return row | {"preference": preference, "rule": "", "reason": ""}

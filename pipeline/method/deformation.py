@@ -1,10 +1,12 @@
-"""Spatial deformation of images by displacement fields (paper, Eq. 1)."""
+"""Spatial deformation of images by displacement fields (paper, Eq. 1), and by flows."""
 
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+SQUARINGS = 7
 
 
 @lru_cache(maxsize=8)
@@ -31,12 +33,42 @@ def warp(x1: Tensor, phi: Tensor) -> Tensor:
     Tensor, shape (N, 1, *spatial)
         The deformed images (Eq. 1).
     """
-    shape = tuple(x1.shape[2:])
-    if phi.shape[1] != len(shape) or phi.shape[2:] != x1.shape[2:]:
+    if phi.shape[1] != x1.dim() - 2 or phi.shape[2:] != x1.shape[2:]:
         raise ValueError(f"a field of shape {tuple(phi.shape)} for images of {tuple(x1.shape)}")
-    positions = _identity_grid(shape, x1.dtype, x1.device) + phi.movedim(1, -1)
+    return _sample(x1, phi, "zeros")
+
+
+def exponential(velocity: Tensor, squarings: int = SQUARINGS) -> Tensor:
+    """Displacement of the flow of a stationary velocity field after unit time.
+
+    Scaling and squaring (Arsigny et al., MICCAI 2006): ``p + v(p) / 2^n`` is composed with itself,
+    and what comes out again, n times. The flow of ``-v`` is the inverse map. Outside the grid the
+    field keeps the value at the edge, so that the flow is continuous there, too.
+
+    Parameters
+    ----------
+    velocity : Tensor, shape (N, d, *spatial)
+        In voxels a unit of time; channels as of `warp`.
+    squarings : int
+        n.
+
+    Returns
+    -------
+    Tensor, shape (N, d, *spatial)
+        phi of Eq. 1 in voxels.
+    """
+    phi = velocity / 2**squarings
+    for _ in range(squarings):
+        phi = phi + _sample(phi, phi, "border")
+    return phi
+
+
+def _sample(values: Tensor, phi: Tensor, outside: str) -> Tensor:
+    """Values (N, channels, *spatial) at ``p + phi(p)``, bi- or trilinear."""
+    shape = tuple(values.shape[2:])
+    positions = _identity_grid(shape, values.dtype, values.device) + phi.movedim(1, -1)
     # grid_sample wants -1 and 1 at the centres of the first and last voxel (align_corners=True).
     extent = positions.new_tensor([max(size - 1, 1) for size in reversed(shape)])
     return functional.grid_sample(
-        x1, positions * (2 / extent) - 1, mode="bilinear", padding_mode="zeros", align_corners=True
+        values, positions * (2 / extent) - 1, padding_mode=outside, align_corners=True
     )

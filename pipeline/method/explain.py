@@ -66,10 +66,14 @@ def assemble_model(architecture: Mapping[str, Any], weights: Mapping[str, Tensor
     InputError
         If the method is not registered, or its model has other weights.
     """
-    arguments = {name: value for name, value in architecture.items() if name != "method"}
-    model = find_method(architecture["method"]).build(**arguments)
+    model = _build(architecture)
     load_reference_weights(model, weights)
     return model.eval()
+
+
+def _build(architecture: Mapping[str, Any]) -> Explainer:
+    arguments = {name: value for name, value in architecture.items() if name != "method"}
+    return find_method(architecture["method"]).build(**arguments)
 
 
 def load_model(path: Path, device: str | torch.device = "cpu") -> Explainer:
@@ -80,14 +84,30 @@ def load_model(path: Path, device: str | torch.device = "cpu") -> Explainer:
     InputError
         If the file is not one, or its method is not registered.
     """
+    return assemble_model(*_read(path)).to(device)
+
+
+def load_untrained(path: Path, seed: int, device: str | torch.device = "cpu") -> Explainer:
+    """A model as `load_model` reads it, but with the first, random weights of its architecture.
+
+    Raises
+    ------
+    InputError
+        As of `load_model`.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _build(_read(path)[0]).eval().to(device)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        architecture = json.loads(metadata[ARCHITECTURE])
+        return json.loads(metadata[ARCHITECTURE]), weights
     except (OSError, SafetensorError, KeyError) as error:
         raise InputError(f"{path} is not a model that this pipeline trained") from error
-    return assemble_model(architecture, weights).to(device)
 
 
 @torch.no_grad()

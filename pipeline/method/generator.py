@@ -23,9 +23,10 @@ class Generator(UNet):
         As of `UNet`.
     flow_scale : float
         Factor on the network's output that gives voxels, of a method that deforms.
-    variant : {"plain", "original"}
+    variant : {"plain", "original", "half"}
         ``original`` is VA-GAN's own code, which the paper ran on ADNI: another U-Net
-        (`pipeline.method.unet.UNet`), and a bounded modified image.
+        (`pipeline.method.unet.UNet`), and a bounded modified image. ``half`` integrates the
+        velocity of the diffeomorphic DeFI-GAN at half the resolution.
 
     Raises
     ------

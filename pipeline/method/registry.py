@@ -6,6 +6,7 @@ from pipeline.method.class_difference import ClassDifference
 from pipeline.method.constant_field import ConstantField
 from pipeline.method.ddim import Ddim
 from pipeline.method.defi_gan import DefiGan
+from pipeline.method.defi_gan_diffeo import DefiGanDiffeo
 from pipeline.method.interface import Method
 from pipeline.method.latent_shift import LatentShift
 from pipeline.method.random_field import RandomField
@@ -23,6 +24,7 @@ METHODS: dict[str, Method] = {
         Ddim(),
         VaGan(),
         DefiGan(),
+        DefiGanDiffeo(),
     )
 }
 

@@ -39,6 +39,7 @@ class UNet(nn.Module):
     poolings : int
         Halvings of the resolution (paper: 4 for films, 3 for volumes).
     variant : {"plain", "original"}
+        Others are ``plain`` here.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class UNet(nn.Module):
             features = self.get_submodule(f"down{level}")(features)
             skips.append(features)
         features = self.pool(features)
-        if self.variant == "plain":
+        if self.variant != "original":
             features = torch.cat([features, _classes(features)], dim=1)
         features = self.bottleneck(features)
         for level in range(self.poolings, 0, -1):

@@ -24,6 +24,7 @@ from pipeline.cohort.manifest import Cohort
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
+from pipeline.score.credibility import EXPLANATIONS, JUDGES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stages import BRAIN_STAGES, STAGES
@@ -39,13 +40,13 @@ from pipeline.study.config.datasets import (
 from pipeline.study.config.simulations import AdniDemo
 from pipeline.study.costs import StageCost, costs_of, read_costs
 
-ON_GPU = ("training", "attributions")  # kinds of work
+ON_GPU = ("training", "attributions", "credibility")  # kinds of work
 # Floating-point operations of networks a second. One processor thread: measured, from the size of
 # the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
 # NVIDIA A100 does at best in single precision (19.5e12 by its data sheet).
 CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
-NETWORK_WORK = ("training", "explanations", "attributions")
+NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
 INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
 
 
@@ -202,14 +203,15 @@ class _Study:
 
     def network_seconds(self, kind: str, speed: float) -> float:
         """Seconds of one job's work on networks at a speed in operations a second."""
-        training, shape, pairs = (
-            self.dataset.training,
-            self.dataset.image_shape(),
-            self.counts.pairs,
-        )
+        training, shape = self.dataset.training, self.dataset.image_shape()
+        pairs = self.counts.pairs
         if kind == "attributions":
             return attribution_operations(shape, pairs, **training.of_classifier()) / speed
         costs = [self.cost(method) for method in self.models]
+        if kind == "credibility":
+            trained = attribution_operations(shape, 0, **training.of_classifier())
+            explained = EXPLANATIONS * pairs * sum(cost.explanation for cost in costs)
+            return (JUDGES * trained + explained) / speed
         if kind == "explanations":
             return pairs * mean(cost.explanation for cost in costs) / speed
         return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)

@@ -13,6 +13,7 @@ from pipeline.cohort.derivatives import brain_mask
 from pipeline.method.registry import find_method, shown_first
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
+from pipeline.study.config.simulations import Demo
 from pipeline.study.job_settings import JobSettings, Wildcards, as_json, of_dataset
 from pipeline.study.patterns import figure, model, volume
 
@@ -49,7 +50,7 @@ class Study(JobSettings):
 
     def truth_folder(self, wildcards: Wildcards) -> str | list[str]:
         """True fields of a demonstration; nothing for real studies."""
-        demo = self.cohorts[wildcards.dataset].demo
+        demo = self._demo(wildcards.dataset)
         return demo.truth if demo else []
 
     def archive_tables(self, wildcards: Wildcards) -> list[str]:
@@ -78,8 +79,12 @@ class Study(JobSettings):
 
     def truth_option(self, wildcards: Wildcards) -> list[str]:
         """The same, as an option."""
-        demo = self.cohorts[wildcards.dataset].demo
+        demo = self._demo(wildcards.dataset)
         return ["--truth", demo.truth] if demo else []
+
+    def _demo(self, name: str) -> Demo | None:
+        """The simulation behind a data set; made images have none."""
+        return self.cohorts[name].demo if name in self.cohorts else None
 
     # ---- brain volumes ----
 
@@ -315,6 +320,8 @@ class Study(JobSettings):
             *self.extended_table,
             *self.biomarker_table,
             "results/claims.csv",
+            "results/credibility.csv",
+            "results/credibility.md",
             *self.figures(),
             *(f"results/{name}/cohort.html" for name in self.cohorts),
             *(f"results/{name}/qc.html" for name in self.volumes),
@@ -328,6 +335,7 @@ class Study(JobSettings):
             "Other explanations": self.extended_table,
             "Biomarkers": self.biomarker_table,
             "Claims of the paper": ["results/claims.csv"],
+            "Credibility": ["results/credibility.md", "results/credibility.csv"],
             "Known truth of the demonstration": [*self.truth_table, *self.demo_table],
             "Who was studied": [f"results/{name}/cohort.html" for name in self.cohorts],
             "Quality control": [f"results/{name}/qc.html" for name in self.volumes],

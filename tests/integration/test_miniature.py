@@ -297,9 +297,10 @@ def test_another_lambda_retrains_that_method_alone(study, tmp_path):
     plan = planned_jobs(study, "--configfile", changed)
     again = {"train_model": 2, "score_model": 2, "make_table": 1, "draw_figures": 3, "all": 1}
     again |= {"measure_biomarkers": 1, "make_biomarker_table": 1}
+    again |= {"measure_credibility": 1, "make_credibility_table": 1}
     again |= {"make_claims_table": 1, "make_extended_table": 1, "make_report": 1}
     again |= {"record_config": 1, "record_model": 2, "record_run": 1}
-    assert plan == again | {"total": 18}
+    assert plan == again | {"total": 20}
 
 
 OLDER = {"fetched.csv", "ingest", "qc", "qc.csv", "film", "pairs", *BRAIN_STAGES}
@@ -320,18 +321,21 @@ def without_older(study, tmp_path):
 
 
 def test_results_are_made_again_without_archive_and_older_stages(study, without_older):
-    rules = "score_model draw_figures measure_biomarkers compare_with_truth make_report"
+    rules = (
+        "score_model draw_figures measure_biomarkers compare_with_truth measure_credibility "
+        "make_report"
+    )
     forced = ("--forcerun", *rules.split(), *CONFIG)
     plan = planned_jobs(without_older, *forced)
     again = {"score_model": 8, "draw_figures": 6, "measure_biomarkers": 2}
-    again |= {"compare_with_truth": 2, "make_report": 1}
+    again |= {"compare_with_truth": 2, "measure_credibility": 2, "make_report": 1}
     tables = ("table", "extended_table", "truth_table", "biomarker_table", "claims_table")
-    again |= dict.fromkeys([f"make_{name}" for name in tables], 1)
+    again |= dict.fromkeys([f"make_{name}" for name in (*tables, "credibility_table")], 1)
     again |= {"draw_overview": 1, "record_run": 1, "all": 1}
     assert plan == again | {"total": sum(again.values())}
     run_snakemake(without_older, *forced, cores=2)
     tables = ("table1.csv", "table1.md", "truth.csv", "biomarkers.csv", "claims.csv")
-    for name in (*tables, "overview.png"):
+    for name in (*tables, "credibility.csv", "overview.png"):
         path = Path("results") / name
         assert (without_older / path).read_bytes() == (study / path).read_bytes(), name
 

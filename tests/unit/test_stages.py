@@ -7,7 +7,7 @@ from helpers.workflow import ROOT
 
 from pipeline.brain.engines import ENGINES
 from pipeline.stages import BRAIN_STAGES, STAGES, stage_function
-from pipeline.study.plan import COSTS
+from pipeline.study.costs import COSTS
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -86,11 +86,17 @@ def copied(tmp_path, monkeypatch):
     [
         ("brain/bias.py", "bias"),
         ("brain/robex.py", "skull:robex"),
-        ("brain/atlas.py", "biomarker-table biomarkers compare-with-truth truth-table"),
+        (
+            "brain/atlas.py",
+            "biomarker-table biomarkers compare-with-truth credibility truth-table",
+        ),
         ("score/table.py", "extended-table table"),
         ("dicom/film.py", "describe-cohort films ingest"),
         ("geometry/itk.py", "pack-films pack-volumes template:niimath"),
-        ("method/training/train.py", "fetch-critic-weights train:defi-gan train:va-gan"),
+        (
+            "method/training/train.py",
+            "fetch-critic-weights train:defi-gan train:defi-gan-diffeo train:va-gan",
+        ),
         # What only lists, and what all use: no stage's results come from them.
         ("brain/engines.py", ""),
         ("method/registry.py", ""),

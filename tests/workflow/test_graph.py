@@ -108,9 +108,11 @@ def test_toy_data_go_the_same_way(tmp_path):
         "score_model": models(seeds=3, datasets=1),
         "make_table": 1,
         "make_claims_table": 1,
+        "measure_credibility": 1,
+        "make_credibility_table": 1,
         "draw_overview": 1,
         "make_report": 1,
-        "total": 8 + 3 * models(seeds=3, datasets=1),
+        "total": 10 + 3 * models(seeds=3, datasets=1),
     }
 
 
@@ -121,7 +123,15 @@ def test_record_of_the_run_covers_its_tables_pages_and_pictures(tmp_path):
     pages = ["results/adni/qc.html", "results/adni/cohort.html", "results/copd/cohort.html"]
     tables = [
         f"results/{name}.csv"
-        for name in ("table1", "table1_extended", "biomarkers", "claims", "truth", "demo")
+        for name in (
+            "table1",
+            "table1_extended",
+            "biomarkers",
+            "claims",
+            "credibility",
+            "truth",
+            "demo",
+        )
     ]
     assert {*tables, *pages, *pictures} <= set(job.split(", "))
     assert "report/index.html" not in job  # which shows the record

@@ -11,7 +11,7 @@ from pipeline.method.training.schedule import Schedule
 
 EpochCounts = Literal["updates", "generator_updates"]
 Precision = Literal["float32", "tf32", "bf16"]
-Variant = Literal["plain", "original"]
+Variant = Literal["plain", "original", "half"]
 
 
 def _is_none(value: object) -> bool:
@@ -84,7 +84,7 @@ class _Adversarial(Options):
         See `pipeline.method.training.schedule.Schedule`.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
-    variant : {"plain", "original"}
+    variant : {"plain", "original", "half"}
         See `pipeline.method.generator.Generator`.
     """
 

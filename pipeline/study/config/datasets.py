@@ -48,7 +48,7 @@ MeanSd = Annotated[
 Published = Annotated[dict[str, MeanSd], Keys(dict.fromkeys(METHODS, MeanSd))]
 Paths = Iterator[tuple[str, str]]
 # What decides who is studied.
-INGESTED = {"source", "archive", "columns", "date_format", "splits", "labels", "cohort"}
+INGESTED = {"source", "archive", "series", "columns", "date_format", "splits", "labels", "cohort"}
 
 
 class Disease(Section):
@@ -277,6 +277,9 @@ class AdniDataset(VolumeDataset):
     title: Text = "ADNI"
     disease: Disease = Disease(name="Alzheimer's disease", healthy="MCI", diseased="AD")
     archive: AdniArchive
+    series: Literal["preprocessed", "original"] = Field(
+        "preprocessed", description="which T1 images of an exam are used"
+    )
     columns: Columns = None
     demo: AdniDemo | None = None
 

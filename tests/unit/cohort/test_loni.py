@@ -112,3 +112,27 @@ def test_folder_without_images(tmp_path):
 def test_folder_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match=r"cannot read the folder .*gone"):
         list_images(tmp_path / "gone")
+
+
+def test_originals_are_a_choice_of_their_own(tmp_path):
+    """A first scan before a repeated one, then what is not accelerated."""
+    expected = [
+        scan("MP-RAGE", number=20),
+        scan("Sag_IR-SPGR", number=21),
+        scan("MPRAGE_GRAPPA2", number=2),
+        scan("Accelerated_Sag_IR-FSPGR", number=3),
+        scan("MP-RAGE_REPEAT", number=1),
+    ]
+    for path in [*expected, scan(), scan("FLAIR")]:
+        add(tmp_path, path)
+    images = list_images(tmp_path, "original").sort_values("rank")
+    assert images[images["rule"] == ""]["source"].tolist() == expected
+    left_out = set(images[images["rule"] != ""]["source"])
+    assert left_out == {scan(), scan("FLAIR")}
+    used = list_images(tmp_path)
+    assert used[used["rule"] == ""]["source"].tolist() == [scan()]
+
+
+def test_folder_of_an_image_may_begin_with_its_number(tmp_path):
+    add(tmp_path, scan(number=7).replace("/S7/", "/I7/"))
+    assert only(tmp_path)["reason"] == ""

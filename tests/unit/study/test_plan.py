@@ -248,7 +248,7 @@ def test_command_prints_the_plan(tmp_path, monkeypatch, capsys):
     cli.main(["plan", "--configfile", str(ROOT / "config.yaml")])
     said = capsys.readouterr().out
     assert "train_model" in said
-    assert "in all: 889 jobs" in said
+    assert "in all: 892 jobs" in said
     assert "GB of disk" in said
 
 

@@ -314,7 +314,7 @@ def test_report_reads_all_that_it_shows(demo):
     shown = {path for files in sections.values() for path in files}
     assert shown <= set(demo.report_files())
     assert list(json.loads(study_of(shipped("config/toy.yaml")).report_sections())) == [
-        *("Claims of the paper", "Figures", "Methods and provenance", "Table 1")
+        *("Claims of the paper", "Credibility", "Figures", "Methods and provenance", "Table 1")
     ]
     known = json.loads(demo.report_datasets())
     assert known["adni"]["title"] == "ADNI" and known["adni"]["data"] == "demo"

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from helpers.configurations import ROOT, changed, effective, shipped
 from helpers.paper_archives import LISTS, TEMPLATE, write_paper_paths
+from snakemake.utils import update_config
 
 from pipeline.method.registry import find_method
 from pipeline.method.training.settings import TrainSettings
@@ -42,6 +43,19 @@ def test_effective_configuration_says_all_and_the_same(name):
     text = yaml.safe_dump(config.effective(), sort_keys=False)
     assert parse_config(yaml.safe_load(text)) == config
     assert parse_config(yaml.safe_load(text)).effective() == config.effective()
+
+
+def test_further_methods_are_laid_over_the_demonstration():
+    """As Snakemake lays one configuration file over another: further methods, and nothing else."""
+    demo, both = shipped("config.yaml"), shipped("config.yaml")
+    update_config(both, shipped("config/methods.yaml"))
+    read, before = parse_config(both).effective(), parse_config(demo).effective()
+    for name, dataset in read["datasets"].items():
+        methods = dataset["training"].pop("methods")
+        usual = before["datasets"][name]["training"].pop("methods")
+        assert usual.items() < methods.items()
+        assert "defi-gan-diffeo" in methods
+    assert read == before
 
 
 def test_numbers_stay_as_they_were_written():
