@@ -19,8 +19,16 @@ class DdimOptions(SingleOptions):
 
     Attributes
     ----------
-    timesteps, class_dropout, steps, depth, guidance
-        See `pipeline.method.denoiser.Denoiser`.
+    timesteps : int
+        Of the diffusion.
+    class_dropout : float
+        Share of the training images whose class is hidden.
+    steps : int
+        In which an explanation would go through all timesteps.
+    depth : float
+        Share of them that it goes through, towards noise and back.
+    guidance : float
+        Factor on what the healthy class changes in the predicted noise.
     """
 
     averaging: Annotated[float, Field(ge=0, lt=1), AsWritten] = 0.9999

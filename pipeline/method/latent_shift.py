@@ -21,8 +21,12 @@ class LatentShiftOptions(SingleOptions):
     ----------
     latent_channels : int
         Of the autoencoder, where the resolution is lowest.
-    steps, max_shift, target
-        See `pipeline.method.shifter.Shifter`.
+    steps : int
+        Shifts that are tried, at most, up to the longest.
+    max_shift : float
+        The longest shift, in lengths of the latent.
+    target : float
+        Probability of the disease that is low enough.
     """
 
     latent_channels: Count = 16

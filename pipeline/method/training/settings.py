@@ -206,6 +206,10 @@ class SingleOptions(Options):
     averaging : float
         The weights that explain are a running average of those that are trained, with this factor
         on what was before (exponential moving average); 0: they are the last ones.
+    batch_size, epochs, updates_per_epoch : int or None
+        As of ``training``, for this method alone.
+    base_filters, poolings : int or None
+        As of ``training.networks``, for this method alone.
     """
 
     learning_rate: Positive = 0.0001
