@@ -3,8 +3,8 @@
 from math import gcd
 
 import torch
-from monai.networks.nets import DiffusionModelUNet
-from monai.networks.schedulers import DDIMScheduler
+from monai.networks.nets.diffusion_model_unet import DiffusionModelUNet
+from monai.networks.schedulers.ddim import DDIMScheduler
 from torch import Tensor, nn
 from torch.nn import functional
 

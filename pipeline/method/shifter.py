@@ -1,12 +1,21 @@
 """An autoencoder and a classifier: images move in latent space until the disease is gone."""
 
+from typing import Protocol
+
 import torch
-from monai.networks.nets import AutoEncoder
+from monai.networks.nets.autoencoder import AutoEncoder
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.method.disease_classifier import Classifier
 from pipeline.method.interface import Explanation
+
+
+class Coder(Protocol):
+    """An autoencoder of images (N, 1, *spatial); the latent is (N, ...)."""
+
+    def encode(self, images: Tensor, /) -> Tensor: ...
+    def decode(self, latent: Tensor, /) -> Tensor: ...
 
 
 class Shifter(nn.Module):
@@ -16,8 +25,8 @@ class Shifter(nn.Module):
     ----------
     method : str
         Whose model it is.
-    autoencoder : nn.Module
-        With ``encode`` and ``decode``.
+    autoencoder : Coder
+        A module.
     classifier : nn.Module
         Logits of the disease (N,) of images (N, 1, *spatial).
     dimensions : {2, 3}
@@ -34,7 +43,7 @@ class Shifter(nn.Module):
         self,
         *,
         method: str,
-        autoencoder: nn.Module,
+        autoencoder: Coder,
         classifier: nn.Module,
         dimensions: int,
         steps: int,
@@ -116,13 +125,20 @@ def build_shifter(
     base_filters: int,
     poolings: int,
     latent_channels: int,
-    **search: float,
+    steps: int,
+    max_shift: float,
+    target: float,
 ) -> Shifter:
-    """A `Shifter` of untrained networks; `search` are its last three parameters."""
-    autoencoder = build_autoencoder(dimensions, base_filters, poolings, latent_channels)
-    classifier = Classifier(dimensions, base_filters)
-    networks = {"autoencoder": autoencoder, "classifier": classifier}
-    return Shifter(method=method, dimensions=dimensions, **networks, **search)
+    """A `Shifter` of untrained networks; see there and `build_autoencoder`."""
+    return Shifter(
+        method=method,
+        autoencoder=build_autoencoder(dimensions, base_filters, poolings, latent_channels),
+        classifier=Classifier(dimensions, base_filters),
+        dimensions=dimensions,
+        steps=steps,
+        max_shift=max_shift,
+        target=target,
+    )
 
 
 def _each(values: Tensor, like: Tensor) -> Tensor:

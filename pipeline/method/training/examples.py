@@ -1,4 +1,4 @@
-"""What a generator in training makes of some images, to watch while it learns."""
+"""What a model in training makes of some images, to watch while it learns."""
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -15,19 +15,19 @@ from pipeline.drawing.panels import (
     show_image,
 )
 from pipeline.method.explain import explain_prepared
-from pipeline.method.generator import Generator
+from pipeline.method.interface import Explainer
 
 
-def draw_examples(generator: Generator, images: np.ndarray) -> Figure:
+def draw_examples(model: Explainer, images: np.ndarray) -> Figure:
     """Draw a row an image: the image, the modified one, their difference and, if any, the field.
 
     Parameters
     ----------
-    generator : Generator
+    model : Explainer
     images : array, shape (N, *spatial)
         Diseased images x1; of volumes the axial slice is shown.
     """
-    explanations = [explain_prepared(generator, image) for image in images]
+    explanations = [explain_prepared(model, image) for image in images]
     with_field = explanations[0].displacement is not None
     titles = ["image", "modified", "difference", *(["field"] if with_field else [])]
     plane = FILM if images[0].ndim == 2 else "axial"
