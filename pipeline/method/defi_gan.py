@@ -32,7 +32,7 @@ class DefiGan(Adversarial):
     summary = (
         "DeFI-GAN deforms the diseased image by a displacement field, which pays for its roughness."
     )
-    options = DefiGanOptions
+    options: ClassVar[type[AdversarialOptions]] = DefiGanOptions
     published: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "brain": {"lambda": 10},
         "chest": {"lambda": 25},

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pipeline.method.defi_gan import DefiGan, DefiGanOptions
+from pipeline.method.defi_gan import DefiGan
 from pipeline.method.interface import Explanation
+from pipeline.method.options import Count, NumberOf
+from pipeline.method.training.settings import AdversarialOptions
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,9 +17,11 @@ LINEAR = {2: "bilinear", 3: "trilinear"}
 MEANS = 6  # running means of 3 voxels: nearly a Gaussian of a standard deviation of 2 voxels
 
 
-class DefiGanDiffeoOptions(DefiGanOptions):
+class DefiGanDiffeoOptions(AdversarialOptions):
     """Options of the diffeomorphic DeFI-GAN; defaults are those of DeFI-GAN."""
 
+    critic_updates: Count = 100
+    initial_generator_updates: NumberOf = 0
     variant: Literal["plain", "half"] = "plain"
 
 

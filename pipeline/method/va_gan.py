@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import model_validator
 
@@ -34,6 +34,7 @@ class VaGanOptions(AdversarialOptions):
 
     critic_updates: Count = 5
     initial_generator_updates: NumberOf = 25
+    variant: Literal["plain", "original"] = "plain"
 
     @model_validator(mode="before")
     @classmethod

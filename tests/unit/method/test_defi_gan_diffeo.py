@@ -103,5 +103,6 @@ def test_its_fit_is_that_of_an_adversarial_method(make_packed, make_settings, tm
 
 def test_half_resolution_is_an_option_of_this_method_alone():
     assert METHOD.options.read({"lambda": 2, "variant": "half"}).variant == "half"
-    with pytest.raises(InputError, match="variant: expected 'plain', found 'half'"):
-        find_method("defi-gan").options.read({"lambda": 2, "variant": "half"})
+    for name in ("defi-gan", "va-gan"):
+        with pytest.raises(InputError, match=r"variant: expected 'plain'.*, found 'half'"):
+            find_method(name).options.read({"lambda": 2, "variant": "half"})
