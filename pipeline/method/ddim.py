@@ -71,7 +71,7 @@ class Ddim(WithoutCritic):
         """Those of the network, times the images that it sees."""
         import torch
 
-        from pipeline.method.training.cost import count_operations
+        from pipeline.method.training.operations import count_operations
 
         with torch.device("meta"):
             model = self.build(**settings.architecture(len(shape)))

@@ -67,7 +67,7 @@ class LatentShift(WithoutCritic):
         """Those of the gradient and of every step."""
         import torch
 
-        from pipeline.method.training.cost import count_operations
+        from pipeline.method.training.operations import count_operations
 
         with torch.device("meta"):
             model = self.build(**settings.architecture(len(shape)))

@@ -46,7 +46,7 @@ class WithoutCritic(Method):
         return train_single(packed, self.reads.read(settings), place, self.build)
 
     def cost(self, settings: Mapping[str, Any], shape: tuple[int, ...]) -> Cost:
-        """Work of a training: counted, see `pipeline.method.training.cost`."""
+        """Work of a training: counted, see `pipeline.method.training.operations`."""
         from pipeline.method.training.single import single_operations
 
         read = self.reads.read(settings)

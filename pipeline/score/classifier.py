@@ -26,8 +26,8 @@ from pipeline.dataset.packed import PackedDataset
 from pipeline.method.disease_classifier import Classifier
 from pipeline.method.ncc import masked_ncc
 from pipeline.method.training.batches import ClassBatches, training_images
-from pipeline.method.training.cost import count_operations
 from pipeline.method.training.device import choose_device
+from pipeline.method.training.operations import count_operations
 from pipeline.score.model import SCORE_COLUMNS
 from pipeline.score.specificity import Evidence, ncc_of_others, pairs_of_others
 from pipeline.stage.files import write_parquet

@@ -19,8 +19,8 @@ from pipeline.method.training.batches import (
     both_classes,
     open_streams,
 )
-from pipeline.method.training.cost import count_operations
 from pipeline.method.training.epochs import image_shape, refuse_divergence, run_training
+from pipeline.method.training.operations import count_operations
 from pipeline.method.training.settings import SingleSettings
 from pipeline.method.unet import check_halvings
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from pipeline.dataset.packed import Geometry, write_array
-from pipeline.method.training.cost import count_operations
+from pipeline.method.training.operations import count_operations
 from pipeline.score.classifier import attribution_operations, score_attributions
 from pipeline.score.model import SCORE_COLUMNS
 

@@ -6,11 +6,11 @@ from torch import nn
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.training.cost import (
-    count_operations,
     explanation_operations,
     training_operations,
     update_operations,
 )
+from pipeline.method.training.operations import count_operations
 from pipeline.method.training.train import build_trainer
 
 
