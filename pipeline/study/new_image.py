@@ -106,7 +106,11 @@ def _chain(dataset: VolumeDataset, source: Path) -> list[ChainStage]:
     from pipeline.brain.engines import resolve_engines
 
     brain, prepared = dataset.brain, dataset.prepared
-    taken = {"prepared": prepared, "mask": brain_mask(source), "template": brain.template}
+    taken: dict[str, object] = {
+        "prepared": prepared,
+        "mask": brain_mask(source),
+        "template": brain.template,
+    }
     own: dict[str, dict[str, object]] = {
         ENTRY: taken,
         "template": {"template": brain.template, "stripped": prepared == "skull_stripped"},
