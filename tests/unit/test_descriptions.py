@@ -309,6 +309,7 @@ def config_of(tmp_path):
             "splits": {"seed": 0, "fractions": {"train": 0.2, "validation": 0.4, "test": 0.4}},
             "published": None,
         }
+    del datasets["mine"]["series"]  # of ADNI alone
     datasets["mine"]["qc"]["drop"] = datasets["mine"]["brain"]["template"] = None
     return config | {"datasets": datasets}
 
