@@ -12,6 +12,7 @@ from scipy.ndimage import affine_transform
 
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.chain import Prepared
+from pipeline.brain.kind import check_kind
 from pipeline.brain.orient import header_contradiction, to_canonical
 from pipeline.brain.scan import read_scan
 from pipeline.brain.skull import BRAIN_LITRES, LARGEST_SHARE
@@ -75,8 +76,10 @@ def accept_volume(
         The template is missing or unreadable.
     """
     image = read_scan(source)
-    check_values(np.asarray(image.dataobj))
-    data, affine = to_canonical(np.asarray(image.dataobj), image.affine)
+    data = np.asarray(image.dataobj)
+    check_values(data)
+    check_kind(data)
+    data, affine = to_canonical(data, image.affine)
     facts = {
         "engine": "another program, checked by nibabel",
         "version": nib.__version__,

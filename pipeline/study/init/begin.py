@@ -177,7 +177,9 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
             continue
         sizes.append(voxel_sizes(scan.affine))
         if is_skull_stripped(data, scan.affine):
-            odd["the skull is gone; give the original scan, which is stripped here"].append(path)
+            odd[
+                "the skull is gone; give the original scan, or say prepared: skull_stripped"
+            ].append(path)
     sentences = [
         f"{len(found)} of {len(chosen)} scans read, such as {found[0]}: {why}"
         for why, found in odd.items()

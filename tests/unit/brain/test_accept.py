@@ -120,6 +120,7 @@ def test_brain_anywhere_is_registered_to_the_templates_brain(tmp_path, place):
         ("skull_stripped", "head", 0, Rule.BAD_BRAIN, "not skull-stripped"),
         ("registered", "brain", 0, Rule.BAD_BRAIN, "set prepared: grid"),
         ("registered", "noise", 0, Rule.NOT_REGISTERED, "not in the template's space"),
+        ("grid", "mask", 0, Rule.WRONG_KIND, "a mask; give the scan itself"),
     ],
 )
 def test_what_is_not_as_it_claims_is_excluded(
@@ -127,7 +128,7 @@ def test_what_is_not_as_it_claims_is_excluded(
 ):
     head, brain, affine, template = place
     noise = np.random.default_rng(0).random(head.shape)
-    data = {"brain": np.where(brain, head, 0), "head": head, "noise": noise}[shown]
+    data = {"brain": np.where(brain, head, 0), "head": head, "noise": noise, "mask": brain}[shown]
     source = save(data, moved(affine, millimetres), tmp_path / "image.nii.gz")
     with pytest.raises(ImageError, match=said) as error:
         accept_volume(source, tmp_path / "out.nii.gz", prepared=prepared, template=template)
