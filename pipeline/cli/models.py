@@ -72,7 +72,14 @@ def _explain(args: argparse.Namespace) -> None:
     from pipeline.study.new_images import explain_folder
 
     print(NOT_DIAGNOSTIC)
-    dataset = parse_config(load_yaml(args.config)).dataset(args.dataset)
+    config = parse_config(load_yaml(args.config))
+    if args.dataset not in config.datasets:
+        known = ", ".join(config.datasets)
+        raise InputError(
+            f"{args.config} has no data set {args.dataset!r}; it knows {known}. "
+            "Give the configuration of the training with --configfile"
+        )
+    dataset = config.dataset(args.dataset)
     if args.source.is_dir():
         if args.apply or args.apply_labels:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
@@ -130,8 +137,10 @@ def add_commands(commands: Commands) -> None:
         _explain,
         "explain a new scan or film, or a folder of them, with a trained model (not a diagnostic "
         "device)",
-        *("source", "generator", "destination"),
     )
+    sub.add_argument("source", type=Path, help="scan or film, or a folder of them")
+    sub.add_argument("generator", type=Path, help="generator.safetensors of a trained model")
+    sub.add_argument("destination", type=Path, help="folder written")
     sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
     add_configuration(sub, "configuration of its training")
     for option, how in (("--apply", "linearly"), ("--apply-labels", "by the nearest voxel")):

@@ -98,5 +98,5 @@ def run_image_stage(
                 raise ImageError(Rule.EMPTY_RESULT, f"{tool} wrote no image")
             write_sidecar(destination, stage, [*before["steps"], {"stage": stage, **facts}])
     except ImageError as error:
-        log.warning("%s: excluded: %s", stage, error)
+        log.warning("%s: %s is excluded: %s", stage, destination.name, error)
         exclude_image(destination, stage, **error.exclusion, steps=before["steps"])

@@ -47,6 +47,7 @@ ON_GPU = ("training", "attributions", "credibility")  # kinds of work
 CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
+LEAST_TOLD = 0.05  # GPU hours; fewer are not worth a note
 INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
 
 
@@ -287,7 +288,8 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         study = _Study(config, name, counts)
         before = _Study(earlier, name, counts) if name in earlier.datasets else study
         if counts.images:
-            notes.append(f"{name}: {counts.images} images, {counts.pairs} pairs by {counts.source}")
+            pairs = f"{counts.pairs} pairs for validation and test"
+            notes.append(f"{name}: {counts.images} images, {pairs}, by {counts.source}")
         elsewhere = _trained_elsewhere(results / name, gpu)
         for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)
@@ -322,20 +324,29 @@ def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
     )
     notes = [
         "hours are an estimate: proportional to the work, on the processor measured",
-        f"longest job: {longest['rule']} of {longest['dataset']}, about {each:,.1f} hours; a "
-        "cluster's limit of time must allow it",
+        f"longest job: {longest['rule']} of {longest['dataset']}, {_time(each)}",
     ]
+    if each >= 1:
+        notes[-1] += "; a cluster's limit of time must allow it"
     if (table["measured"] == "assumed").any():
         notes.append(
             f"GPU hours: {assumed}. An earlier run on a GPU takes the place of the assumption"
         )
-    elif device == "auto" and not table["gpu_hours"].any():
+    elif device == "auto" and not table["gpu_hours"].any() and with_gpu >= LEAST_TOLD:
         notes.append(
             "no GPU is seen here, so trainings count on the processor; with `device: cuda`, as on "
             f"a cluster, they and the attributions would take about {with_gpu:,.1f} GPU hours: "
             f"{assumed}"
         )
     return notes
+
+
+def _time(hours: float) -> str:
+    """In words, with minutes where there is less than an hour."""
+    if hours >= 1:
+        return f"about {hours:,.1f} hours"
+    minutes = round(hours * 60)
+    return f"about {minutes} minutes" if minutes > 1 else "about a minute or less"
 
 
 def _row(

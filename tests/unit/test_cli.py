@@ -86,6 +86,12 @@ def test_terminated_stage_leaves_nothing_half_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_help_of_explain_tells_what_each_path_is():
+    said = " ".join(run("explain", "--help").stdout.split())
+    for words in ("scan or film, or a folder", "generator.safetensors", "folder written"):
+        assert words in said
+
+
 def test_every_stage_of_the_rules_is_a_command():
     from helpers.workflow import ROOT
 

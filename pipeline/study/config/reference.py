@@ -5,6 +5,7 @@ kinds of values and defaults from their JSON schema, meanings from the attribute
 docstrings and from the descriptions of their fields.
 """
 
+import argparse
 import inspect
 import re
 import sys
@@ -203,4 +204,6 @@ def _default(name: str, key: str, value: Schema, required: bool) -> str:
 
 
 if __name__ == "__main__":
-    write_reference(Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="Write the page that tells every key.")
+    parser.add_argument("page", type=Path, help="Markdown file written")
+    write_reference(parser.parse_args().page)

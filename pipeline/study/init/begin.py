@@ -164,7 +164,8 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
         Sentences.
     """
     paths = list(paths)
-    chosen = paths[:: -(-len(paths) // SCANS)] if paths else []
+    places = np.linspace(0, len(paths) - 1, min(len(paths), SCANS)).round().astype(int)
+    chosen = [paths[place] for place in places]
     sizes, odd = [], defaultdict[str, list[str]](list)
     for path in chosen:
         try:

@@ -120,3 +120,8 @@ def test_error_of_ours_is_raised_and_leaves_nothing(raw, tmp_path):
     with pytest.raises(OSError, match="no space"):
         run_image_stage("orient", fail, raw, tmp_path / "one.nii.gz", {}, first=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["raw.nii"]
+
+
+def test_an_exclusion_names_the_image_among_many(raw, tmp_path, caplog):
+    run_image_stage("orient", refuse, raw, tmp_path / "sub-1_ses-2_T1w.nii.gz", {}, first=True)
+    assert "orient: sub-1_ses-2_T1w.nii.gz is excluded: the volume is empty" in caplog.text

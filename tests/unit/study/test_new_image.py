@@ -135,7 +135,11 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
 @pytest.mark.parametrize(
     ("dataset", "content", "said"),
     [
-        ("nobody", yaml.safe_dump(CONFIG), "no data set 'nobody'; it knows adni, copd"),
+        (
+            "nobody",
+            yaml.safe_dump(CONFIG),
+            "config.yaml has no data set 'nobody'; it knows adni, copd",
+        ),
         ("copd", "[1, 2]", "expected object, found [1, 2]"),
         ("copd", "[1, 2", "the configuration cannot be read"),
     ],
@@ -149,7 +153,9 @@ def test_configuration_that_does_not_tell_is_refused(
     with pytest.raises(SystemExit) as end:
         main(["explain", *paths, "--dataset", dataset, "--config", str(config)])
     assert end.value.code == 2
-    assert said in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert said in error
+    assert ("--configfile" in error) == (dataset == "nobody")
 
 
 @pytest.mark.parametrize("method", ["defi-gan", "va-gan"])

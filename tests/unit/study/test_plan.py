@@ -12,7 +12,7 @@ from pipeline.method.registry import METHODS
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.study.config import Config, parse_config
-from pipeline.study.plan import UPDATE_SECONDS, Counts, count_cohort, plan_text
+from pipeline.study.plan import UPDATE_SECONDS, Counts, _notes, count_cohort, plan_text
 from pipeline.study.plan import plan_study as plan
 
 ROOT = Path(__file__).parents[3]
@@ -192,6 +192,17 @@ def test_longest_job_is_told(config, tmp_path):
     write_benchmark(tmp_path / "benchmarks/adni/train/defi-gan_seed-0.tsv", 36000.0)
     _, notes = plan_study(config, tmp_path)
     assert any("longest job: train_model of adni, about 10.0 hours" in note for note in notes)
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(1.0, "a minute or less"), (1500.0, "25 minutes")])
+def test_short_jobs_are_told_in_minutes(seconds, told):
+    costs = {"dataset": "a", "rule": "train_model", "jobs": 1, "gpu_hours": 0.0, "measured": "no"}
+    table = pd.DataFrame([costs | {"cpu_hours": seconds / 3600}])
+    notes = _notes("auto", table, with_gpu=0.01)
+    assert any(f"longest job: train_model of a, about {told}" in note for note in notes)
+    # A GPU that saves a minute is not worth three lines.
+    assert not any("GPU" in note for note in notes)
+    assert not any("cluster" in note for note in notes)
 
 
 def test_removed_intermediates_take_no_room(config, tmp_path):

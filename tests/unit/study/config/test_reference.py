@@ -1,6 +1,9 @@
 """The page of the configuration says what the models say."""
 
+import os
 import re
+import subprocess
+import sys
 
 import yaml
 from helpers.workflow import ROOT
@@ -48,3 +51,16 @@ def test_key_without_words_is_found(monkeypatch):
     missing = reference.keys_without_meaning()
     assert "Chest.resize" in missing
     assert "Config.seeds" not in missing  # its field has a description
+
+
+def test_help_is_no_page(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.study.config.reference", "--help"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "usage:" in done.stdout
+    assert not list(tmp_path.iterdir())

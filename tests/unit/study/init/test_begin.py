@@ -75,9 +75,9 @@ def begun(command, capsys):
 def test_bids(folder, capsys):
     said, text = begun(write_bids(folder), capsys)
     assert "- 16 images of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
-    assert "- voxels of 4 x 4 x 4 mm (8 of 16 scans read)" in said
+    assert "- voxels of 4 x 4 x 4 mm (10 of 16 scans read)" in said
     assert "- left out: 3 (image): Neither healthy nor diseased" in said
-    assert "- 8 of 8 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
+    assert "- 10 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
     assert "the skull is gone; give the original scan" in said
     assert "test pairs: 1; with fewer than 10" in said
     assert "    # 4 subjects go from MCI to AD\n" in text
@@ -88,8 +88,8 @@ def test_table(folder, capsys):
     said, _ = begun(write_table(folder), capsys)
     assert "pairs of a healthy and a later diseased image: 1 for validation, 1 for test" in said
     assert "field strength of 12 images" in said
-    assert "10 of 10 scans read" not in said
-    assert "scans read, such as 0-0.nii: it will be left out: the file is empty" in said
+    assert "- voxels of" not in said  # none could be read
+    assert "- 10 of 10 scans read, such as 0-0.nii: it will be left out: the file is empty" in said
 
 
 @pytest.mark.parametrize("write", [write_adni, write_films])
@@ -157,3 +157,13 @@ def test_scans_that_are_none_are_named_with_their_reason(folder):
     assert "truncated" in told["cut.nii"]
     assert told["empty.nii"] == "the file is empty; copy it again"
     assert told["absent.nii"] == "the file is missing"
+
+
+@pytest.mark.parametrize(("scans", "read"), [(3, 3), (10, 10), (12, 10), (19, 10), (400, 10)])
+def test_ten_scans_are_read_wherever_there_are_as_many_the_last_too(folder, scans, read):
+    paths = [f"{number}.nii" for number in range(scans)]
+    _, (odd,) = look_at_scans(paths)
+    assert odd.startswith(f"{read} of {read} scans read, such as 0.nii: ")
+    (folder / paths[-1]).touch()
+    _, odd = look_at_scans(paths)
+    assert any(f"such as {paths[-1]}: it will be left out: the file is empty" in o for o in odd)
