@@ -95,8 +95,7 @@ def copied(tmp_path, monkeypatch):
         ("geometry/itk.py", "pack-films pack-volumes template:niimath"),
         (
             "method/training/train.py",
-            "fetch-critic-weights train:ddim train:defi-gan train:defi-gan-diffeo"
-            " train:latent-shift train:va-gan",
+            "fetch-critic-weights train:defi-gan train:defi-gan-diffeo train:va-gan",
         ),
         # What only lists, and what all use: no stage's results come from them.
         ("brain/engines.py", ""),

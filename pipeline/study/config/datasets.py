@@ -6,7 +6,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.brain.chain import CHAINS, Prepared
-from pipeline.cohort.manifest import SPLITS
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
 from pipeline.study.config.derived import with_derived
@@ -25,6 +24,7 @@ from pipeline.study.config.sources import (
     PlainArchive,
     SharedCohort,
     SpirometryLabels,
+    SplitLists,
     Splits,
     VolumeSplits,
 )
@@ -207,7 +207,7 @@ class CohortDataset(Dataset):
     def split_lists(self) -> dict[str, str]:
         """Files with the subjects of each split, where there are such."""
         if self.cohort:
-            return dict.fromkeys(SPLITS, self.cohort.list)
+            return dict.fromkeys(SplitLists.model_fields, self.cohort.list)
         return self.splits.lists.model_dump() if self.splits.lists else {}
 
     @model_validator(mode="after")
