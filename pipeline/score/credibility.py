@@ -16,12 +16,13 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.geometry.diffeomorphism import jacobian_determinant
+from pipeline.method.disease_classifier import Classifier
 from pipeline.method.explain import explain_images, load_model, load_untrained
 from pipeline.method.interface import Explainer
 from pipeline.method.ncc import masked_ncc
 from pipeline.method.registry import find_method
 from pipeline.method.training.device import choose_device
-from pipeline.score.classifier import Classifier, train_classifier
+from pipeline.score.classifier import train_classifier
 from pipeline.score.field_error import DISEASED_SHARE
 from pipeline.score.model import PAIR
 from pipeline.score.scored import TRUE_DEFORMATION
