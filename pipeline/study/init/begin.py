@@ -15,6 +15,7 @@ from pipeline.cohort.ingest import fingerprint, planned_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
 from pipeline.geometry.affine import voxel_sizes
+from pipeline.method.registry import METHODS, reference_method
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import count_rules
 from pipeline.stage.files import atomic_path
@@ -27,6 +28,9 @@ from pipeline.study.plan import plan_study, plan_text
 
 SCANS = 10  # that are looked at
 FEW_PAIRS = 10  # of the test split
+REFERENCE = reference_method().name
+# What it must beat: one field for everybody, fitted once.
+BASELINE = next(m.name for m in METHODS.values() if m.baseline and m.deforms and not m.seeded)
 # A size for a first try: that of the demonstration, whose lambdas belong to it.
 METHOD = {"learning_rate": 0.001, "critic_updates": 2, "initial_critic_updates": 20}
 SMALL: dict[str, dict[str, Any]] = {
@@ -35,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
         "training": {
             **{"batch_size": 2, "epochs": 4, "updates_per_epoch": 100},
             "networks": {"base_filters": 8, "critic_base_filters": 8},
-            "methods": {"defi-gan": {"lambda": 2, "flow_scale": 5, **METHOD}, "constant-field": {}},
+            "methods": {REFERENCE: {"lambda": 2, "flow_scale": 5, **METHOD}, BASELINE: {}},
         },
     },
     "chest": {
@@ -46,10 +50,7 @@ SMALL: dict[str, dict[str, Any]] = {
                 **{"base_filters": 8, "critic_base_filters": 16},
                 "critic_weights": "random",
             },
-            "methods": {
-                "defi-gan": {"lambda": 0.5, "flow_scale": 10, **METHOD},
-                "constant-field": {},
-            },
+            "methods": {REFERENCE: {"lambda": 0.5, "flow_scale": 10, **METHOD}, BASELINE: {}},
         },
     },
 }
