@@ -160,7 +160,7 @@ def test_methods_are_told_with_counts_versions_and_references(study):
         "1 image without it (MCI) and 1 with it (AD)",
         "skull-stripped (ROBEX 1.2) and resampled",
         "1 seed (3)",
-        "on ADNI for 4 epochs of 100 updates",
+        "on ADNI for 3 epochs of 100 updates",
         "with batches of 2 images of each class (DeFI-GAN λ = 2)",
         "Snakemake 9.",
         f"NumPy {np.__version__}",
