@@ -7,11 +7,10 @@ A stage's version is a parameter of its rule: raise it when the stage's results 
 again with what follows. tests/unit/test_stages.py notices changes under an old version.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.stage.description import Stage
+from pipeline.stage.description import Stage, load
 
 STAGES = {
     # ---- archives, and who is studied ----
@@ -396,12 +395,6 @@ STAGES = {
 }
 # Those that a raw brain volume goes through, in their order; see `pipeline.brain.chain`.
 BRAIN_STAGES = tuple(name for name, stage in STAGES.items() if stage.volume)
-
-
-def load(name: str) -> Callable[..., Any]:
-    """The function ``module:function``, imported now."""
-    module, function = name.split(":")
-    return getattr(importlib.import_module(module), function)
 
 
 def stage_function(name: str) -> Callable[..., Any]:

@@ -138,12 +138,11 @@ def population_range(
 
 
 def _training_images(generator: Path, shape: tuple[int, ...]) -> PackedDataset | None:
-    for folder in generator.resolve().parents[3:4]:  # of the data set, in a folder of results
-        packed = folder / "packed"
-        if packed.is_dir():
-            data = PackedDataset.open(packed)
-            if data.pairs_image.shape[1:] == shape:
-                return data
+    packed = (generator.resolve() / "../../../../packed").resolve()  # of models/METHOD/SEED
+    if packed.is_dir():
+        data = PackedDataset.open(packed)
+        if data.pairs_image.shape[1:] == shape:
+            return data
     log.warning(
         "the images that %s was trained on are not at hand (packed/ of its data set): the regions "
         "have no range of theirs",

@@ -13,9 +13,9 @@ from scipy.ndimage import affine_transform
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.chain import Prepared
 from pipeline.brain.kind import check_kind
-from pipeline.brain.orient import header_contradiction, to_canonical
+from pipeline.brain.orient import scan_facts, to_canonical
 from pipeline.brain.scan import read_scan
-from pipeline.brain.skull import BRAIN_LITRES, LARGEST_SHARE
+from pipeline.brain.skull import can_be_brain
 from pipeline.brain.template import (
     LOWEST_LIKENESS,
     Template,
@@ -24,7 +24,7 @@ from pipeline.brain.template import (
     packaged_template,
     template_brain,
 )
-from pipeline.brain.volume import check_values, save_volume
+from pipeline.brain.volume import check_values, dice, litres, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError
@@ -84,21 +84,18 @@ def accept_volume(
         "engine": "another program, checked by nibabel",
         "version": nib.__version__,
         "prepared": prepared,
-        "axes": "".join(nib.aff2axcodes(image.affine)),
-        "shape": list(data.shape),
-        "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
-        "contradiction": header_contradiction(image.header),
+        **scan_facts(image, data, affine),
         "content": content_hash(data),
     }
     background = _background(data)
     inside = data != background
     if prepared == "registered":
-        if _is_brain(inside, affine):
+        if can_be_brain(inside, affine):
             raise ImageError(
                 Rule.BAD_BRAIN, "a brain without its skull, not a head; set prepared: grid"
             )
     else:
-        facts["masked"] = mask is not None and not _is_brain(inside, affine)
+        facts["masked"] = mask is not None and not can_be_brain(inside, affine)
         if mask is not None and facts["masked"]:
             inside, background = _read_mask(mask, data.shape, affine), 0.0
         _check_brain(inside, affine, masked=facts["masked"])
@@ -122,25 +119,15 @@ def _background(data: np.ndarray) -> float:
     return float(values[counts.argmax()])
 
 
-def _litres(inside: np.ndarray, affine: np.ndarray) -> float:
-    return float(np.count_nonzero(inside) * np.prod(voxel_sizes(affine)) / 1e6)
-
-
-def _is_brain(inside: np.ndarray, affine: np.ndarray) -> bool:
-    """Whether so much of a volume can be a brain."""
-    fits = BRAIN_LITRES[0] <= _litres(inside, affine) <= BRAIN_LITRES[1]
-    return fits and inside.mean() <= LARGEST_SHARE
-
-
 def _check_brain(inside: np.ndarray, affine: np.ndarray, *, masked: bool) -> None:
-    if _is_brain(inside, affine):
+    if can_be_brain(inside, affine):
         return
-    litres = _litres(inside, affine)
+    found = litres(inside, affine)
     if masked:
-        raise ImageError(Rule.BAD_BRAIN, f"its mask holds {litres:.2f} l, which cannot be a brain")
+        raise ImageError(Rule.BAD_BRAIN, f"its mask holds {found:.2f} l, which cannot be a brain")
     raise ImageError(
         Rule.BAD_BRAIN,
-        f"not skull-stripped: {litres:.2f} l are not background, and no brain mask lies beside it",
+        f"not skull-stripped: {found:.2f} l are not background, and no brain mask lies beside it",
     )
 
 
@@ -169,7 +156,7 @@ def _compare(data: np.ndarray, inside: np.ndarray, fixed: Template, *, brain_alo
     brain, sizes = template_brain(fixed), voxel_sizes(fixed.affine)
     facts: dict[str, object] = {}
     if brain_alone:
-        overlap = float(2 * np.sum(inside & brain) / max(inside.sum() + brain.sum(), 1))
+        overlap = dice(inside, brain)
         if overlap < LOWEST_OVERLAP:
             raise ImageError(
                 Rule.NOT_REGISTERED,

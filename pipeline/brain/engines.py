@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pipeline.brain.tools import TOOLS, find_tool
+from pipeline.stage.description import load
 from pipeline.stage.errors import InputError, unknown
-from pipeline.stages import load
 
 EMBEDDED, AUTO = "embedded", "auto"
 NONE = "none"  # the engine of a stage that is left out: it passes the volume on

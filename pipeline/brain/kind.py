@@ -1,10 +1,8 @@
 """What a volume shows by its grey values alone, where it is no T1 scan of a whole head."""
 
-import math
-
 import numpy as np
 
-from pipeline.geometry.affine import voxel_sizes
+from pipeline.brain.volume import litres
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -41,7 +39,5 @@ def check_kind(data: np.ndarray) -> None:
 
 def is_skull_stripped(data: np.ndarray, affine: np.ndarray) -> bool:
     """Whether a volume holds a brain alone: zeros, and no more tissue than an adult's brain."""
-    tissue = int(np.count_nonzero(data))
-    litres = tissue * math.prod(voxel_sizes(affine).tolist()) / 1e6
-    share = tissue / data.size
-    return share < 1 - LEAST_BACKGROUND and litres < LARGEST_BRAIN_LITRES
+    tissue = data != 0
+    return tissue.mean() < 1 - LEAST_BACKGROUND and litres(tissue, affine) < LARGEST_BRAIN_LITRES

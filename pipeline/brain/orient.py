@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import HeaderDataError
+from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from pipeline.brain.engines import EMBEDDED, use_engine
 from pipeline.brain.kind import check_kind
@@ -50,18 +50,20 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     data = np.asarray(image.dataobj)
     check_values(data)
     check_kind(data)
-    axes = "".join(nib.aff2axcodes(image.affine))
     canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
     content = content_hash(np.asarray(canonical.dataobj))
     data, affine = reorient(data, image.affine)
     save_volume(data, affine, destination)
+    return {**used, **scan_facts(image, data, affine), "content": content}
+
+
+def scan_facts(image: SpatialImage, data: np.ndarray, affine: np.ndarray) -> dict[str, object]:
+    """What is told of a scan, and of its voxels (x, y, z) and 4x4 affine in their new order."""
     return {
-        **used,
-        "axes": axes,
+        "axes": "".join(nib.aff2axcodes(image.affine)),
         "shape": list(data.shape),
         "voxel_mm": [round(float(size), 4) for size in voxel_sizes(affine)],
         "contradiction": header_contradiction(image.header),
-        "content": content,
     }
 
 

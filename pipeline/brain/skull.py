@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.brain.engines import EMBEDDED, use_engine
-from pipeline.brain.volume import load_volume, save_volume
-from pipeline.geometry.affine import voxel_sizes
+from pipeline.brain.volume import litres, load_volume, save_volume
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.rules import Rule
 
@@ -48,9 +47,9 @@ def strip_skull(source: Path, destination: Path, *, engine: str = EMBEDDED) -> d
     find_brain, used = use_engine("skull", engine)
     data, affine = load_volume(source)
     mask = find_brain(data, affine)
-    litres = _check_brain(used["engine"], mask, affine)
+    found = _check_brain(used["engine"], mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
-    return {**used, "litres": litres}
+    return {**used, "litres": found}
 
 
 def refine_skull(
@@ -95,9 +94,9 @@ def refine_skull(
             Rule.BAD_BRAIN,
             f"{used['engine']} keeps only {100 * share:.0f} % of the stripped brain",
         )
-    litres = _check_brain(used["engine"], mask, affine)
+    found = _check_brain(used["engine"], mask, affine)
     save_volume(np.where(mask, data, 0), affine, destination)
-    return {**used, "litres": litres, "share": float(share)}
+    return {**used, "litres": found, "share": float(share)}
 
 
 def keep_all(data: np.ndarray, affine: np.ndarray, fraction: float) -> np.ndarray:
@@ -105,8 +104,14 @@ def keep_all(data: np.ndarray, affine: np.ndarray, fraction: float) -> np.ndarra
     return np.ones(data.shape, bool)
 
 
+def can_be_brain(mask: np.ndarray, affine: np.ndarray) -> bool:
+    """Whether a mask (x, y, z) holds as much as a brain, in a field of view that is not full."""
+    fits = BRAIN_LITRES[0] <= litres(mask, affine) <= BRAIN_LITRES[1]
+    return fits and mask.mean() <= LARGEST_SHARE
+
+
 def _check_brain(tool: str, mask: np.ndarray, affine: np.ndarray) -> float:
-    litres = float(mask.sum() * np.prod(voxel_sizes(affine)) / 1e6)
-    if not BRAIN_LITRES[0] <= litres <= BRAIN_LITRES[1] or mask.mean() > LARGEST_SHARE:
-        raise ImageError(Rule.BAD_BRAIN, f"{tool} finds a brain of {litres:.2f} l, which cannot be")
-    return round(litres, 4)
+    found = litres(mask, affine)
+    if not can_be_brain(mask, affine):
+        raise ImageError(Rule.BAD_BRAIN, f"{tool} finds a brain of {found:.2f} l, which cannot be")
+    return round(found, 4)

@@ -10,6 +10,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
+from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -80,3 +81,13 @@ def check_values(data: np.ndarray) -> None:
         raise ImageError(
             Rule.NO_CONTENT, "all voxels are zero" if data.max() == 0 else "all voxels are the same"
         )
+
+
+def litres(mask: np.ndarray, affine: np.ndarray) -> float:
+    """Volume of a mask (x, y, z), in litres."""
+    return float(np.count_nonzero(mask) * np.prod(voxel_sizes(affine)) / 1e6)
+
+
+def dice(first: np.ndarray, second: np.ndarray) -> float:
+    """Dice coefficient of two masks of one shape, 0 to 1."""
+    return float(2 * np.sum(first & second) / (first.sum() + second.sum()))

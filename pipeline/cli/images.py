@@ -6,8 +6,9 @@ from pathlib import Path
 from pipeline.brain.chain import CHAINS, ENTRY
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES
 from pipeline.cli.commands import Commands, add_shard, add_source
+from pipeline.stage.description import load
 from pipeline.stage.sidecar import run_image_stage
-from pipeline.stages import BRAIN_STAGES, STAGES, load, stage_function
+from pipeline.stages import BRAIN_STAGES, STAGES, stage_function
 
 # Options of a stage of one volume after the two files become settings of the same name, but these.
 NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")

@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.cli.commands import (
     Commands,
@@ -10,8 +11,13 @@ from pipeline.cli.commands import (
     add_settings,
     load_yaml,
 )
+from pipeline.stage.description import load
 from pipeline.stage.errors import InputError
-from pipeline.stages import load, stage_function
+from pipeline.stages import stage_function
+
+if TYPE_CHECKING:
+    from pipeline.study.config import Config
+    from pipeline.study.config.datasets import AnyDataset
 
 
 def _fetch_critic_weights(args: argparse.Namespace) -> None:
@@ -42,23 +48,36 @@ def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
+def _configured(args: argparse.Namespace) -> tuple["Config", "AnyDataset"]:
+    """The configuration that is named, and the data set of it."""
+    from pipeline.study.config import parse_config
+
+    config = parse_config(load_yaml(args.config))
+    if args.dataset not in config.datasets:
+        known = ", ".join(config.datasets)
+        raise InputError(
+            f"{args.config} has no data set {args.dataset!r}; it knows {known}. "
+            "Give the configuration of the training with --configfile"
+        )
+    return config, config.datasets[args.dataset]
+
+
 def _benchmark(args: argparse.Namespace) -> None:
     from pipeline.measure.training_speed import benchmark_training
     from pipeline.method.adversarial import Adversarial
     from pipeline.method.registry import find_method
     from pipeline.method.training.settings import TrainSettings
-    from pipeline.study.config import parse_config
 
     if not isinstance(find_method(args.method), Adversarial):
         raise InputError(f"{args.method} has no generator whose updates could be measured")
-    config = parse_config(load_yaml(args.config))
+    config, dataset = _configured(args)
     settings = config.training_settings(args.dataset, args.method, seed=0)
     settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
     if args.batch_size:
         settings |= {"batch_size": args.batch_size}
     table = benchmark_training(
         TrainSettings.read(settings),
-        config.dataset(args.dataset).image_shape(),
+        dataset.image_shape(),
         repeats=args.repeats,
         device=args.device,
         threads=args.threads,
@@ -67,19 +86,12 @@ def _benchmark(args: argparse.Namespace) -> None:
 
 
 def _explain(args: argparse.Namespace) -> None:
-    from pipeline.study.config import parse_config
-    from pipeline.study.new_image import NOT_DIAGNOSTIC, NewImages
+    from pipeline.method.explain import NOT_DIAGNOSTIC
+    from pipeline.study.new_image import NewImages
     from pipeline.study.new_images import explain_folder
 
     print(NOT_DIAGNOSTIC)
-    config = parse_config(load_yaml(args.config))
-    if args.dataset not in config.datasets:
-        known = ", ".join(config.datasets)
-        raise InputError(
-            f"{args.config} has no data set {args.dataset!r}; it knows {known}. "
-            "Give the configuration of the training with --configfile"
-        )
-    dataset = config.dataset(args.dataset)
+    _, dataset = _configured(args)
     if args.source.is_dir():
         if args.apply or args.apply_labels:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from pipeline.cli.commands import Commands, add_configuration, load_yaml
+from pipeline.stage.description import load
 from pipeline.stage.errors import InputError
-from pipeline.stages import load
 
 
 def _doctor(args: argparse.Namespace) -> None:

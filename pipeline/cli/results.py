@@ -33,9 +33,8 @@ def _score_true_deformation(args: argparse.Namespace) -> None:
 
 def _compare_with_truth(args: argparse.Namespace) -> None:
     compare = stage_function(args.stage)
-    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     names = {"dataset": args.dataset, "modality": args.modality}
-    compare(args.packed, args.truth, generators, args.destination, **names)
+    compare(args.packed, args.truth, _models(args), args.destination, **names)
 
 
 def _truth_table(args: argparse.Namespace) -> None:
@@ -50,9 +49,8 @@ def _demo_table(args: argparse.Namespace) -> None:
 
 def _biomarkers(args: argparse.Namespace) -> None:
     measure = stage_function(args.stage)
-    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     names = {"dataset": args.dataset, "modality": args.modality}
-    measure(args.packed, generators, args.destination, truth=args.truth, **names)
+    measure(args.packed, _models(args), args.destination, truth=args.truth, **names)
 
 
 def _biomarker_table(args: argparse.Namespace) -> None:
@@ -73,9 +71,8 @@ def _claims_table(args: argparse.Namespace) -> None:
 
 def _credibility(args: argparse.Namespace) -> None:
     measure = stage_function(args.stage)
-    generators = list(zip(args.methods, args.seeds, args.generators, strict=True))
     names = {"dataset": args.dataset, "modality": args.modality, "device": args.device}
-    paths = (args.packed, generators, args.destination)
+    paths = (args.packed, _models(args), args.destination)
     measure(*paths, classifier=args.classifier, truth=args.truth, **names)
 
 
@@ -118,6 +115,20 @@ def _record_run(args: argparse.Namespace) -> None:
     stage_function(args.stage)(config, args.results, args.models, args.files)
 
 
+def _add_models(sub: argparse.ArgumentParser) -> None:
+    """Add the options of a stage that looks at all models of a data set."""
+    sub.add_argument("--dataset", required=True)
+    sub.add_argument("--generators", type=Path, nargs="+", required=True)
+    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
+    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
+    sub.add_argument("--modality", required=True, help="brain, chest or image")
+
+
+def _models(args: argparse.Namespace) -> list[tuple[str, int, Path]]:
+    """Method, seed and file of each."""
+    return list(zip(args.methods, args.seeds, args.generators, strict=True))
+
+
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
     sub = commands.stage("score", _score, *("packed", "generator", "destination"))
@@ -145,11 +156,7 @@ def add_commands(commands: Commands) -> None:
         _compare_with_truth,
         *("packed", "truth", "destination"),
     )
-    sub.add_argument("--dataset", required=True)
-    sub.add_argument("--generators", type=Path, nargs="+", required=True)
-    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
-    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
-    sub.add_argument("--modality", required=True, help="brain or chest")
+    _add_models(sub)
     sub = commands.stage("truth-table", _truth_table, "destination")
     sub.add_argument("comparisons", type=Path, nargs="+")
     sub = commands.stage("demo-table", _demo_table, "destination")
@@ -157,11 +164,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--packed", type=Path, nargs="+", required=True, help="of the data sets")
     sub.add_argument("--truths", type=Path, nargs="+", required=True, help="of the data sets")
     sub = commands.stage("biomarkers", _biomarkers, "packed", "destination")
-    sub.add_argument("--dataset", required=True)
-    sub.add_argument("--generators", type=Path, nargs="+", required=True)
-    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
-    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
-    sub.add_argument("--modality", required=True, help="brain or chest")
+    _add_models(sub)
     sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
     sub = commands.stage("biomarker-table", _biomarker_table, "destination")
     sub.add_argument("tables", type=Path, nargs="+")
@@ -174,11 +177,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("--histories", type=Path, nargs="+", required=True, help="of the same models")
     add_settings(sub, "--datasets")
     sub = commands.stage("credibility", _credibility, "packed", "destination")
-    sub.add_argument("--dataset", required=True)
-    sub.add_argument("--generators", type=Path, nargs="+", required=True)
-    sub.add_argument("--methods", nargs="+", required=True, help="of the generators")
-    sub.add_argument("--seeds", type=int, nargs="+", required=True, help="of the generators")
-    sub.add_argument("--modality", required=True, help="brain, chest or image")
+    _add_models(sub)
     add_settings(sub, "--classifier")
     sub.add_argument("--truth", type=Path, help="true fields of a demonstration")
     add_device(sub)

@@ -28,16 +28,8 @@ class Denoiser(nn.Module):
         Of the images.
     base_filters, poolings : int
         Channels at full resolution; halvings of the resolution.
-    timesteps : int
-        Of the diffusion, with a linear schedule of its variances.
-    class_dropout : float
-        Share of the training images whose class is hidden.
-    steps : int
-        In which an explanation would go through all timesteps.
-    depth : float
-        Share of them that it goes through, towards noise and back.
-    guidance : float
-        Factor on what the healthy class changes in the predicted noise.
+    timesteps, class_dropout, steps, depth, guidance
+        As the method's options have them.
     """
 
     def __init__(

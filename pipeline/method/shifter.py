@@ -31,12 +31,8 @@ class Shifter(nn.Module):
         Logits of the disease (N,) of images (N, 1, *spatial).
     dimensions : {2, 3}
         Of the images.
-    steps : int
-        Tried, at most, up to the longest shift.
-    max_shift : float
-        The longest shift, in lengths of the latent.
-    target : float
-        Probability of the disease that is low enough.
+    steps, max_shift, target
+        As the method's options have them.
     """
 
     def __init__(

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.ndimage import affine_transform, binary_erosion, center_of_mass
 
 from pipeline.brain.alignment import coarse, coarse_factors
+from pipeline.brain.volume import dice, litres
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.qc.asymmetry import brain_asymmetry, save_asymmetry
 from pipeline.stage.files import atomic_path, write_json
@@ -91,9 +92,8 @@ def check_volume(
         facts["correlation"] = round(correlation, 4)
         facts["orientation"] = "; ".join(filter(None, [disagreement, doubt, turned]))
     if second:
-        voxel_litres = np.prod(voxel_sizes(second.affine)) / 1e6
         masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
-        facts["litres"] = round(float(masks[1].sum() * voxel_litres), 4)
+        facts["litres"] = round(litres(masks[1], second.affine), 4)
         facts["overlap"] = round(dice(*masks), 4)
     if prepared:
         facts["empty_planes"] = empty_planes(np.asarray(prepared.dataobj) > BACKGROUND)
@@ -156,11 +156,6 @@ def _mirror(data: np.ndarray, axis: int, onto: np.ndarray) -> np.ndarray:
 
 def _correlation(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> float:
     return float(np.corrcoef(first[inside], second[inside])[0, 1])
-
-
-def dice(first: np.ndarray, second: np.ndarray) -> float:
-    """Dice coefficient of two masks of one shape, 0 to 1."""
-    return float(2 * np.sum(first & second) / (first.sum() + second.sum()))
 
 
 def empty_planes(brain: np.ndarray) -> list[str]:

@@ -3,7 +3,7 @@
 `pipeline.score.credibility_table` says what each means and where it comes from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,20 +162,21 @@ class Judges:
         batch = torch.from_numpy(np.array(image, np.float32))[None, None].to(self.device)
         return np.array([float(network(batch)) for network in self.networks])
 
-    def validity(self, image: np.ndarray, modified: np.ndarray) -> float:
-        """Share of the judges that call `image` diseased and then `modified` healthy.
 
-        Of those that call it diseased; not a number where none does.
-        """
-        before = self.diseased(image) > 0
-        return float((self.diseased(modified)[before] <= 0).mean()) if before.any() else NAN
+def validity(before: np.ndarray, after: np.ndarray) -> float:
+    """Share of the judges that call an image diseased `before` and healthy `after`.
 
-    def auc(self, diseased: Iterable[np.ndarray], healthy: Iterable[np.ndarray]) -> float:
-        """Mean area under the ROC curve over the judges."""
-        ill, well = (np.array([self.diseased(i) for i in found]) for found in (diseased, healthy))
-        wanted = np.repeat([1, 0], [len(ill), len(well)])
-        logits = np.concatenate([ill, well]).T
-        return float(np.mean([roc_auc_score(wanted, of_judge) for of_judge in logits]))
+    Logits (judges,). Of those that call it diseased; not a number where none does.
+    """
+    ill = before > 0
+    return float((after[ill] <= 0).mean()) if ill.any() else NAN
+
+
+def mean_auc(ill: Sequence[np.ndarray], well: Sequence[np.ndarray]) -> float:
+    """Mean area under the ROC curve over the judges; logits (judges,) of each image."""
+    wanted = np.repeat([1, 0], [len(ill), len(well)])
+    logits = np.array([*ill, *well]).T
+    return float(np.mean([roc_auc_score(wanted, of_judge) for of_judge in logits]))
 
 
 def explained(
@@ -272,10 +273,13 @@ def measure_credibility(
     truths = {} if truth is None else {t.pair.row: t for t in true_fields(data, truth)}
 
     rows: list[dict[str, Any]] = []
+    ill, well = [], []  # logits of the judges
     pairs = data.pairs_index[data.pairs_index["split"] == "test"]
     for pair in pairs.itertuples():
         image, observed, mask = map(np.array, data.pair(pair.row))
         names = {"dataset": dataset, **{key: getattr(pair, key) for key in PAIR}}
+        ill.append(judges.diseased(image))
+        well.append(judges.diseased(image + observed))
         found: dict[tuple[str, int], tuple[np.ndarray, np.ndarray | None, dict[str, float]]] = {}
         for fit, (model, untrained) in models.items():
             change, phi, row = explained(model, image, image + observed, mask)
@@ -292,13 +296,11 @@ def measure_credibility(
             same = {s: of_other[0] for (m, s), of_other in found.items() if m == method}
             row |= {"ncc": masked_ncc(observed, change, mask), **of_size(change, mask)}
             row["seed_agreement"] = seed_agreement(same, seed, mask)
-            row["validity"] = judges.validity(image, image + change)
+            row["validity"] = validity(ill[-1], judges.diseased(image + change))
             if true is not None:
                 row |= of_place(change, true, mask)
                 row["true_length_px"] = float(np.linalg.norm(true, axis=0)[mask].mean())
             if phi is not None:
                 row |= of_field(phi, mask, true, regions)
             rows.append({**names, "method": method, "seed": seed, **row})
-    diseased = (data.pairs_image[row] for row in pairs["row"])
-    healthy = (data.pairs_image[row] + data.pairs_difference[row] for row in pairs["row"])
-    write_parquet(pd.DataFrame(rows).assign(judge_auc=judges.auc(diseased, healthy)), destination)
+    write_parquet(pd.DataFrame(rows).assign(judge_auc=mean_auc(ill, well)), destination)

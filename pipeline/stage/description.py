@@ -1,6 +1,9 @@
 """How a stage is described: what it is called, what does it, and what it costs."""
 
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -18,3 +21,9 @@ class Stage:
     per: str = ""  # a job for each of these; of a run, one where that stage has any, or always
     work: str = ""  # what the time of a job grows with
     benchmark: str = ""  # files of earlier runs below benchmarks/
+
+
+def load(name: str) -> Callable[..., Any]:
+    """The function ``module:function``, imported now."""
+    module, function = name.split(":")
+    return getattr(importlib.import_module(module), function)

@@ -20,6 +20,7 @@ from pipeline.biomarkers.population import (
     volume_ruler,
 )
 from pipeline.brain.chain import ENTRY
+from pipeline.brain.scan import SUFFIXES, read_scan
 from pipeline.cohort.derivatives import brain_mask
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
@@ -150,13 +151,6 @@ class NewImages:
         return beside_population(self._ruler(explanation), self._population)
 
 
-def explain_file(
-    source: Path, generator: Path, destination: Path, dataset: Dataset
-) -> ImageExplanation:
-    """Explain one image with a model; see `NewImages`."""
-    return NewImages(generator, dataset).explain(source, destination)
-
-
 def _check_destination(destination: Path) -> None:
     """Whatever lies there is replaced: it must not be somebody's folder."""
     path = Path(destination)
@@ -255,7 +249,6 @@ def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> S
 def _explain_volume(
     source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
 ) -> Explained:
-    from pipeline.brain.scan import read_scan
     from pipeline.brain.volume import load_volume, save_volume
     from pipeline.geometry.scan_space import (
         bring_to_scan,
@@ -376,7 +369,7 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 
 # How an image is explained, what file it comes in, and how such files are named in a folder.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
-    "brain": (_explain_volume, "a NIfTI or MGH volume", (".nii", ".nii.gz", ".mgh", ".mgz")),
+    "brain": (_explain_volume, "a NIfTI or MGH volume", SUFFIXES),
     "chest": (_explain_film, "a DICOM or PNG film", ("",)),
     "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

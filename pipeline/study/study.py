@@ -112,8 +112,8 @@ class Study(JobSettings):
 
     def mask_option(self, wildcards: Wildcards) -> list[str]:
         """The same, as an option."""
-        found = brain_mask(self.raw_volume(wildcards))
-        return ["--mask", str(found)] if found else []
+        found = self.mask(wildcards)
+        return ["--mask", found] if isinstance(found, str) else []
 
     def grid_volumes(self, name: str) -> list[str]:
         """Prepared volumes of a data set."""

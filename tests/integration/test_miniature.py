@@ -23,7 +23,7 @@ from pipeline.dataset.packed import PackedDataset
 from pipeline.stage.sidecar import read_sidecar
 from pipeline.stages import BRAIN_STAGES
 from pipeline.study.config import parse_config
-from pipeline.study.new_image import explain_file
+from pipeline.study.new_image import NewImages
 
 HERE = Path(__file__).parent
 CONFIG = ("--configfile", HERE / "miniature.yaml")
@@ -164,8 +164,8 @@ def test_new_scan_is_explained_as_in_the_study(study, tmp_path):
     chosen = (manifest["subject"] == pair["subject"]) & (manifest["session"] == pair["followup"])
     scan = study / manifest.loc[chosen, "path"].item()
     model = results / "models/defi-gan/seed-0/generator.safetensors"
-    dataset = parse_config(yaml.safe_load((HERE / "miniature.yaml").read_text())).dataset("adni")
-    explanation = explain_file(scan, model, tmp_path / "out", dataset)
+    dataset = parse_config(yaml.safe_load((HERE / "miniature.yaml").read_text())).datasets["adni"]
+    explanation = NewImages(model, dataset).explain(scan, tmp_path / "out")
     np.testing.assert_array_equal(explanation.image, packed.pairs_image[pair["row"]])
     raw, warped = nib.load(scan), nib.load(tmp_path / "out/scan_modified.nii.gz")
     assert warped.shape == raw.shape[:3]

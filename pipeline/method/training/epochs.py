@@ -5,7 +5,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypedDict
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import score_pairs
-from pipeline.method.interface import Explainer, Place
+from pipeline.method.interface import Explainer, Fitted, Place
 from pipeline.method.ncc import subject_average
 from pipeline.method.training.device import set_precision
 from pipeline.method.training.examples import draw_examples
@@ -106,9 +106,12 @@ class RunState(TypedDict):
     spent: dict[str, float]
 
 
-def run_training(
-    trainee: Trainee, data: PackedDataset, packed: Path, settings: RunSettings, place: Place
-) -> tuple[Best, list[dict[str, float]]]:
+def fit_by_epochs(
+    packed: Path,
+    settings: RunSettings,
+    place: Place,
+    build: Callable[[PackedDataset, tuple[int, ...]], Trainee],
+) -> Fitted:
     """Train, and keep the weights of the best epoch.
 
     An epoch ends with the mean normalised cross-correlation of the validation pairs; the epoch
@@ -118,29 +121,27 @@ def run_training(
 
     Parameters
     ----------
-    trainee
-        At its start.
-    data, packed
-        Packed data set (see `pipeline.dataset.packed`), and its folder.
+    packed
+        Folder of the packed data set (see `pipeline.dataset.packed`).
     settings
         Of the training.
     place
         Where it runs; the losses go to ``tensorboard`` in its folder, to be watched meanwhile.
-
-    Returns
-    -------
-    best
-        The weights of the best epoch.
-    history
-        A row an epoch.
+    build
+        Makes what is trained, at its start, of the data set and the shape of its images.
 
     Raises
     ------
+    InputError
+        If the data cannot train a model.
     RuntimeError
         If a loss is not finite or beyond all measure, or the validation score is not finite.
     SystemExit
         After SIGTERM, when the state is written.
     """
+    data = PackedDataset.open(packed)
+    shape = image_shape(data)
+    trainee = build(data, shape)
     set_precision(settings.precision)
     with Termination() as termination, SummaryWriter(place.folder / "tensorboard") as board:
         file = StateFile(state_folder(place.folder), run_definition(settings, packed))
@@ -150,7 +151,7 @@ def run_training(
         except Exception as error:
             run.note(failed=str(error))
             raise
-    return run.best, run.history
+    return Fitted(settings.architecture(len(shape)), run.best["weights"], run.history)
 
 
 def image_shape(data: PackedDataset) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """The settings of adversarial training: what a configuration says, and what defines one run."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -65,6 +66,10 @@ class RunSettings(Options):
     def total_updates(self) -> int:
         """Updates until the last epoch ends."""
         return self.epochs * self.updates_per_epoch
+
+    def architecture(self, dimensions: int) -> Mapping[str, object]:
+        """Arguments of the method's ``build`` for images of so many dimensions."""
+        raise NotImplementedError
 
     def weight_files(self) -> dict[str, Path]:
         """Files of weights that the training starts from, by the option that names each."""

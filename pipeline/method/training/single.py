@@ -19,7 +19,7 @@ from pipeline.method.training.batches import (
     both_classes,
     open_streams,
 )
-from pipeline.method.training.epochs import image_shape, refuse_divergence, run_training
+from pipeline.method.training.epochs import fit_by_epochs, refuse_divergence
 from pipeline.method.training.operations import count_operations
 from pipeline.method.training.settings import SingleSettings
 from pipeline.method.unet import check_halvings
@@ -187,32 +187,16 @@ def build_single(
 def train_single(
     packed: Path, settings: SingleSettings, place: Place, build: Callable[..., Learner]
 ) -> Fitted:
-    """Train a network and keep the weights of the best epoch.
+    """Train a network, which `build` makes of `SingleSettings.architecture`.
 
-    Parameters
-    ----------
-    packed
-        Packed data set (see `pipeline.dataset.packed`).
-    settings
-        Of the training.
-    place
-        Where it runs.
-    build
-        Makes the network of `SingleSettings.architecture`.
-
-    Raises
-    ------
-    InputError
-        If the data cannot train a model.
-    RuntimeError, SystemExit
-        See `pipeline.method.training.epochs.run_training`.
+    See `pipeline.method.training.epochs.fit_by_epochs`.
     """
-    data = PackedDataset.open(packed)
-    shape = image_shape(data)
-    check_halvings(shape, settings.poolings)
-    trainer = build_single(data, shape, settings, place.device, build)
-    best, history = run_training(trainer, data, packed, settings, place)
-    return Fitted(settings.architecture(len(shape)), best["weights"], history)
+
+    def build_trainer(data: PackedDataset, shape: tuple[int, ...]) -> SingleTrainer:
+        check_halvings(shape, settings.poolings)
+        return build_single(data, shape, settings, place.device, build)
+
+    return fit_by_epochs(packed, settings, place, build_trainer)
 
 
 def single_operations(

@@ -9,36 +9,19 @@ from pipeline.method.critic import build_critic
 from pipeline.method.generator import Generator
 from pipeline.method.interface import Fitted, Place
 from pipeline.method.training.batches import both_classes, open_streams
-from pipeline.method.training.epochs import image_shape, run_training
+from pipeline.method.training.epochs import fit_by_epochs
 from pipeline.method.training.piecewise import without_curvature
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.trainer import Trainer
 
 
 def train_generator(packed: Path, settings: TrainSettings, place: Place) -> Fitted:
-    """Train a generator and keep the one of the best epoch.
+    """Train a generator; see `pipeline.method.training.epochs.fit_by_epochs`."""
 
-    Parameters
-    ----------
-    packed
-        Packed data set (see `pipeline.dataset.packed`).
-    settings
-        Of the training.
-    place
-        Where it runs.
+    def build(data: PackedDataset, shape: tuple[int, ...]) -> Trainer:
+        return build_trainer(data, shape, settings, place.device)
 
-    Raises
-    ------
-    InputError
-        If the data cannot train a model.
-    RuntimeError, SystemExit
-        See `pipeline.method.training.epochs.run_training`.
-    """
-    data = PackedDataset.open(packed)
-    shape = image_shape(data)
-    trainer = build_trainer(data, shape, settings, place.device)
-    best, history = run_training(trainer, data, packed, settings, place)
-    return Fitted(settings.architecture(len(shape)), best["weights"], history)
+    return fit_by_epochs(packed, settings, place, build)
 
 
 def build_trainer(

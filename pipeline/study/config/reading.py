@@ -65,13 +65,6 @@ class Config(Section):
     sweep: Sweep = Sweep()
     datasets: Annotated[dict[Name, AnyDataset], Field(min_length=1)]
 
-    def dataset(self, name: str) -> AnyDataset:
-        """A data set that the user names; `InputError` where there is none of that name."""
-        if name not in self.datasets:
-            known = ", ".join(self.datasets)
-            raise InputError(f"the configuration has no data set {name!r}; it knows {known}")
-        return self.datasets[name]
-
     def effective(self) -> dict[str, Any]:
         """All keys and values, as YAML would hold them."""
         return self.model_dump()

@@ -8,16 +8,15 @@ docstrings and from the descriptions of their fields.
 import argparse
 import inspect
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from pipeline.method.options import Options
 from pipeline.stage.files import atomic_path
+from pipeline.study.config.origins import yaml_value
 from pipeline.study.config.reading import Config
 
 Schema = dict[str, Any]
@@ -199,8 +198,7 @@ def _default(name: str, key: str, value: Schema, required: bool) -> str:
         return "" if ELSE in _described(name, key, value) else "needed"
     if "default" not in value or isinstance(value["default"], dict):
         return ""
-    text = yaml.safe_dump(value["default"], default_flow_style=True, width=sys.maxsize)
-    return "`" + text.removesuffix("...\n").strip() + "`"
+    return f"`{yaml_value(value['default'])}`"
 
 
 if __name__ == "__main__":

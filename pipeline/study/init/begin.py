@@ -16,6 +16,7 @@ from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.method.registry import METHODS, reference_method
+from pipeline.score.uncertainty import FEWEST_SUBJECTS
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import count_rules
 from pipeline.stage.files import atomic_path
@@ -27,7 +28,6 @@ from pipeline.study.init.look import Look
 from pipeline.study.plan import plan_study, plan_text
 
 SCANS = 10  # that are looked at
-FEW_PAIRS = 10  # of the test split
 REFERENCE = reference_method().name
 # What it must beat: one field for everybody, fitted once.
 BASELINE = next(m.name for m in METHODS.values() if m.baseline and m.deforms and not m.seeded)
@@ -147,8 +147,9 @@ def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
             "column field_strength of a table), so pairs may be of different scanners"
         )
     tested = int((cohort.pairs["split"] == "test").sum())
-    if tested < FEW_PAIRS:
-        yield f"test pairs: {tested}; with fewer than {FEW_PAIRS} intervals and tests tell little"
+    if tested < FEWEST_SUBJECTS:
+        few = f"with fewer than {FEWEST_SUBJECTS} intervals and tests tell little"
+        yield f"test pairs: {tested}; {few}"
 
 
 def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pipeline.brain.scan import SUFFIXES
 from pipeline.cohort.bids import read_visits
 from pipeline.cohort.films import PNG_COLUMNS
 from pipeline.cohort.names import add_labels, as_label
@@ -18,7 +19,6 @@ from pipeline.cohort.visits import add_days
 from pipeline.stage.errors import InputError
 from pipeline.study.init.groups import Groups, find_groups
 
-VOLUMES = (".nii", ".nii.gz", ".mgh", ".mgz")
 # Other names of columns, as letters and digits in lower case.
 OTHER_NAMES = {
     "subject": ("subjectid", "participant", "participantid", "patient", "patientid", "ptid", "id"),
@@ -85,7 +85,7 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     visits = rows.copy()
     add_labels(visits)
     _add_order(visits, visits["day"], visits["date"])
-    volumes = there[0].lower().endswith(VOLUMES)
+    volumes = there[0].lower().endswith(SUFFIXES)
     archive = {"table": str(table)} | ({"images": str(images)} if images else {})
     modality = "brain" if volumes else "chest"
     section: dict[str, Any] = {"source": "manifest", "modality": modality, "archive": archive}

@@ -102,7 +102,7 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
         tmp_path / "g.safetensors", dimensions=3, method="defi-gan", flow_scale=1e4
     )
     out = tmp_path / "out"
-    explanation = new_image.explain_file(tmp_path / name, model, out, BRAINS)
+    explanation = new_image.NewImages(model, BRAINS).explain(tmp_path / name, out)
     modified = nib.load(out / "modified.nii.gz")
     np.testing.assert_array_equal(modified.get_fdata(dtype="f4"), explanation.modified)
     difference = nib.load(out / "difference.nii.gz").get_fdata(dtype="f4")
@@ -123,12 +123,12 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
 def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     flat = save_untrained(tmp_path / "flat.safetensors", dimensions=2, method="va-gan")
     with pytest.raises(InputError, match="explains images of 2 dimensions"):
-        new_image.explain_file(film, flat, tmp_path / "out", BRAINS)
+        new_image.NewImages(flat, BRAINS).explain(film, tmp_path / "out")
     with pytest.raises(InputError, match="is not there"):
-        new_image.explain_file(tmp_path / "no.dcm", flat, tmp_path / "out", FILMS)
+        new_image.NewImages(flat, FILMS).explain(tmp_path / "no.dcm", tmp_path / "out")
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="cannot be used: not a DICOM, PNG or JPEG file"):
-        new_image.explain_file(tmp_path / "bad.png", flat, tmp_path / "out", FILMS)
+        new_image.NewImages(flat, FILMS).explain(tmp_path / "bad.png", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -197,7 +197,7 @@ def test_toy_image_that_does_not_fit_is_refused(tmp_path):
     ):
         np.save(tmp_path / name, image)
         with pytest.raises(InputError, match=message):
-            new_image.explain_file(tmp_path / name, model, tmp_path / "out", SQUARES)
+            new_image.NewImages(model, SQUARES).explain(tmp_path / name, tmp_path / "out")
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="nor a PNG"):
-        new_image.explain_file(tmp_path / "bad.png", model, tmp_path / "out", SQUARES)
+        new_image.NewImages(model, SQUARES).explain(tmp_path / "bad.png", tmp_path / "out")

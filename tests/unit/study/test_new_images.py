@@ -11,7 +11,7 @@ from pipeline.method.explain import save_model
 from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
 from pipeline.study.config import parse_config
-from pipeline.study.new_image import explain_file
+from pipeline.study.new_image import NewImages
 from pipeline.study.new_images import explain_folder, find_images
 
 CONFIG = {
@@ -91,10 +91,10 @@ def test_folders_are_named_after_images_without_falling_together(tmp_path):
 
 def test_somebodys_folder_is_not_replaced(squares, model, tmp_path):
     with pytest.raises(InputError, match="holds no explanation; name a folder that is new"):
-        explain_file(squares / "a.npy", model, squares, SQUARES)
+        NewImages(model, SQUARES).explain(squares / "a.npy", squares)
     assert (squares / "a.npy").is_file()
     for _ in range(2):  # an earlier explanation is
-        explain_file(squares / "a.npy", model, tmp_path / "out", SQUARES)
+        NewImages(model, SQUARES).explain(squares / "a.npy", tmp_path / "out")
 
 
 def test_other_images_need_volumes(squares, model, tmp_path, capsys):
