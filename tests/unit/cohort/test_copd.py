@@ -427,6 +427,20 @@ def test_grade_needs_a_possible_value(tmp_path):
     assert tests["grade"].tolist() == ["1", "", "", "", "", ""]
 
 
+def test_thirty_films_of_a_day_have_names_that_files_can_have(archive):
+    for number in range(30):
+        archive.film("a", 3, name=f"{number}.dcm")
+        archive.test("a", 3, f"0.6{number:02d}")
+    archive.film("b")
+    archive.test("b")
+    cohort = archive.ingest()
+    assert cohort.manifest.groupby("subject").size().to_dict() == {name_of("a"): 1, name_of("b"): 1}
+    named = pd.concat([cohort.manifest["session"], cohort.exclusions["session"]])
+    assert named.str.fullmatch("[A-Za-z0-9]*").all()
+    # Nothing is lost: a film that is used has one test, and all others are told.
+    assert 2 * len(cohort.manifest) + len(cohort.exclusions) == 2 * 31
+
+
 def test_what_is_made_from_an_original_is_no_further_film(archive):
     study = {"StudyInstanceUID": "1.2"}
     kinds = {
