@@ -131,7 +131,7 @@ def test_shards_of_films_share_a_job(tmp_path):
 
 def test_cancelling_leaves_no_job_behind(tmp_path):
     study = Study(tmp_path)
-    study.films["demo"] |= {"normal": 200, "copd": 200}
+    study.films["demo"] |= {"normal": 2000, "copd": 2000}  # minutes of work
     scheduler = study.start("ingest_all")
     wait_for(lambda: running("make_demo_copd"))
     scheduler.send_signal(signal.SIGINT)
