@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.brain.kind import check_kind, is_skull_stripped
+from pipeline.brain.kind import check_kind, check_skull
+from pipeline.brain.orient import to_canonical
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values
 from pipeline.cohort.ingest import fingerprint, planned_cohort
@@ -175,14 +176,11 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
             data = np.asarray(scan.dataobj)
             check_values(data)
             check_kind(data)
+            check_skull(*to_canonical(data, scan.affine))
         except ImageError as error:
             odd[f"it will be left out: {error}"].append(path)
             continue
         sizes.append(voxel_sizes(scan.affine))
-        if is_skull_stripped(data, scan.affine):
-            odd[
-                "the skull is gone; give the original scan, or say prepared: skull_stripped"
-            ].append(path)
     sentences = [
         f"{len(found)} of {len(chosen)} scans read, such as {found[0]}: {why}"
         for why, found in odd.items()
