@@ -27,6 +27,7 @@ from pipeline.score.classifier import attribution_operations
 from pipeline.score.credibility import EXPLANATIONS, JUDGES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
+from pipeline.stage.wording import number_of
 from pipeline.stages import BRAIN_STAGES, STAGES
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import (
@@ -288,8 +289,9 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         study = _Study(config, name, counts)
         before = _Study(earlier, name, counts) if name in earlier.datasets else study
         if counts.images:
-            pairs = f"{counts.pairs} pairs for validation and test"
-            notes.append(f"{name}: {counts.images} images, {pairs}, by {counts.source}")
+            images, pairs = number_of(counts.images, "image"), number_of(counts.pairs, "pair")
+            told = f"{images}, {pairs} for validation and test, by {counts.source}"
+            notes.append(f"{name}: {told}")
         elsewhere = _trained_elsewhere(results / name, gpu)
         for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)

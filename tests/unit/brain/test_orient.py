@@ -226,7 +226,7 @@ def test_one_voxel_that_is_not_finite(tmp_path: Path, bad: float) -> None:
     data = values().astype(np.float32)
     data[3, 4, 5] = bad
     reason = refusal_of(tmp_path, image_of(data))
-    assert reason == f"1 of {data.size} voxels are NaN or infinite"
+    assert reason == f"voxels are NaN or infinite: 1 of {data.size}"
 
 
 def test_too_large_for_float32(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_tool_that_hangs_is_stopped_with_a_reason(
     sidecar = read_sidecar(result)
     assert sidecar["rule"] == "time_limit"
     assert sidecar["reason"] == (
-        f"{stage} did not end within 0.045 minutes; allow it more with --set-resources "
+        f"{stage} did not end within 0.045 min; allow it more with --set-resources "
         "RULE:runtime=MINUTES"
     )
     with pytest.raises(ProcessLookupError):

@@ -516,7 +516,7 @@ def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
     archive.film("b")
     archive.test("b")
     cohort = archive.ingest()
-    told = "10 of 11 films go because of this: The study has several PA films"
+    told = "films that go because of this: 10 of 11: The study has several PA films"
     assert told in caplog.messages[0]
     write_cohort(cohort, archive.folder / "ingest")
     exclusions = archive.folder / "ingest" / "exclusions.csv"

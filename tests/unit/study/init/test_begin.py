@@ -80,7 +80,7 @@ def test_bids(folder, capsys):
     assert "- 10 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
     assert "the skull is gone; give the original scan" in said
     assert "test pairs: 1; with fewer than 10" in said
-    assert "    # 4 subjects go from MCI to AD\n" in text
+    assert "    # from MCI to AD: 4 subjects\n" in text
     assert "    labels: {column: group, healthy: [MCI], diseased: [AD]}\n" in text
 
 
