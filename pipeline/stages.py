@@ -365,7 +365,7 @@ STAGES = {
         "write the report",
         rule="make_report",
         function="pipeline.report.page:make_report",
-        version=2,
+        version=3,
         per="run",
         benchmark="report.tsv",
     ),

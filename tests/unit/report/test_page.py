@@ -108,6 +108,7 @@ def report(tmp_path_factory):
     (results / "adni/qc.html").write_text("<!DOCTYPE html>")
     sections = {
         "Table 1": ["table1.md", "table1.csv"],
+        "Cohorts": [],
         "Figures": ["overview.png"],
         "Provenance": ["provenance.json", "adni/qc.html"],
     }
@@ -151,6 +152,13 @@ def test_page_holds_all_that_it_shows(report):
     assert ">417<" in text
     assert re.findall(r"<td>(\w+)</td><td>bl</td><td>m12</td><td>less alike", text) == ["s1"]
     assert "What was found is no brain" in text and "a &lt; b" in text
+
+
+def test_sections_come_in_the_order_in_which_they_are_named(report):
+    text = (report / "report/index.html").read_text()
+    titles = ["Table 1", "Cohorts", "Figures", "Provenance", "Explorer", "Training", "Licences"]
+    assert re.findall(r"<h2 id=.*>(.+)</h2>", text) == titles
+    assert re.findall(r'<li><a href="#.*">(.+)</a></li>', text) == titles
 
 
 def test_explorer_has_what_the_models_say(report):
