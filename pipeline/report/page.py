@@ -20,7 +20,7 @@ from pipeline.report.cohort_flow import cohort_flow, doubtful_pairs, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import atomic_path, read_json
+from pipeline.stage.files import atomic_path, read_csv, read_json
 
 HERE = Path(__file__).parent
 NIIVUE = HERE / "vendor/niivue.umd.js.gz"
@@ -170,7 +170,7 @@ def _block(path: Path, folder: Path) -> dict[str, Any]:
     block = {"kind": path.suffix[1:], "name": name, "link": link}
     match block["kind"]:
         case "csv":
-            frame = pd.read_csv(path)
+            frame = read_csv(path)
             block["table"] = _rows(frame.head(LONGEST_TABLE))
             block["hidden"] = max(0, len(frame) - LONGEST_TABLE)
         case "md":
