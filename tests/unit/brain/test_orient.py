@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.small_study import small_brain
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
@@ -142,6 +143,13 @@ def test_mask_and_ct_are_refused_with_the_remedy(tmp_path: Path) -> None:
     assert refusal_of(tmp_path, mask) == "two values alone: a mask; give the scan itself"
     ct = image_of(np.where(values() > 500, values(), -1000).astype(np.int16))
     assert refusal_of(tmp_path, ct).endswith("in Hounsfield units: a CT; give a T1 MRI")
+
+
+def test_brain_without_its_skull_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    small_brain(tmp_path / "brain.nii.gz")
+    assert refusal(tmp_path, tmp_path / "brain.nii.gz") == (
+        "the skull is gone; give the original scan, or say prepared: skull_stripped"
+    )
 
 
 def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
