@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from helpers.fake_tools import FakeTools, without_tools
+from helpers.small_study import small_head
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import affine_transform, gaussian_filter
 from scipy.spatial.transform import Rotation
@@ -137,13 +138,9 @@ def fakes(no_tools: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fa
     return tools
 
 
-@pytest.fixture
-def small_brain(
-    save_head: Callable[..., Path], icbm_head: nib.Nifti1Image, icbm_brain: nib.Nifti1Image
-) -> Path:
-    """The ICBM brain on voxels of 4 mm."""
-    path = save_head(icbm_head, "head.nii.gz", 4.0)
-    head = nib.load(path)
-    mask = resample(icbm_brain, np.eye(4), head.shape, head.affine) > 0.5
-    save_volume(np.where(mask, head.get_fdata(), 0), head.affine, path)
+@pytest.fixture(name="small_head")
+def small_head_fixture(tmp_path: Path) -> Path:
+    """See `helpers.small_study.small_head`."""
+    path = tmp_path / "head.nii.gz"
+    small_head(path)
     return path

@@ -21,7 +21,7 @@ from pipeline.chest.prepare import centre_crop
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import ImageExplanation, explain_prepared
 from pipeline.method.interface import Explainer
-from pipeline.stage.files import sha256, write_csv
+from pipeline.stage.files import read_csv, sha256, write_csv
 from pipeline.stage.progress import progress
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ def population_range(
     """
     kept, state = generator.with_name("population.csv"), sha256(generator)
     if kept.is_file():
-        table = pd.read_csv(kept)
+        table = read_csv(kept)
         if set(table["generator_sha256"]) == {state}:
             return table.drop(columns="generator_sha256")
     data = _training_images(generator, shape)

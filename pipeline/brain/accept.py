@@ -12,7 +12,7 @@ from scipy.ndimage import affine_transform
 
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.chain import Prepared
-from pipeline.brain.kind import check_kind
+from pipeline.brain.kind import border_value, check_kind
 from pipeline.brain.orient import scan_facts, to_canonical
 from pipeline.brain.scan import read_scan
 from pipeline.brain.skull import can_be_brain
@@ -87,7 +87,7 @@ def accept_volume(
         **scan_facts(image, data, affine),
         "content": content_hash(data),
     }
-    background = _background(data)
+    background = border_value(data)
     inside = data != background
     if prepared == "registered":
         if can_be_brain(inside, affine):
@@ -110,13 +110,6 @@ def accept_volume(
         affine = fixed.affine
     save_volume(data, affine, destination)
     return facts
-
-
-def _background(data: np.ndarray) -> float:
-    """The value that most voxels of the border have."""
-    border = [np.take(data, side, axis).ravel() for axis in range(3) for side in (0, -1)]
-    values, counts = np.unique(np.concatenate(border), return_counts=True)
-    return float(values[counts.argmax()])
 
 
 def _check_brain(inside: np.ndarray, affine: np.ndarray, *, masked: bool) -> None:

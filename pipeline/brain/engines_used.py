@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.stage.errors import InputError
+from pipeline.stage.wording import number_of
 from pipeline.stages import BRAIN_STAGES, STAGES
 
 
@@ -83,7 +84,9 @@ def check_engines(volumes: pd.DataFrame) -> None:
     for stage in _stages(volumes):
         counts = used.groupby([f"{stage}_engine", f"{stage}_version"]).size()
         if len(counts) > 1:
-            told = ", ".join(f"{' '.join(engine)}: {n} volumes" for engine, n in counts.items())
+            told = ", ".join(
+                f"{' '.join(engine)}: {number_of(n, 'volume')}" for engine, n in counts.items()
+            )
             mixed.append(f"  {stage} ({told})")
     if mixed:
         raise InputError(

@@ -12,7 +12,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError, SpatialImage
 
 from pipeline.brain.engines import EMBEDDED, use_engine
-from pipeline.brain.kind import check_kind
+from pipeline.brain.kind import check_kind, check_skull
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values, save_volume
 from pipeline.geometry.affine import voxel_sizes
@@ -41,7 +41,7 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     ------
     ImageError
         The file is no usable scan (`read_scan`), has values that are not finite or all the same, is
-        a mask or a CT (`check_kind`); or the tool failed.
+        a mask or a CT (`check_kind`), a brain alone (`check_skull`); or the tool failed.
     InputError
         The engine is unknown or not installed.
     """
@@ -50,8 +50,9 @@ def orient_volume(source: Path, destination: Path, *, engine: str = EMBEDDED) ->
     data = np.asarray(image.dataobj)
     check_values(data)
     check_kind(data)
-    canonical = nib.as_closest_canonical(nib.Nifti1Image(data, image.affine))
-    content = content_hash(np.asarray(canonical.dataobj))
+    canonical = to_canonical(data, image.affine)
+    check_skull(*canonical)
+    content = content_hash(canonical[0])
     data, affine = reorient(data, image.affine)
     save_volume(data, affine, destination)
     return {**used, **scan_facts(image, data, affine), "content": content}

@@ -218,7 +218,9 @@ def _without_nan(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
     if missing.any() and not missing.all():
         outside = background(missing, voxel_sizes(affine))
         data[outside] = 0
-        log.info("%d voxels of the background were NaN and are 0 now", np.count_nonzero(outside))
+        log.info(
+            "voxels of the background that were NaN and are 0 now: %d", np.count_nonzero(outside)
+        )
     return data
 
 

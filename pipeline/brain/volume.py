@@ -76,7 +76,7 @@ def check_values(data: np.ndarray) -> None:
     """
     bad = data.size - np.count_nonzero(np.isfinite(data))
     if bad:
-        raise ImageError(Rule.NO_CONTENT, f"{bad} of {data.size} voxels are NaN or infinite")
+        raise ImageError(Rule.NO_CONTENT, f"voxels are NaN or infinite: {bad} of {data.size}")
     if data.min() == data.max():
         raise ImageError(
             Rule.NO_CONTENT, "all voxels are zero" if data.max() == 0 else "all voxels are the same"

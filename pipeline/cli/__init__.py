@@ -47,6 +47,8 @@ def _parser() -> argparse.ArgumentParser:
 def _start_logging(path: Path | None) -> None:
     """Messages go to the log, warnings also to the terminal; a crash leaves its stack there."""
     logging.captureWarnings(True)
+    # It prints what it mends in each header; `read_scan` tells what cannot be mended.
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)
     root = logging.getLogger()
     root.setLevel(logging.INFO)
     terminal = logging.StreamHandler()

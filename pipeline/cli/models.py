@@ -97,7 +97,7 @@ def _explain(args: argparse.Namespace) -> None:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
         table = explain_folder(args.source, args.generator, args.destination, dataset)
         used = (table["refused"] == "").sum()
-        print(f"{used} of {len(table)} images are explained in {args.destination}.")
+        print(f"Images explained in {args.destination}: {used} of {len(table)}.")
         return
     others = {"apply": args.apply, "apply_labels": args.apply_labels}
     NewImages(args.generator, dataset).explain(args.source, args.destination, **others)

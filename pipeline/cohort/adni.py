@@ -17,6 +17,7 @@ from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
 from pipeline.stage.content import NOT_HERE
 from pipeline.stage.rules import Rule
+from pipeline.stage.wording import number_of
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +134,10 @@ def ingest_adni(
     )
     check_cohort(cohort, "ADNI", unpaired[unpaired != ""])
     logger.info(
-        "ADNI: %d images of %d subjects, %d evaluation pairs, %d rows and files excluded",
-        len(manifest),
-        manifest["subject"].nunique(),
-        len(cohort.pairs),
+        "ADNI: %s of %s, %s; rows and files excluded: %d",
+        number_of(len(manifest), "image"),
+        number_of(manifest["subject"].nunique(), "subject"),
+        number_of(len(cohort.pairs), "evaluation pair"),
         len(cohort.exclusions),
     )
     return cohort
@@ -230,7 +231,7 @@ def _keep_first_diagnosis(rows: pd.DataFrame, table: str) -> None:
     first = visits[["source", "diagnosis"]].transform("first").reindex(rows.index)
     contrary = again & (rows["diagnosis"] != first["diagnosis"])
     if contrary.any():
-        message = "%s: %d rows contradict an earlier one of their visit, which counts"
+        message = "%s: rows left out as an earlier one of their visit says otherwise: %d"
         logger.warning(message, table, contrary.sum())
     why = "the row contradicts " + first["source"] + ", which counts"
     reject(rows, contrary, Rule.CONTRADICTION, why)

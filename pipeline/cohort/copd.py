@@ -24,6 +24,7 @@ from pipeline.cohort.spirometry import (
 )
 from pipeline.cohort.splits import assign_splits
 from pipeline.stage.rules import Rule
+from pipeline.stage.wording import number_of
 
 log = logging.getLogger(__name__)
 
@@ -146,10 +147,10 @@ def ingest_copd(
     exclusions = excluded_rows({"film": archive, "test": tests})
     cohort = Cohort(manifest, exclusions, copd_pairs(manifest))
     log.info(
-        "COPD: %d films of %d subjects, %d evaluation pairs, %d files and tests excluded",
-        len(manifest),
-        manifest["subject"].nunique(),
-        len(cohort.pairs),
+        "COPD: %s of %s, %s; files and tests excluded: %d",
+        number_of(len(manifest), "film"),
+        number_of(manifest["subject"].nunique(), "subject"),
+        number_of(len(cohort.pairs), "evaluation pair"),
         len(cohort.exclusions),
     )
     return cohort

@@ -13,6 +13,7 @@ import pandas as pd
 
 from pipeline.cohort.rejection import reject, usable
 from pipeline.stage.rules import Rule
+from pipeline.stage.wording import number_of
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def find_copies(
     reject_copies(compared, compared["content"], names)
     copies = compared[compared["rule"] != ""]
     if len(copies):
-        log.warning("%d images show the same as others and are left out", len(copies))
+        log.warning("left out as copies of others: %s", number_of(len(copies), "image"))
     return {
         (row.subject, row.session): {"rule": row.rule, "reason": row.reason}
         for row in copies.itertuples()

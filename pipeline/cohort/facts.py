@@ -11,6 +11,7 @@ from pipeline.cohort.ingest import read_cohort
 from pipeline.cohort.shared_list import cohort_list, compare_lists, read_cohort_list
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import sha256, write_csv
+from pipeline.stage.wording import number_of
 
 log = logging.getLogger(__name__)
 
@@ -81,5 +82,5 @@ def list_study(
         return None
     differences = compare_lists(read_cohort_list(replayed), made)
     for text, count in differences["difference"].value_counts().items():
-        log.warning("%d images of %s: %s", count, replayed.name, text)
+        log.warning("%s, %s: %s", replayed.name, text, number_of(count, "image"))
     return differences

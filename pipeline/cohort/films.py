@@ -215,7 +215,7 @@ def many_lost(rules: Iterable[str]) -> list[str]:
     """
     counts = Counter(rules)
     return [
-        f"{counts[rule]} of {counts.total()} films go because of this: {rule.title}. "
+        f"films that go because of this: {counts[rule]} of {counts.total()}: {rule.title}. "
         "Look whether an anonymiser gave studies or images one UID"
         for rule in (Rule.COPY, Rule.SEVERAL_FILMS)
         if counts[rule] > SUSPICIOUS_SHARE * counts.total()

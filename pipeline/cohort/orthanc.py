@@ -22,6 +22,7 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_path, atomic_private_file, write_csv
 from pipeline.stage.progress import progress
 from pipeline.stage.rules import Rule
+from pipeline.stage.wording import number_of
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +214,7 @@ def fetch_films(
     again = table.duplicated(["subject", "film"])
     reject(table, again, Rule.COPY, "a copy: its SOPInstanceUID is that of another film")
     left_out = (table["rule"] != "").sum()
-    log.info("%d films found, %d of them left out", len(table), left_out)
+    log.info("%s found, %d left out", number_of(len(table), "film"), left_out)
     write_csv(table, fetched)
 
 

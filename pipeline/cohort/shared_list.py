@@ -13,6 +13,7 @@ from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import read_table
 from pipeline.stage.errors import InputError
 from pipeline.stage.rules import Rule
+from pipeline.stage.wording import number_of
 
 log = logging.getLogger(__name__)
 
@@ -137,9 +138,13 @@ def keep_listed(cohort: Cohort, listed: pd.DataFrame, unit: str, name: str) -> C
     why = "listed, but none of the usable images of this archive"
     missing = missing.assign(rule=Rule.NO_IMAGE, reason=why)
     if len(missing):
-        log.warning("%d of %d images of the list are not in the archive", len(missing), len(listed))
+        log.warning(
+            "images of the list that are not in the archive: %d of %d", len(missing), len(listed)
+        )
     if count := (images["rule"] == Rule.CONTRADICTION).sum():
-        log.warning("%d images have another label than in the list and are left out", count)
+        log.warning(
+            "left out, as the label is another one in the list: %s", number_of(count, "image")
+        )
     kept = usable(images)[cohort.manifest.columns].reset_index(drop=True)
     told = excluded_rows({unit: images, LISTED: missing})
     exclusions = pd.concat([cohort.exclusions, told], ignore_index=True)

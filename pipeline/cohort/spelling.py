@@ -65,7 +65,7 @@ def tell_near_misses(misses: Mapping[str, str], what: str, *, found: bool) -> No
     if not misses:
         return
     examples = [f"{place} ({difference})" for place, difference in [*misses.items()][:2]]
-    text = f"{len(misses)} {what}, such as {' and '.join(examples)}; write the names alike"
+    text = f"{what}: {len(misses)}, such as {' and '.join(examples)}; write the names alike"
     if not found:
         raise InputError(text)
     log.warning(text)

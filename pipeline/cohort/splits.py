@@ -126,7 +126,7 @@ def _from_lists(subjects: pd.Series, lists: dict, key: Callable[[str], Hashable]
     identities = subjects.map(key)
     absent = set(split_of) - set(identities)
     if absent:
-        logger.info("%d of %d listed subjects have no usable image", len(absent), len(split_of))
+        logger.info("listed subjects without a usable image: %d of %d", len(absent), len(split_of))
         names = {place_of[identity]: str(identity) for identity in split_of if identity in absent}
         others = {f"sub-{subject}": str(key(subject)) for subject in subjects}
         misses = near_misses(names, others)

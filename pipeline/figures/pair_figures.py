@@ -37,6 +37,7 @@ from pipeline.method.explain import ImageExplanation, explain_prepared, load_mod
 from pipeline.method.registry import find_method, shown_first
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path
+from pipeline.stage.wording import number_of
 
 FORMATS = ("png", "svg")
 FIELD = "displacement field"
@@ -98,7 +99,7 @@ def select_pair(scores: pd.DataFrame, case: str) -> tuple[pd.Series, str]:
     ranked = scores.sort_values("ncc", ignore_index=True)
     places = {"worst": 0, "median": len(ranked) // 2, "best": len(ranked) - 1}
     if case in places:
-        return ranked.iloc[places[case]], f"{case} of {len(ranked)} test pairs by NCC"
+        return ranked.iloc[places[case]], f"{case} of {number_of(len(ranked), 'test pair')} by NCC"
     chosen = scores[scores["subject"] == case.removeprefix("sub-")]
     if chosen.empty:
         known = ", ".join(sorted(scores["subject"].unique()))

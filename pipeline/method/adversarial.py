@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pipeline.method.interface import Cost, Explanation, Fitted, Method, Place, Words
 from pipeline.method.training.settings import AdversarialOptions, TrainSettings
-from pipeline.method.wording import number_of
+from pipeline.stage.wording import number_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipeline.method.interface import Cost, Fitted, Method, Place, Words
 from pipeline.method.training.settings import RunSettings, SingleSettings
-from pipeline.method.wording import number_of
+from pipeline.stage.wording import number_of
 
 if TYPE_CHECKING:
     from pipeline.method.training.single import Learner

@@ -6,6 +6,7 @@ from typing import Any
 from pipeline.brain.engines import NONE, citations
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
+from pipeline.stage.wording import number_of
 from pipeline.stages import STAGES
 from pipeline.study.config import parse_config
 
@@ -51,19 +52,16 @@ def methods_text(run: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _number(count: int, singular: str) -> str:
-    return f"{count} {singular}" + ("" if count == 1 else "s")
-
-
 def _dataset(name: str, dataset: dict[str, Any], config: dict[str, Any]) -> str:
     title = dataset["title"] + (" (simulated)" if dataset["simulated"] else "")
     disease = dataset["disease"]
     train = dataset["training_images"]
     pairs = " and ".join(
-        f"{_number(count, 'pair')} for {split}" for split, count in sorted(dataset["pairs"].items())
+        f"{number_of(count, 'pair')} for {split}"
+        for split, count in sorted(dataset["pairs"].items())
     )
     used = (
-        f"The disease is {disease['name']}. Training used {_number(train['healthy'], 'image')} "
+        f"The disease is {disease['name']}. Training used {number_of(train['healthy'], 'image')} "
         f"without it ({disease['healthy']}) and {train['diseased']} with it "
         f"({disease['diseased']}), evaluation {pairs} of a healthy and a diseased image of one "
         "subject."
@@ -76,11 +74,13 @@ def _dataset(name: str, dataset: dict[str, Any], config: dict[str, Any]) -> str:
 
 def _cohort(dataset: dict[str, Any]) -> str:
     cohort = dataset["cohort"]
+    images = number_of(cohort["images"], "image")
+    subjects = number_of(cohort["subjects"], "subject")
     excluded = sum(dataset["excluded"].values())
     return (
-        f"{_number(cohort['images'], 'image')} of {_number(cohort['subjects'], 'subject')} met the "
-        f"criteria of inclusion; `exclusions.csv` gives the reason of each of the {excluded} "
-        "images, exams and pairs that were left out before or during the processing."
+        f"{images} of {subjects} met the criteria of inclusion. What was left out before or during "
+        "the processing stands with its reason in `exclusions.csv` (images, exams and pairs: "
+        f"{excluded})."
     )
 
 
@@ -129,7 +129,7 @@ def _training(run: dict[str, Any]) -> str:
         told = (f"{how} ({', '.join(who)})" for how, who in fits.items())
         sentences.append(f"on {dataset['title']} {' and '.join(told)}")
     once = [method.title for method in _used(run) if not method.seeded]
-    seeds = f"{_number(len(run['seeds']), 'seed')} ({', '.join(map(str, run['seeds']))})"
+    seeds = f"{number_of(len(run['seeds']), 'seed')} ({', '.join(map(str, run['seeds']))})"
     if once:
         seeds += f", but for {' and '.join(once)}, which know no chance and were fitted once,"
     devices = sorted({model["device"] for model in run["models"].values()})

@@ -20,11 +20,13 @@ from pipeline.report.cohort_flow import cohort_flow, doubtful_pairs, left_out
 from pipeline.report.curves import draw_curves
 from pipeline.report.explorer import explorer_data
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import atomic_path, read_json
+from pipeline.stage.files import atomic_path, read_csv, read_json
 
 HERE = Path(__file__).parent
 NIIVUE = HERE / "vendor/niivue.umd.js.gz"
 LONGEST_TABLE = 60  # rows; longer tables are linked
+# Sections that the page makes itself, with their ids in page.html.
+PARTS = {"Explorer": "explorer", "Training": "curves", "Cohorts": "cohorts"}
 
 
 def make_report(
@@ -46,8 +48,9 @@ def make_report(
         (files), and ``models``, a list of records: ``method``, ``seed``, and the files
         ``generator``, ``scores`` and ``history``.
     sections
-        By title, the files that each shows: CSV as tables, Markdown as text, PNG and SVG as
-        pictures, JSON folded up, HTML as links.
+        By title and in the wanted order, the files that each shows: CSV as tables, Markdown as
+        text, PNG and SVG as pictures, JSON folded up, HTML as links. Those of `PARTS` show what the
+        page makes itself, too; if they are not named, they come last.
     seed
         Whose models the explorer shows.
 
@@ -64,6 +67,15 @@ def make_report(
         undefined=jinja2.StrictUndefined,
     )
     folder = Path(destination).parent
+    cohorts = [
+        {
+            "title": _title(dataset),
+            **_pairs(dataset),
+            "left_out": _rows(left_out(Path(dataset["exclusions"]))),
+        }
+        for dataset in datasets.values()
+        if dataset["cohort"]
+    ]
     explorer = explorer_data(datasets, seed)
     shown = {method for dataset in explorer["datasets"] for method in dataset["methods"]}
     text = environment.get_template("page.html").render(
@@ -71,19 +83,15 @@ def make_report(
         studies=[(_title(about), about["disease"]) for about in datasets.values()],
         methods=[method.title for name, method in METHODS.items() if name in shown],
         notice=NOT_DIAGNOSTIC,
-        sections={
-            title: [_block(Path(path), folder) for path in paths]
-            for title, paths in sections.items()
-        },
-        cohorts=[
+        sections=[
             {
-                "title": _title(dataset),
-                **_pairs(dataset),
-                "left_out": _rows(left_out(Path(dataset["exclusions"]))),
+                "title": title,
+                "id": PARTS.get(title, f"section-{number}"),
+                "blocks": [_block(Path(path), folder) for path in paths],
             }
-            for name, dataset in datasets.items()
-            if dataset["cohort"]
+            for number, (title, paths) in enumerate(_in_order(sections, cohorts).items(), 1)
         ],
+        cohorts=cohorts,
         curves=[
             {
                 "title": _title(dataset),
@@ -110,6 +118,12 @@ def make_report(
     )
     with atomic_path(destination) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def _in_order(sections: dict[str, list[str]], cohorts: list[Any]) -> dict[str, list[str]]:
+    """All sections of the page, with what it makes itself."""
+    own = [title for title in PARTS if cohorts or PARTS[title] != "cohorts"]
+    return {**sections, **{title: [] for title in own if title not in sections}}
 
 
 def _title(dataset: dict[str, Any]) -> str:
@@ -156,7 +170,7 @@ def _block(path: Path, folder: Path) -> dict[str, Any]:
     block = {"kind": path.suffix[1:], "name": name, "link": link}
     match block["kind"]:
         case "csv":
-            frame = pd.read_csv(path)
+            frame = read_csv(path)
             block["table"] = _rows(frame.head(LONGEST_TABLE))
             block["hidden"] = max(0, len(frame) - LONGEST_TABLE)
         case "md":

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.score.scored import TRUE_DEFORMATION, is_seeded, scored_titles
 from pipeline.stage.about import About
-from pipeline.stage.files import atomic_path, write_csv
+from pipeline.stage.files import atomic_path, read_csv, write_csv
 
 DECIMALS = 6
 
@@ -156,7 +156,7 @@ def make_credibility_table(
         lambda rows: len(rows.drop_duplicates())
     )
     counts.insert(1, "pairs", pairs)
-    known = pd.read_csv(table1).set_index(keys)[["data", "share_of_ceiling", "specificity"]]
+    known = read_csv(table1).set_index(keys)[["data", "share_of_ceiling", "specificity"]]
     table = counts.join(means.drop(columns=["share_of_ceiling", "specificity"])).join(known)
     table = table.reset_index()
     table["seeds"] = table["seeds"].where(table["method"].map(is_seeded), 0)

@@ -16,6 +16,7 @@ from pipeline.score.uncertainty import by_seed_and_subject, holm, mean_uncertain
 from pipeline.stage.about import About
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import atomic_path, write_csv
+from pipeline.stage.wording import number_of
 
 Figures = tuple[float | None, float | None]  # mean and standard deviation over seeds
 
@@ -170,7 +171,7 @@ def _comparison(row: pd.Series, title: str) -> str:
             f"{row['gain_high']:+.3f}, p = {row['gain_p']:.2g}, "
             f"corrected by Holm {row['gain_p_holm']:.2g})"
         )
-    return f"{text}, {row['subjects']} subjects."
+    return f"{text}, {number_of(row['subjects'], 'subject')}."
 
 
 def _unspecific(rows: pd.DataFrame, title: str) -> str:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from pipeline.stage.wording import number_of
+
 RESAMPLES = 9999
 CONFIDENCE = 0.95
 SEED = 0  # the same interval on every run
@@ -89,7 +91,7 @@ def mean_uncertainty(values: pd.DataFrame, *, seeded: bool) -> Uncertainty:
     counts = [(subjects, FEWEST_SUBJECTS, "subject")]
     counts += [(seeds, FEWEST_SEEDS, "seed")] if seeded else []
     few = [
-        f"{_number(count, name)}, fewer than {least}"
+        f"{number_of(count, name)}, fewer than {least}"
         for count, least, name in counts
         if count < least
     ]
@@ -109,7 +111,3 @@ def holm(p: Sequence[float]) -> np.ndarray:
     steps = values[order] * np.arange(len(order), 0, -1)
     corrected[order] = np.minimum(1, np.maximum.accumulate(steps))
     return corrected
-
-
-def _number(count: int, singular: str) -> str:
-    return f"{count} {singular}" + ("" if count == 1 else "s")

@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # most stages have no table: they start without pandas
     import pandas as pd
 
 
+# Columns that name something, whatever the name looks like.
+NAMES = ("dataset", "method", "subject", "session", "baseline", "followup")
+
+
 def _temporary(destination: Path) -> Path:
     # A fixed name, in front, so that suffixes stay (".nii.gz" decides the format), the rename stays
     # on one file system, and a rerun after a kill overwrites what the killed job left.
@@ -86,3 +90,11 @@ def write_csv(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table as CSV, without its index."""
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)
+
+
+def read_csv(path: Path) -> "pd.DataFrame":
+    """Read a table that `write_csv` wrote; `NAMES` are text, also ``NA`` and ``007``."""
+    import pandas as pd
+
+    names = dict.fromkeys(NAMES, str)
+    return pd.read_csv(path, dtype=names, keep_default_na=False, na_values=[""])

@@ -34,7 +34,7 @@ def time_limit(stage: str, minutes: float | None) -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise ImageError(
             Rule.TIME_LIMIT,
-            f"{stage} did not end within {SHARE_OF_JOB * minutes:.3g} minutes; allow it more with "
+            f"{stage} did not end within {SHARE_OF_JOB * minutes:.3g} min; allow it more with "
             "--set-resources RULE:runtime=MINUTES",
         )
 

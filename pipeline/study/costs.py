@@ -1,6 +1,12 @@
-"""What a job of each stage was measured to cost: ``plan_costs.csv``."""
+"""What a job of each stage was measured to cost: ``plan_costs.csv``, or an earlier run.
 
+Of a job a start does not grow, the rest does in proportion to its work. Where a job hardly did more
+than start, its time says little of a larger one.
+"""
+
+from collections.abc import Iterable
 from importlib.resources import files
+from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
@@ -37,3 +43,35 @@ def costs_of(costs: pd.DataFrame, dataset: AnyDataset) -> pd.DataFrame:
     own = costs["engine"] == costs["stage"].map(engines)
     others = costs["engine"].isna() & ~costs["stage"].isin(costs.loc[own, "stage"])
     return costs[own | others]
+
+
+def measured_seconds(benchmarks: Path, patterns: Iterable[str], column: str) -> float | None:
+    """Mean time of the jobs of an earlier run: ``cpu_time`` or, by the clock, ``s``; seconds."""
+    paths = [path for pattern in patterns for path in benchmarks.glob(pattern)]
+    tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in paths]
+    if not tables:
+        return None
+    table = pd.concat(tables)
+    # A job that was over before Snakemake looked has no time of the processor.
+    seconds = table[column].where(table[column] > 0, table["s"])
+    return float(seconds.mean())
+
+
+def seconds_of(growth: float, measured: float, fixed: float) -> float:
+    """Seconds of a job of `growth` times the work of one that took `measured`.
+
+    Parameters
+    ----------
+    growth
+        How many times the work.
+    measured
+        Seconds of the job that was measured.
+    fixed
+        Seconds of its start, which do not grow.
+    """
+    return min(fixed, measured) + max(measured - fixed, 0) * growth
+
+
+def doubt(growth: float, measured: float, fixed: float) -> float:
+    """Share of `seconds_of` by which it errs if the measured job took twice as long to start."""
+    return max(growth - 1, 0) * fixed / seconds_of(growth, measured, fixed)

@@ -286,7 +286,7 @@ def _slurm(folder: Path) -> Iterator[Finding]:
     if (folder / SLURM_PROFILE).is_file():
         yield from _slurm_profile(folder / SLURM_PROFILE, known)
     if jobs:
-        found = f"{len(jobs)} jobs of this folder have not ended: {' '.join(jobs[:20])}"
+        found = f"jobs of this folder have not ended ({len(jobs)}): {' '.join(jobs[:20])}"
         remedy = "if their Snakemake was killed: python -m pipeline wait-for-jobs"
         yield Finding("warning", "Slurm", found, remedy)
 

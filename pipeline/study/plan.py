@@ -1,14 +1,13 @@
 """What a configured study will cost: jobs, hours of processors and GPUs, disk. An estimate.
 
-A job of a rule costs what it did in an earlier run below ``benchmarks/``, else what
-``plan_costs.csv`` says of the demonstration; where its time grows with the size of the study, it is
-scaled in proportion. What networks have to do each method tells
+A job of a rule costs what it did in an earlier run below ``benchmarks/``, else, or where that was
+too small to tell, what ``plan_costs.csv`` says of the demonstration; where its time grows with the
+size of the study, it is scaled in proportion. What networks have to do each method tells
 (`pipeline.method.interface.Method.cost`). No GPU has been measured for the shipped costs: where no
 earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
 """
 
 import textwrap
-from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,27 +17,25 @@ from typing import NamedTuple
 import pandas as pd
 
 from pipeline.brain.chain import ENTRY
-from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
-from pipeline.cohort.manifest import Cohort
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
 from pipeline.score.credibility import EXPLANATIONS, JUDGES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
+from pipeline.stage.wording import number_of
 from pipeline.stages import BRAIN_STAGES, STAGES
 from pipeline.study.config import Config, parse_config
-from pipeline.study.config.datasets import (
-    AnyDataset,
-    CohortDataset,
-    CopdDataset,
-    FilmDataset,
-    ImageDataset,
-    VolumeDataset,
+from pipeline.study.config.datasets import AnyDataset, CohortDataset, VolumeDataset
+from pipeline.study.costs import (
+    StageCost,
+    costs_of,
+    doubt,
+    measured_seconds,
+    read_costs,
+    seconds_of,
 )
-from pipeline.study.config.simulations import AdniDemo
-from pipeline.study.costs import StageCost, costs_of, read_costs
+from pipeline.study.counts import Counts, count_cohort, count_earlier
 
 ON_GPU = ("training", "attributions", "credibility")  # kinds of work
 # Floating-point operations of networks a second. One processor thread: measured, from the size of
@@ -47,6 +44,7 @@ ON_GPU = ("training", "attributions", "credibility")  # kinds of work
 CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
+LARGEST_DOUBT = 0.25  # share of an estimate that may be the start of an earlier run's jobs
 LEAST_TOLD = 0.05  # GPU hours; fewer are not worth a note
 INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
 
@@ -64,80 +62,6 @@ class Row(NamedTuple):
 
 
 COLUMNS = list(Row._fields)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Images and pairs of a data set, shards that hold any, and where the numbers come from."""
-
-    images: int = 0
-    pairs: int = 0
-    shards: int = 0
-    pair_shards: int = 0
-    source: str = "the configuration"
-
-
-def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
-    """Images and pairs of a data set.
-
-    Parameters
-    ----------
-    dataset
-        Its part of the configuration.
-    folder
-        Its results; what an ingest left there counts where the archive is made by a job.
-    cache
-        Folder of the cohorts that were read before, as of the workflow.
-
-    Raises
-    ------
-    InputError
-        If the archive cannot be read, or is a server whose films have not been fetched.
-    """
-    if isinstance(dataset, ImageDataset):
-        squares = dataset.squares
-        pairs = squares.validation + squares.test
-        return Counts(squares.train + 2 * pairs, pairs)
-    if not dataset.is_made:
-        settings = dataset.ingest_settings()
-        cohort = planned_cohort(settings, cache / fingerprint(settings))
-        return _count(cohort, dataset, "the archive")
-    if (folder / "ingest/manifest.parquet").is_file():
-        return _count(read_cohort(folder / "ingest"), dataset, "the manifest")
-    if dataset.is_fetched:
-        raise InputError(
-            "how many films the server has is known when they are fetched: run "
-            "`snakemake --cores 1 ingest_all`, then plan"
-        )
-    return _count_demo(dataset)
-
-
-def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
-    shards = dataset.chest.shards if isinstance(dataset, FilmDataset) else 0
-    films, pairs = (
-        len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
-        for table in (cohort.manifest, cohort.pairs)
-    )
-    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source)
-
-
-def _count_demo(dataset: CohortDataset) -> Counts:
-    """Subjects of a demonstration times their visits on the average; every shard is used."""
-    demo, source = dataset.demo, "the demonstration's settings"
-    if isinstance(demo, AdniDemo):
-        # Every third converter has a visit more before the disease, every fourth one after it.
-        converters = demo.converters + demo.field_mismatch
-        images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo.stable_mci
-        images += demo.ad_at_baseline + demo.faulty
-        train = dataset.splits.fractions.train if dataset.splits.fractions else 0
-        return Counts(round(images), round((1 + 1 / 4) * converters * (1 - train)), source=source)
-    if not isinstance(dataset, CopdDataset) or dataset.demo is None:
-        raise TypeError(f"{dataset.source}: a demonstration of unknown kind")
-    # Of the subjects with both films, a fifth has another normal one, a fifth one more of COPD.
-    demo = dataset.demo
-    images = demo.normal + demo.copd + 2.4 * demo.paired
-    shards = dataset.chest.shards
-    return Counts(round(images), round(1.2 * demo.paired), shards, shards, source)
 
 
 @dataclass(frozen=True)
@@ -223,18 +147,6 @@ class _Study:
         return find_method(method).cost(settings, self.dataset.image_shape())
 
 
-def _measured(benchmarks: Path, patterns: Iterable[str], column: str) -> float | None:
-    """Mean time of the jobs of an earlier run: ``cpu_time`` or, by the clock, ``s``; seconds."""
-    paths = [path for pattern in patterns for path in benchmarks.glob(pattern)]
-    tables = [pd.read_csv(path, sep="\t", na_values="NA") for path in paths]
-    if not tables:
-        return None
-    table = pd.concat(tables)
-    # A job that was over before Snakemake looked has no time of the processor.
-    seconds = table[column].where(table[column] > 0, table["s"])
-    return float(seconds.mean())
-
-
 def _trained_elsewhere(results: Path, gpu: bool) -> bool:
     """Whether the models below `results` were trained on a GPU where none is planned, or not."""
     devices = {read_json(path)["device"] for path in results.glob("models/*/seed-*/training.json")}
@@ -279,17 +191,21 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = config.gpus_per_training() > 0
-    rows, notes, with_gpu = [], [], 0.0
+    rows, notes, with_gpu, too_small = [], [], 0.0, []
     for name, dataset in config.datasets.items():
         try:
             counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
         study = _Study(config, name, counts)
-        before = _Study(earlier, name, counts) if name in earlier.datasets else study
+        before = study
+        if name in earlier.datasets:
+            left = count_earlier(earlier.datasets[name], results / name)
+            before = _Study(earlier, name, left or counts)
         if counts.images:
-            pairs = f"{counts.pairs} pairs for validation and test"
-            notes.append(f"{name}: {counts.images} images, {pairs}, by {counts.source}")
+            images, pairs = number_of(counts.images, "image"), number_of(counts.pairs, "pair")
+            told = f"{images}, {pairs} for validation and test, by {counts.source}"
+            notes.append(f"{name}: {told}")
         elsewhere = _trained_elsewhere(results / name, gpu)
         for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)
@@ -299,8 +215,11 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             column = "s" if network and gpu else "cpu_time"
             methods = dataset.training.methods
             patterns = {cost.benchmark.format(dataset=name, method=m) for m in methods}
-            told = _measured(benchmarks, patterns, column)
+            told = measured_seconds(benchmarks, patterns, column)
             if network and elsewhere:
+                told = None
+            if told is not None and _tells_too_little(cost, told, gpu, study, before):
+                too_small.append(f"{cost.rule} of {name}")
                 told = None
             if network:
                 with_gpu += jobs * study.network_seconds(cost.work, GPU_OPERATIONS) / 3600
@@ -308,9 +227,28 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     planned = {row.rule for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
         if cost.per == "run" or STAGES[cost.per].rule in planned:
-            rows.append(_row(cost, 1, _measured(benchmarks, [cost.benchmark], "cpu_time"), False))
+            told = measured_seconds(benchmarks, [cost.benchmark], "cpu_time")
+            rows.append(_row(cost, 1, told, gpu=False))
     table = pd.DataFrame(rows, columns=COLUMNS)
+    if too_small:
+        notes.append(
+            "an earlier run was too small to tell what these take, so its times do not count: "
+            f"{', '.join(too_small)}"
+        )
     return table, [*notes, *_notes(config.device, table, with_gpu)]
+
+
+def _tells_too_little(
+    cost: StageCost, told: float, gpu: bool, study: _Study, before: _Study
+) -> bool:
+    """Whether the jobs of an earlier run did little but start, and the shipped costs tell more."""
+    if not cost.work or pd.isna(cost.seconds):
+        return False
+    work = study.work(cost.work)
+    assumed = gpu and cost.work in ON_GPU
+    shipped = 0.0 if assumed else doubt(work / cost.measured, cost.seconds, cost.fixed)
+    earlier = doubt(work / before.work(cost.work), told, cost.fixed)
+    return earlier > max(LARGEST_DOUBT, shipped)
 
 
 def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
@@ -368,7 +306,7 @@ def _row(
             size *= work / cost.measured
     if cost.stage in INTERMEDIATE and study and not study.config.keep_intermediates:
         size = 0
-    seconds = min(cost.fixed, seconds) + max(seconds - cost.fixed, 0) * growth
+    seconds = seconds_of(growth, seconds, cost.fixed)
     if on_gpu and study and told is None:
         seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
     hours = jobs * seconds / 3600

@@ -70,5 +70,5 @@ def jobs_of_folder(folder: Path) -> list[str]:
 def wait_for_jobs(folder: Path) -> None:
     """Return when no job that was submitted from `folder` waits or runs any more."""
     while jobs := jobs_of_folder(folder):
-        log.info("%d jobs in Slurm have not ended: %s", len(jobs), " ".join(jobs[:20]))
+        log.info("jobs in Slurm have not ended (%d): %s", len(jobs), " ".join(jobs[:20]))
         time.sleep(SECONDS_BETWEEN_LOOKS)

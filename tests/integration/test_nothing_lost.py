@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from helpers.fake_tools import FakeTools
 from helpers.film_files import make_dicom, ramp_film
-from helpers.small_study import small_brain
+from helpers.small_study import small_head
 
 from pipeline.brain.engines import AUTO, ENGINES, resolve_engines
 from pipeline.cohort.manifest import MANIFEST_COLUMNS
@@ -59,7 +59,7 @@ def fakes(tmp_path, monkeypatch):
 def source(tmp_path):
     """A volume as an earlier stage would leave it."""
     path = tmp_path / "source.nii.gz"
-    small_brain(path)
+    small_head(path)
     sidecar_path(path).write_text('{"status": "ok", "stage": "before", "steps": []}')
     return path
 

@@ -39,6 +39,17 @@ def test_image_stage_writes_image_sidecar_and_log(tmp_path):
     assert (tmp_path / "logs/orient.log").is_file()
 
 
+def test_what_a_header_lacks_and_nibabel_mends_is_not_printed_for_each_volume(tmp_path):
+    data = np.random.default_rng(0).uniform(1, 100, (60, 60, 60)).astype(np.float32)
+    raw = bytearray(nib.Nifti1Image(data, np.diag([2.0, 2.0, 2.0, 1.0])).to_bytes())
+    raw[76:80] = bytes(4)  # pixdim[0], which is to be 1 or -1
+    (tmp_path / "raw.nii").write_bytes(raw)
+    log = tmp_path / "orient.log"
+    done = run("orient", tmp_path / "raw.nii", tmp_path / "oriented.nii.gz", "--log", log)
+    assert read_sidecar(tmp_path / "oriented.nii.gz")["status"] == "ok"
+    assert "pixdim" not in done.stderr + log.read_text()
+
+
 def test_bad_volume_ends_well_with_its_reason(tmp_path):
     (tmp_path / "raw.nii").write_bytes(b"this is no image")
     image = tmp_path / "oriented.nii.gz"

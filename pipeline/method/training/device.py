@@ -62,7 +62,7 @@ def claimed_device(device: str, jobs_per_gpu: int) -> Iterator[torch.device]:
                     yield torch.device("cuda", index)
                     return
         if not waiting:
-            log.warning("every GPU has its %d trainings; waiting for one to end", jobs_per_gpu)
+            log.warning("every GPU has its trainings (%d); waiting for one to end", jobs_per_gpu)
             waiting = True
         time.sleep(WAIT_SECONDS)
 

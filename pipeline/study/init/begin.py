@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.brain.kind import check_kind, is_skull_stripped
+from pipeline.brain.kind import check_kind, check_skull
+from pipeline.brain.orient import to_canonical
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values
 from pipeline.cohort.ingest import fingerprint, planned_cohort
@@ -20,6 +21,7 @@ from pipeline.score.uncertainty import FEWEST_SUBJECTS
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import count_rules
 from pipeline.stage.files import atomic_path
+from pipeline.stage.wording import number_of
 from pipeline.study.cohorts import CACHE
 from pipeline.study.config import parse_config
 from pipeline.study.config.datasets import CohortDataset, VolumeDataset
@@ -128,8 +130,9 @@ def _facts(cohort: Cohort) -> Iterator[str]:
     manifest, pairs = cohort.manifest, cohort.pairs
     sessions = manifest.groupby("subject").size()
     healthy = int((manifest["label"] == 0).sum())
+    images = number_of(len(manifest), "image")
     yield (
-        f"{len(manifest)} images of {len(sessions)} subjects, {_range(sessions)} each: {healthy} "
+        f"{images} of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: {healthy} "
         f"healthy, {len(manifest) - healthy} diseased"
     )
     split = pairs.groupby("split").size()
@@ -143,8 +146,8 @@ def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
     unknown = int(cohort.manifest["field_strength"].isna().sum())
     if volumes and unknown:
         yield (
-            f"field strength of {unknown} images (MagneticFieldStrength in the JSON of BIDS, the "
-            "column field_strength of a table), so pairs may be of different scanners"
+            f"field strength of {number_of(unknown, 'image')} (MagneticFieldStrength in the JSON "
+            "of BIDS, the column field_strength of a table), so pairs may be of different scanners"
         )
     tested = int((cohort.pairs["split"] == "test").sum())
     if tested < FEWEST_SUBJECTS:
@@ -175,23 +178,22 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
             data = np.asarray(scan.dataobj)
             check_values(data)
             check_kind(data)
+            check_skull(*to_canonical(data, scan.affine))
         except ImageError as error:
             odd[f"it will be left out: {error}"].append(path)
             continue
         sizes.append(voxel_sizes(scan.affine))
-        if is_skull_stripped(data, scan.affine):
-            odd[
-                "the skull is gone; give the original scan, or say prepared: skull_stripped"
-            ].append(path)
     sentences = [
-        f"{len(found)} of {len(chosen)} scans read, such as {found[0]}: {why}"
+        f"{len(found)} of {number_of(len(chosen), 'scan')} read, such as {found[0]}: {why}"
         for why, found in odd.items()
     ]
     if not sizes:
         return [], sentences
     by_axis = pd.DataFrame(sizes).round(2)
     told = " x ".join(_range(by_axis[axis]) for axis in by_axis)
-    return [f"voxels of {told} mm ({len(sizes)} of {len(paths)} scans read)"], sentences
+    return [
+        f"voxels of {told} mm ({len(sizes)} of {number_of(len(paths), 'scan')} read)"
+    ], sentences
 
 
 def _range(numbers: pd.Series) -> str:

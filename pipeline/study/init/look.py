@@ -17,6 +17,7 @@ from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import add_days
 from pipeline.stage.errors import InputError
+from pipeline.stage.wording import number_of
 from pipeline.study.init.groups import Groups, find_groups
 
 # Other names of columns, as letters and digits in lower case.
@@ -165,7 +166,7 @@ def _with_groups(
 ) -> Look:
     best, *further = found
     labels = {"column": best.column, "healthy": [best.healthy], "diseased": [best.diseased]}
-    remarks = [f"{best.subjects} subjects go from {best.healthy} to {best.diseased}"]
+    remarks = [f"from {best.healthy} to {best.diseased}: {number_of(best.subjects, 'subject')}"]
     if best.others:
         remarks.append(f"neither, so left out: {', '.join(best.others)}")
     remarks += [

@@ -88,7 +88,7 @@ def test_no_engine_loads_what_another_uses(fakes: FakeTools, stage: str, name: s
 
 @pytest.mark.parametrize("stage", ENGINES)
 def test_unknown_engine_is_an_error_that_names_the_nearest(
-    fakes: FakeTools, small_brain: Path, tmp_path: Path, stage: str
+    fakes: FakeTools, small_head: Path, tmp_path: Path, stage: str
 ) -> None:
     near = {"bias": "antz", "skull": "pyrobx"}.get(stage, "fls")
     told = f"unknown engine '{near}'; did you mean "
@@ -96,9 +96,9 @@ def test_unknown_engine_is_an_error_that_names_the_nearest(
         with pytest.raises(InputError, match=f"{stage}: {told}"):
             call({**ALL_AUTO, stage: near})
     options = ["--fraction", "0.25"] if stage == "skull_refine" else []
-    paths = map(str, (small_brain, tmp_path / "result.nii.gz"))
+    paths = map(str, (small_head, tmp_path / "result.nii.gz"))
     command = [sys.executable, "-m", "pipeline", stage, *paths, "--engine", near, *options]
-    small_brain.with_name("head.json").write_text('{"status": "ok", "steps": []}')
+    small_head.with_name("head.json").write_text('{"status": "ok", "steps": []}')
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert told in done.stderr
@@ -224,7 +224,7 @@ def installed_with(packages: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("stage", [stage for stage in PAPER if PAPER[stage] in CONDA_TOOLS])
 def test_environment_has_all_that_its_stages_import(
-    fakes: FakeTools, small_brain: Path, tmp_path: Path, stage: str
+    fakes: FakeTools, small_head: Path, tmp_path: Path, stage: str
 ) -> None:
     environment = yaml.safe_load((ROOT / "envs" / f"{PAPER[stage]}.yaml").read_text())
     there = installed_with(environment["dependencies"][-1]["pip"])
@@ -235,11 +235,11 @@ def test_environment_has_all_that_its_stages_import(
         if module not in own and not there & set(map(canonicalize_name, packages))
     }
     assert {"torch", "snakemake"} <= refused
-    options = {"skull_refine": ["--fraction", "0.25"], "template": ["--template", str(small_brain)]}
+    options = {"skull_refine": ["--fraction", "0.25"], "template": ["--template", str(small_head)]}
     # As a stage in the middle of the chain: its source has a sidecar.
-    small_brain.with_name("head.json").write_text('{"status": "ok", "steps": []}')
+    small_head.with_name("head.json").write_text('{"status": "ok", "steps": []}')
     result = tmp_path / "result.nii.gz"
-    arguments = [stage, small_brain, result, "--engine", PAPER[stage], *options.get(stage, [])]
+    arguments = [stage, small_head, result, "--engine", PAPER[stage], *options.get(stage, [])]
     command = [sys.executable, "-c", NOT_INSTALLED, " ".join(refused), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr

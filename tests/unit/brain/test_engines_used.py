@@ -36,7 +36,7 @@ def test_mixed_engines_and_versions_are_named(other):
     with pytest.raises(InputError) as error:
         check_engines(volume_table(images))
     assert "FSL robustfov 6.0.7.4: 2 volumes" in str(error.value)
-    assert f"{other[1]} {other[2]}: 1 volumes" in str(error.value)
+    assert f"{other[1]} {other[2]}: 1 volume" in str(error.value)
     assert "orient" not in str(error.value)
 
 

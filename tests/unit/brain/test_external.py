@@ -38,7 +38,7 @@ def test_kill_is_not_the_images_fault(tmp_path: Path) -> None:
 def test_tool_out_of_time_ends_with_all_that_it_started(tmp_path: Path) -> None:
     script = "sleep 600 & echo $! > child; wait"
     with (
-        pytest.raises(ImageError, match=r"stage did not end within 0\.018 minutes"),
+        pytest.raises(ImageError, match=r"stage did not end within 0\.018 min;"),
         time_limit("stage", 0.02),
     ):
         run_tool("tool", ["/bin/sh", "-c", script], folder=tmp_path)

@@ -4,6 +4,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from helpers.small_study import small_brain
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
@@ -144,6 +145,13 @@ def test_mask_and_ct_are_refused_with_the_remedy(tmp_path: Path) -> None:
     assert refusal_of(tmp_path, ct).endswith("in Hounsfield units: a CT; give a T1 MRI")
 
 
+def test_brain_without_its_skull_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    small_brain(tmp_path / "brain.nii.gz")
+    assert refusal(tmp_path, tmp_path / "brain.nii.gz") == (
+        "the skull is gone; give the original scan, or say prepared: skull_stripped"
+    )
+
+
 def test_same_input_gives_same_bytes(tmp_path: Path) -> None:
     nib.save(image_of(values()), tmp_path / "raw.nii.gz")
     for name in ("a.nii.gz", "b.nii.gz"):
@@ -226,7 +234,7 @@ def test_one_voxel_that_is_not_finite(tmp_path: Path, bad: float) -> None:
     data = values().astype(np.float32)
     data[3, 4, 5] = bad
     reason = refusal_of(tmp_path, image_of(data))
-    assert reason == f"1 of {data.size} voxels are NaN or infinite"
+    assert reason == f"voxels are NaN or infinite: 1 of {data.size}"
 
 
 def test_too_large_for_float32(tmp_path: Path) -> None:

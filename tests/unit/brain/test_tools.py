@@ -57,11 +57,11 @@ def test_fsl_installed_by_conda_tells_the_version_of_a_package(fakes: FakeTools)
 
 
 def test_command_lines_are_those_of_the_paper(
-    fakes: FakeTools, small_brain: Path, tmp_path: Path
+    fakes: FakeTools, small_head: Path, tmp_path: Path
 ) -> None:
     for stage in STAGES:
-        settings = {"template": str(small_brain)} if stage == "template" else {}
-        run(stage, small_brain, **settings)
+        settings = {"template": str(small_head)} if stage == "template" else {}
+        run(stage, small_head, **settings)
     calls = fakes.calls()
     lines = [
         " ".join([call["program"], *call["arguments"]]).replace(call["folder"] + "/", "")
@@ -87,8 +87,8 @@ def test_command_lines_are_those_of_the_paper(
             assert call["environment"]["FSLOUTPUTTYPE"] == "NIFTI"
 
 
-def test_engine_and_version_are_told(fakes: FakeTools, small_brain: Path) -> None:
-    facts = {stage: run(stage, small_brain) for stage in STAGES if stage != "template"}
+def test_engine_and_version_are_told(fakes: FakeTools, small_head: Path) -> None:
+    facts = {stage: run(stage, small_head) for stage in STAGES if stage != "template"}
     told = {stage: f"{fact['engine']} {fact['version']}" for stage, fact in facts.items()}
     assert told == {
         "orient": "FSL fslreorient2std 6.0.7.4",
@@ -102,17 +102,17 @@ def test_engine_and_version_are_told(fakes: FakeTools, small_brain: Path) -> Non
 
 
 def test_matrix_of_flirt_is_told_in_world_coordinates(
-    fakes: FakeTools, small_brain: Path, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeTools, small_head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FSL counts mm from the corner of the first voxel, x backwards where the file is RAS."""
-    template = nib.load(small_brain)
+    template = nib.load(small_head)
     data = np.asarray(template.dataobj)[:-3, 2:, 1:]
-    head = small_brain.with_name("cut.nii.gz")
+    head = small_head.with_name("cut.nii.gz")
     origin = template.affine.copy()
     origin[:3, 3] += (100.0, -20.0, 7.0)
     nib.save(nib.Nifti1Image(data, origin), head)
     monkeypatch.setenv("FAKE_SHIFT", "5 6 -7")
-    facts = run("template", head, template=str(small_brain))
+    facts = run("template", head, template=str(small_head))
     assert facts["scale"] == pytest.approx(1)
     # 0 is the last voxel of either image in x, the first in y and z.
     step = origin[:3, 3] - template.affine[:3, 3] + np.array([5, -6, 7])
@@ -134,7 +134,7 @@ def test_matrix_of_flirt_is_told_in_world_coordinates(
 )
 def test_tool_that_fails_is_a_reason(
     fakes: FakeTools,
-    small_brain: Path,
+    small_head: Path,
     monkeypatch: pytest.MonkeyPatch,
     stage: str,
     fault: str,
@@ -142,23 +142,23 @@ def test_tool_that_fails_is_a_reason(
 ) -> None:
     monkeypatch.setenv("FAKE_FAULT", fault)
     with pytest.raises(ImageError, match=told):
-        run(stage, small_brain)
-    assert not small_brain.with_name(f"{stage}.nii.gz").exists()
+        run(stage, small_head)
+    assert not small_head.with_name(f"{stage}.nii.gz").exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_tool_that_hangs_is_stopped_with_a_reason(
-    fakes: FakeTools, small_brain: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+    fakes: FakeTools, small_head: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     monkeypatch.setenv("FAKE_FAULT", "hang")
-    result = small_brain.with_name(f"{stage}.nii.gz")
+    result = small_head.with_name(f"{stage}.nii.gz")
     function, settings = STAGES[stage]
-    run_image_stage(stage, function, small_brain, result, settings, first=True, minutes=0.05)
+    run_image_stage(stage, function, small_head, result, settings, first=True, minutes=0.05)
     assert result.stat().st_size == 0
     sidecar = read_sidecar(result)
     assert sidecar["rule"] == "time_limit"
     assert sidecar["reason"] == (
-        f"{stage} did not end within 0.045 minutes; allow it more with --set-resources "
+        f"{stage} did not end within 0.045 min; allow it more with --set-resources "
         "RULE:runtime=MINUTES"
     )
     with pytest.raises(ProcessLookupError):
@@ -166,19 +166,19 @@ def test_tool_that_hangs_is_stopped_with_a_reason(
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_tool_that_is_not_installed_is_told(no_tools: None, small_brain: Path, stage: str) -> None:
+def test_tool_that_is_not_installed_is_told(no_tools: None, small_head: Path, stage: str) -> None:
     with pytest.raises(InputError, match="is not found"):
-        run(stage, small_brain)
+        run(stage, small_head)
 
 
 def test_robex_refuses_a_path_that_its_script_would_run(
-    fakes: FakeTools, small_brain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fakes: FakeTools, small_head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "a $(touch oops) folder"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
     with pytest.raises(InputError, match="set TMPDIR"):
-        run("skull", small_brain)
+        run("skull", small_head)
 
 
 @pytest.mark.slow

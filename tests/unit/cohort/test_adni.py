@@ -170,7 +170,9 @@ def test_of_contradictory_diagnoses_the_first_counts(archive, ingest, caplog, vi
         f"the row repeats {table}:10",
     ]
     warnings = [record.message for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == [f"{table}: 1 rows contradict an earlier one of their visit, which counts"]
+    assert warnings == [
+        f"{table}: rows left out as an earlier one of their visit says otherwise: 1"
+    ]
 
 
 def test_repeated_diagnosis(archive, ingest):

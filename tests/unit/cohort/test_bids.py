@@ -186,7 +186,7 @@ def test_visits_that_the_tables_write_otherwise(dataset, caplog):
         "the name in the table is written otherwise: that of sub-S0_sessions.tsv:3 differs in "
         "leading zeros"
     )
-    assert "2 images find no row with a diagnosis" in caplog.text
+    assert "images find no row with a diagnosis: 2" in caplog.text
 
 
 def test_missing_values_of_participants_are_no_group(dataset):

@@ -516,7 +516,7 @@ def test_many_films_lost_as_copies_or_further_films_are_told(archive, caplog):
     archive.film("b")
     archive.test("b")
     cohort = archive.ingest()
-    told = "10 of 11 films go because of this: The study has several PA films"
+    told = "films that go because of this: 10 of 11: The study has several PA films"
     assert told in caplog.messages[0]
     write_cohort(cohort, archive.folder / "ingest")
     exclusions = archive.folder / "ingest" / "exclusions.csv"
@@ -605,7 +605,7 @@ def test_ids_that_lost_their_zeros(archive, caplog):
     with pytest.raises(InputError) as error:
         archive.ingest()
     assert str(error.value) == (
-        "3 films find no lung function test, such as 2.dcm (that of spirometry.csv:2 differs in "
+        "films find no lung function test: 3, such as 2.dcm (that of spirometry.csv:2 differs in "
         "leading zeros) and 3.dcm (that of spirometry.csv:3 differs in leading zeros); write the "
         "names alike"
     )
@@ -613,7 +613,7 @@ def test_ids_that_lost_their_zeros(archive, caplog):
     archive.test("a", 0, "0.5")
     cohort = archive.ingest()
     assert cohort.manifest["subject"].tolist() == [name_of("a")]
-    assert "3 films find no lung function test" in caplog.text
+    assert "films find no lung function test: 3" in caplog.text
     assert "001" not in caplog.text
     why = "the patient's id is written otherwise: that of {} differs in leading zeros"
     assert reasons(cohort)["2.dcm"] == why.format("spirometry.csv:2")
@@ -634,8 +634,8 @@ def test_file_names_in_another_composition(archive, caplog):
         "the archive has no PNG or JPEG film of this name: that of Zoe\u0308.png differs in how "
         "accented letters are composed"
     )
-    assert "1 rows of the films table find no film" in caplog.text
+    assert "rows of the films table find no film: 1" in caplog.text
     table.write_text("path,patient_id,date,view\n" + rows[0])
     (archive.films / "b.png").unlink()
-    with pytest.raises(InputError, match="1 rows of the films table find no film"):
+    with pytest.raises(InputError, match="rows of the films table find no film: 1"):
         archive.ingest(films_table=table)

@@ -254,8 +254,8 @@ def test_path_of_nearly_the_name_of_a_file(tmp_path, rows, caplog):
         f"there is no file of this path: that of {folder / 'B.nii.gz'} differs in upper and lower "
         "case and the suffix .gz"
     ]
-    assert "1 rows find no file" in caplog.text
-    with pytest.raises(InputError, match=r"14 rows find no file, such as manifest\.csv:2"):
+    assert "rows find no file: 1" in caplog.text
+    with pytest.raises(InputError, match=r"rows find no file: 14, such as manifest\.csv:2"):
         ingest(tmp_path, rows.assign(path=rows["path"].str.upper().str.replace(".NII", ".NII.GZ")))
 
 
@@ -265,7 +265,7 @@ def test_listed_subjects_that_are_written_otherwise(tmp_path, rows, caplog):
         (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match="no training image of class 1"):
         ingest(tmp_path, rows, splits={"lists": lists})
-    assert "2 listed subjects are not found, such as" in caplog.text
+    assert "listed subjects are not found: 2, such as" in caplog.text
     assert "differs in upper and lower case" in caplog.text
 
 

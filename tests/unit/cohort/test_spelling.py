@@ -37,9 +37,9 @@ def test_two_examples_without_the_names(caplog):
     with caplog.at_level(logging.WARNING):
         tell_near_misses(misses, "films find no test", found=True)
     assert caplog.messages == [
-        "3 films find no test, such as 1 (that of t differs in leading zeros) and "
+        "films find no test: 3, such as 1 (that of t differs in leading zeros) and "
         "2 (that of u differs in leading zeros); write the names alike"
     ]
-    with pytest.raises(InputError, match="3 films find no test"):
+    with pytest.raises(InputError, match="films find no test: 3"):
         tell_near_misses(misses, "films find no test", found=False)
     tell_near_misses({}, "films find no test", found=False)

@@ -128,7 +128,7 @@ def test_lists(lists, caplog):
         "a003": "test",
         "a004": "",
     }
-    assert "1 of 5 listed subjects have no usable image" in caplog.text
+    assert "listed subjects without a usable image: 1 of 5" in caplog.text
 
 
 def test_lists_compare_by_key(lists):

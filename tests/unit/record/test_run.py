@@ -156,6 +156,7 @@ def test_methods_are_told_with_counts_versions_and_references(study):
     for part in (
         "ADNI (simulated)",
         "3 images of 3 subjects",
+        "its reason in `exclusions.csv` (images, exams and pairs: 1).",
         "The disease is Alzheimer's disease.",
         "1 image without it (MCI) and 1 with it (AD)",
         "skull-stripped (ROBEX 1.2) and resampled",

@@ -26,7 +26,7 @@ from pipeline.report.page import NIIVUE, make_report
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import exclusion_table
-from pipeline.stage.files import write_json
+from pipeline.stage.files import write_csv, write_json
 
 METHODS = ["va-gan", "defi-gan"]
 DATASETS = {"adni": {**ADNI, "data": "demo"}, "copd": {**COPD, "data": "real"}}
@@ -108,6 +108,7 @@ def report(tmp_path_factory):
     (results / "adni/qc.html").write_text("<!DOCTYPE html>")
     sections = {
         "Table 1": ["table1.md", "table1.csv"],
+        "Cohorts": [],
         "Figures": ["overview.png"],
         "Provenance": ["provenance.json", "adni/qc.html"],
     }
@@ -153,6 +154,13 @@ def test_page_holds_all_that_it_shows(report):
     assert "What was found is no brain" in text and "a &lt; b" in text
 
 
+def test_sections_come_in_the_order_in_which_they_are_named(report):
+    text = (report / "report/index.html").read_text()
+    titles = ["Table 1", "Cohorts", "Figures", "Provenance", "Explorer", "Training", "Licences"]
+    assert re.findall(r"<h2 id=.*>(.+)</h2>", text) == titles
+    assert re.findall(r'<li><a href="#.*">(.+)</a></li>', text) == titles
+
+
 def test_explorer_has_what_the_models_say(report):
     text = (report / "report/index.html").read_text()
     data = json.loads(re.search(r'id="explorer-data">(.*?)</script>', text, re.DOTALL).group(1))
@@ -182,6 +190,15 @@ def test_pairs_are_chosen_by_rank():
 def test_unknown_kind_of_file_is_named(report, tmp_path):
     with pytest.raises(InputError, match="no kind 'docx' is known"):
         make_report(tmp_path / "index.html", {}, {"A": ["x.docx"]}, 0)
+
+
+def test_table_shows_names_as_they_stand(tmp_path):
+    table = pd.DataFrame({"subject": ["NA", "007"], "ncc": [0.25, np.nan]})
+    write_csv(table, tmp_path / "scores.csv")
+    make_report(tmp_path / "report/index.html", {}, {"Scores": [tmp_path / "scores.csv"]}, 0)
+    text = (tmp_path / "report/index.html").read_text()
+    assert '<tr><td>NA</td><td class="number">0.250</td></tr>' in text
+    assert '<tr><td>007</td><td class="number"></td></tr>' in text
 
 
 def test_viewer_is_the_one_of_the_package():

@@ -7,7 +7,7 @@ from helpers.studies import ADNI, COPD
 from helpers.workflow import ROOT
 
 from pipeline.score.credibility_table import COLUMNS, make_credibility_table
-from pipeline.stage.files import write_parquet
+from pipeline.stage.files import read_csv, write_csv, write_parquet
 
 
 @pytest.fixture
@@ -78,3 +78,16 @@ def test_documentation_says_the_same_of_each_column():
     text = (ROOT / "docs/credibility.md").read_text(encoding="utf-8")
     for name, column in COLUMNS.items():
         assert f"| `{name}` | {column.sentence} | {column.source} |" in text
+
+
+def test_data_sets_may_have_any_name(tmp_path):
+    names = {"seed": 0, "subject": "a", "baseline": "bl", "followup": "m12", "proximity": 0.5}
+    datasets = dict.fromkeys(["007", "NA"], COPD | {"data": "real"})
+    table1 = pd.DataFrame({"dataset": [*datasets], "method": "va-gan", "data": "real"})
+    write_parquet(table1.drop(columns="data").assign(**names), tmp_path / "measured.parquet")
+    write_csv(table1.assign(specificity=0.2, share_of_ceiling=np.nan), tmp_path / "table1.csv")
+    tables = (tmp_path / name for name in ("table1.csv", "credibility.csv", "credibility.md"))
+    make_credibility_table([tmp_path / "measured.parquet"], *tables, datasets)
+    made = read_csv(tmp_path / "credibility.csv")
+    assert made["dataset"].tolist() == ["007", "NA"]
+    assert made["specificity"].tolist() == [0.2, 0.2]

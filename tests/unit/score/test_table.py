@@ -118,6 +118,16 @@ def test_intervals(tmp_path, many_scores):
     assert "COPD (demo), specificity not above 0: VA-GAN. Another subject's" in text
 
 
+def test_number_agrees_with_its_noun(tmp_path, many_scores):
+    scores = pd.read_parquet(many_scores)
+    scores[scores["subject"] == "s0"].to_parquet(many_scores)
+    datasets = {"copd": {"title": "COPD", "data": "demo", "published": None}}
+    make_table([many_scores], tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert ", 1 subject." in text
+    assert "1 subjects" not in text
+
+
 def test_real_data_and_one_seed(tmp_path, scores):
     first = [path for path in scores if path.stem in ("adni_va-gan_0", "adni_defi-gan_0")]
     datasets = {"adni": {"title": "ADNI", "data": "real", "published": None}}

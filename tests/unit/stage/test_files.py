@@ -2,10 +2,18 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.stage.files import atomic_directory, atomic_path, read_json, write_csv, write_json
+from pipeline.stage.files import (
+    atomic_directory,
+    atomic_path,
+    read_csv,
+    read_json,
+    write_csv,
+    write_json,
+)
 
 
 def names(folder):
@@ -68,3 +76,12 @@ def test_json_and_csv(tmp_path):
     assert read_json(tmp_path / "a.json") == {"a": [1, 2]}
     write_csv(pd.DataFrame({"a": [1]}), tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "a\n1\n"
+
+
+def test_names_of_a_table_stay_text(tmp_path):
+    table = pd.DataFrame({name: ["NA", "007", "1e5"] for name in ("subject", "session", "dataset")})
+    table = table.assign(ncc=[0.5, np.nan, 1], note=["", "null", "two"])
+    write_csv(table, tmp_path / "table.csv")
+    read = read_csv(tmp_path / "table.csv")
+    pd.testing.assert_frame_equal(read, table.replace({"note": {"": np.nan}}), check_dtype=False)
+    assert read["ncc"].dtype == float

@@ -7,7 +7,8 @@ from helpers.workflow import ROOT
 
 from pipeline.method.registry import METHODS
 from pipeline.study.config import parse_config
-from pipeline.study.plan import CPU_OPERATIONS, GPU_OPERATIONS, UPDATE_SECONDS, Counts, _Study
+from pipeline.study.counts import Counts
+from pipeline.study.plan import CPU_OPERATIONS, GPU_OPERATIONS, UPDATE_SECONDS, _Study
 
 PAGE = ROOT / "docs/gpu-hours.md"
 FILES = {"ADNI": "config/paper.yaml", "COPD": "config/paper.yaml", "toy": "config/toy.yaml"}

@@ -53,7 +53,7 @@ def test_one_bad_image_does_not_stop_the_others(squares, model, tmp_path, capsys
     for _ in range(2):
         paths = map(str, (squares, model, out))
         main(["explain", *paths, "--dataset", "toy", "--config", str(config)])
-        assert "2 of 3 images are explained" in capsys.readouterr().out
+        assert ": 2 of 3." in capsys.readouterr().out
         table = pd.read_csv(out / "explained.csv", keep_default_na=False).set_index("image")
         assert table["folder"].to_dict() == {
             "a.npy": "a",

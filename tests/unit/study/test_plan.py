@@ -1,5 +1,6 @@
 """The estimate of what a study costs. Jobs are compared with Snakemake's in tests/workflow."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -8,11 +9,13 @@ import yaml
 from helpers.made_up_adni import write_adni_archive
 
 from pipeline import cli
+from pipeline.cohort.ingest import ingest_dataset, write_cohort
 from pipeline.method.registry import METHODS
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.study.config import Config, parse_config
-from pipeline.study.plan import UPDATE_SECONDS, Counts, _notes, count_cohort, plan_text
+from pipeline.study.counts import Counts, count_cohort
+from pipeline.study.plan import UPDATE_SECONDS, _notes, plan_text
 from pipeline.study.plan import plan_study as plan
 
 ROOT = Path(__file__).parents[3]
@@ -115,6 +118,41 @@ def test_earlier_training_is_scaled_from_the_size_that_was_recorded(config, tmp_
     # Two seconds of a training are its start.
     hours = row(table, "adni", "train_model")["cpu_hours"]
     assert hours == pytest.approx(4 * (2 + 10800) / 3600, rel=1e-3)
+
+
+def test_run_that_hardly_did_more_than_start_tells_nothing_of_a_larger_one(config, tmp_path):
+    for job in ("train/defi-gan_seed-0", "score/defi-gan_seed-0"):
+        write_benchmark(tmp_path / f"benchmarks/adni/{job}.tsv", 6.0)
+    tiny = yaml.safe_load(yaml.safe_dump(config))
+    tiny["datasets"]["adni"]["training"] |= {"epochs": 1, "updates_per_epoch": 4}
+    tiny["datasets"]["adni"]["brain"] |= {"shape": [24, 24, 24]}
+    write_json({"config": tiny}, tmp_path / "results/provenance.json")
+    table, notes = plan_study(config, tmp_path)
+    training = row(table, "adni", "train_model")
+    assert training["cpu_hours"] == pytest.approx(4 * 248.24 / 3600, rel=1e-3)
+    assert training["measured"] == "demonstration"
+    assert any("too small to tell" in note and "train_model of adni" in note for note in notes)
+    # Where the shipped job did little but start, too, that of this machine counts.
+    assert row(table, "adni", "score_model")["measured"] == "earlier run"
+    # Of its own size, or a little more, it tells most.
+    tiny["datasets"]["adni"]["training"]["epochs"] = 2
+    table, notes = plan_study(tiny, tmp_path)
+    assert row(table, "adni", "train_model")["measured"] == "earlier run"
+    assert not any("too small" in note for note in notes)
+
+
+def test_earlier_run_is_scaled_from_the_images_that_it_had(config, tmp_path):
+    images, tables = tmp_path / "ADNI", tmp_path / "tables"
+    write_adni_archive(images, tables, subjects=40, seed=1)
+    dataset = config["datasets"]["adni"]
+    dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
+    cohort = ingest_dataset(parse_config(config).datasets["adni"].ingest_settings())
+    few = replace(cohort, manifest=cohort.manifest.head(5))
+    write_cohort(few, tmp_path / "results/adni/ingest")
+    write_benchmark(tmp_path / "benchmarks/adni/review.tsv", 100.4)
+    table, _ = plan_study(config, tmp_path)
+    hours = row(table, "adni", "review_volumes")["cpu_hours"]
+    assert hours == pytest.approx((0.4 + 100 * len(cohort.manifest) / 5) / 3600)
 
 
 def test_job_too_short_for_a_processor_time_counts_by_the_clock(config, tmp_path):

@@ -313,8 +313,14 @@ def test_report_reads_all_that_it_shows(demo):
     sections = json.loads(demo.report_sections())
     shown = {path for files in sections.values() for path in files}
     assert shown <= set(demo.report_files())
+    assert list(sections) == [
+        *("Table 1", "Other explanations", "Known truth of the demonstration", "Credibility"),
+        *("Claims of the paper", "Cohorts", "Quality control", "Explorer", "Figures"),
+        *("Biomarkers", "Training", "Methods and provenance"),
+    ]
     assert list(json.loads(study_of(shipped("config/toy.yaml")).report_sections())) == [
-        *("Claims of the paper", "Credibility", "Figures", "Methods and provenance", "Table 1")
+        *("Table 1", "Credibility", "Claims of the paper", "Explorer", "Figures", "Training"),
+        "Methods and provenance",
     ]
     known = json.loads(demo.report_datasets())
     assert known["adni"]["title"] == "ADNI" and known["adni"]["data"] == "demo"

@@ -11,7 +11,7 @@ import yaml
 from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
-from helpers.small_study import small_brain
+from helpers.small_study import small_brain, small_head
 
 from pipeline import cli
 from pipeline.study.config import read_config
@@ -26,9 +26,14 @@ def folder(tmp_path, monkeypatch):
 
 
 def write_bids(folder):
+    """Heads, but for one subject, of whom there are brains without their skull."""
+    small_head(folder / "head.nii.gz")
     small_brain(folder / "brain.nii.gz")
-    brain = (folder / "brain.nii.gz").read_bytes()
-    write_bids_dataset(folder / "my-study", lambda path, *_: path.write_bytes(brain))
+    head, brain = ((folder / f"{name}.nii.gz").read_bytes() for name in ("head", "brain"))
+    write_bids_dataset(
+        folder / "my-study",
+        lambda path, subject, _: path.write_bytes(brain if subject == "C0" else head),
+    )
     return "--bids my-study"
 
 
@@ -75,12 +80,12 @@ def begun(command, capsys):
 def test_bids(folder, capsys):
     said, text = begun(write_bids(folder), capsys)
     assert "- 16 images of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
-    assert "- voxels of 4 x 4 x 4 mm (10 of 16 scans read)" in said
+    assert "- voxels of 4 x 4 x 4 mm (9 of 16 scans read)" in said
     assert "- left out: 3 (image): Neither healthy nor diseased" in said
-    assert "- 10 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
-    assert "the skull is gone; give the original scan" in said
+    assert "- 1 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
+    assert "it will be left out: the skull is gone; give the original scan" in said
     assert "test pairs: 1; with fewer than 10" in said
-    assert "    # 4 subjects go from MCI to AD\n" in text
+    assert "    # from MCI to AD: 4 subjects\n" in text
     assert "    labels: {column: group, healthy: [MCI], diseased: [AD]}\n" in text
 
 

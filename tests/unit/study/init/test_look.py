@@ -35,7 +35,7 @@ def test_bids(bids):
     look = look_at_bids(bids)
     assert look.name == "my-study"
     assert look.section["labels"] == {"column": "group", "healthy": ["MCI"], "diseased": ["AD"]}
-    assert look.remarks["labels"] == ["4 subjects go from MCI to AD", "neither, so left out: CN"]
+    assert look.remarks["labels"] == ["from MCI to AD: 4 subjects", "neither, so left out: CN"]
     assert look.missing == [
         "visits without acq_time in sessions.tsv are in the order of their names"
     ]

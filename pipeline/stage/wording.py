@@ -1,4 +1,4 @@
-"""Words for the methods of a paper."""
+"""Words that fit a number."""
 
 
 def number_of(count: int, singular: str) -> str:

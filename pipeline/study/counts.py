@@ -1,0 +1,98 @@
+"""How many images and pairs a data set has, before a run or after one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.chest.shards import shard_of
+from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
+from pipeline.cohort.manifest import Cohort
+from pipeline.stage.errors import InputError
+from pipeline.study.config.datasets import (
+    AnyDataset,
+    CohortDataset,
+    CopdDataset,
+    FilmDataset,
+    ImageDataset,
+)
+from pipeline.study.config.simulations import AdniDemo
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Images and pairs of a data set, shards that hold any, and where the numbers come from."""
+
+    images: int = 0
+    pairs: int = 0
+    shards: int = 0
+    pair_shards: int = 0
+    source: str = "the configuration"
+
+
+def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
+    """Images and pairs of a data set.
+
+    Parameters
+    ----------
+    dataset
+        Its part of the configuration.
+    folder
+        Its results; what an ingest left there counts where the archive is made by a job.
+    cache
+        Folder of the cohorts that were read before, as of the workflow.
+
+    Raises
+    ------
+    InputError
+        If the archive cannot be read, or is a server whose films have not been fetched.
+    """
+    if isinstance(dataset, ImageDataset):
+        squares = dataset.squares
+        pairs = squares.validation + squares.test
+        return Counts(squares.train + 2 * pairs, pairs)
+    if not dataset.is_made:
+        settings = dataset.ingest_settings()
+        cohort = planned_cohort(settings, cache / fingerprint(settings))
+        return _count(cohort, dataset, "the archive")
+    if earlier := count_earlier(dataset, folder):
+        return earlier
+    if dataset.is_fetched:
+        raise InputError(
+            "how many films the server has is known when they are fetched: run "
+            "`snakemake --cores 1 ingest_all`, then plan"
+        )
+    return _count_demo(dataset)
+
+
+def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
+    shards = dataset.chest.shards if isinstance(dataset, FilmDataset) else 0
+    films, pairs = (
+        len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
+        for table in (cohort.manifest, cohort.pairs)
+    )
+    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source)
+
+
+def _count_demo(dataset: CohortDataset) -> Counts:
+    """Subjects of a demonstration times their visits on the average; every shard is used."""
+    demo, source = dataset.demo, "the demonstration's settings"
+    if isinstance(demo, AdniDemo):
+        # Every third converter has a visit more before the disease, every fourth one after it.
+        converters = demo.converters + demo.field_mismatch
+        images = (2 + 1 / 3 + 1 / 4) * converters + 1.5 * demo.stable_mci
+        images += demo.ad_at_baseline + demo.faulty
+        train = dataset.splits.fractions.train if dataset.splits.fractions else 0
+        return Counts(round(images), round((1 + 1 / 4) * converters * (1 - train)), source=source)
+    if not isinstance(dataset, CopdDataset) or dataset.demo is None:
+        raise TypeError(f"{dataset.source}: a demonstration of unknown kind")
+    # Of the subjects with both films, a fifth has another normal one, a fifth one more of COPD.
+    demo = dataset.demo
+    images = demo.normal + demo.copd + 2.4 * demo.paired
+    shards = dataset.chest.shards
+    return Counts(round(images), round(1.2 * demo.paired), shards, shards, source)
+
+
+def count_earlier(dataset: AnyDataset, folder: Path) -> Counts | None:
+    """Images and pairs of the run that left the results of a data set; None if it told none."""
+    if isinstance(dataset, CohortDataset) and (folder / "ingest/manifest.parquet").is_file():
+        return _count(read_cohort(folder / "ingest"), dataset, "the manifest")
+    return None
