@@ -137,6 +137,11 @@ def error_mm(found: np.ndarray, truth: np.ndarray) -> float:
     return float(np.linalg.norm(off, axis=1).max())
 
 
+def on_template(changed: dict[str, Registered]) -> dict[str, Head]:
+    """Those of a packaged head's changes that were not refused."""
+    return {change: one.head for change, one in changed.items() if one.head is not None}
+
+
 def share(hits: Sequence[bool]) -> str:
     """How many of how many."""
     return f"{sum(hits)} of {len(hits)}"
@@ -144,16 +149,16 @@ def share(hits: Sequence[bool]) -> str:
 
 def judge(heads: Heads, name: str, change: str, brain: np.ndarray) -> dict[str, str]:
     """A row: what is said of a changed head, and its figures."""
-    one = heads[name][change]
+    one, there = heads[name][change], on_template(heads[name])
     row = {"head": name, "change": change, "judged": one.refused}
-    if one.head is None:
+    if change not in there:
         return row | dict.fromkeys(("off by mm", "scale", "likeness", "litres", "overlap"), "")
-    unposed = np.eye(4) if name == TEMPLATE_HEAD else heads[name][PLAIN].head.origin
-    stripped = strip(one.head, brain)
+    unposed = np.eye(4) if name == TEMPLATE_HEAD else there[PLAIN].origin
+    stripped = strip(there[change], brain)
     return {
         **row,
         "judged": "; ".join(filter(None, [one.facts["alignment"], stripped.said])) or KEPT,
-        "off by mm": f"{error_mm(one.head.origin, unposed):.1f}",
+        "off by mm": f"{error_mm(there[change].origin, unposed):.1f}",
         "scale": f"{one.facts['scale']:.2f}",
         "likeness": f"{one.facts['likeness']:.2f}",
         "litres": "" if stripped.litres is None else f"{stripped.litres:.2f}",
@@ -187,14 +192,14 @@ def sides(changed: dict[str, Registered], template: Template) -> list[dict[str, 
     def odd(head: Head) -> np.ndarray:
         return brain_asymmetry(nib.Nifti1Image(head.data * head.brain, head.affine), grid)
 
-    good = [odd(changed[name].head) for name in GOOD if changed[name].head is not None]
-    mirrored = changed["flipped along x"].head
-    alike = likeness([*good, odd(mirrored)] if mirrored else good)
+    there = on_template(changed)
+    good = [odd(there[change]) for change in GOOD if change in there]
+    alike = likeness([*good, odd(there["flipped along x"])])
     between = [alike[pair] for pair in combinations(range(len(good)), 2)]
-    rows = [{"sessions": "both right", **_alike(between)}]
-    if mirrored:
-        rows.append({"sessions": "one mirrored", **_alike(list(alike[-1, :-1]))})
-    return rows
+    return [
+        {"sessions": "both right", **_alike(between)},
+        {"sessions": "one mirrored", **_alike(list(alike[-1, :-1]))},
+    ]
 
 
 def _alike(values: Sequence[float]) -> dict[str, str]:
@@ -212,8 +217,9 @@ def tables(heads: Heads, template: Template) -> Iterator[list[dict[str, str]]]:
         yield [judge(heads, *which, brain) for which in product(HEADS, changes)]
     rows = []
     for name in HEADS:
-        good = [heads[name][change].head for change in GOOD]
-        noticed = later_faults([head for head in good if head], template, brain)
+        there = on_template(heads[name])
+        good = [there[change] for change in GOOD if change in there]
+        noticed = later_faults(good, template, brain)
         rows += [
             {"head": name, "fault": fault, "noticed": share(hits)}
             for fault, hits in noticed.items()
