@@ -55,11 +55,11 @@ class Head:
 Change = Callable[[Head], Head]
 
 
-def packaged(name: str) -> Head:
-    """A packaged head at `VOXEL_MM`."""
+def packaged(name: str, voxel_mm: float = VOXEL_MM) -> Head:
+    """A packaged head at a voxel size."""
     head, brain = map(nib.as_closest_canonical, load_head(name))
     head, brain = (
-        resample_to_output(image, VOXEL_MM, order=order) for image, order in ((head, 1), (brain, 0))
+        resample_to_output(image, voxel_mm, order=order) for image, order in ((head, 1), (brain, 0))
     )
     data = np.maximum(head.get_fdata(dtype=np.float32), 0)
     return Head(data, np.asarray(brain.dataobj) > 0.5, head.affine, np.eye(4))

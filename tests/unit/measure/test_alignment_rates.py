@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
-from pipeline.measure.alignment_rates import error_mm, share
+from pipeline.brain.template import Template, load_template, template_brain
+from pipeline.brain.volume import save_volume
+from pipeline.measure.alignment_rates import (
+    Registered,
+    error_mm,
+    judge,
+    later_faults,
+    register,
+    share,
+)
 from pipeline.measure.changed_heads import (
     Head,
     bad_masks,
@@ -11,9 +20,20 @@ from pipeline.measure.changed_heads import (
     flipped,
     gamma,
     outside,
+    packaged,
     scaled,
     turned,
 )
+from pipeline.measure.packaged_heads import TEMPLATE_HEAD
+
+
+@pytest.fixture(scope="session")
+def average(tmp_path_factory: pytest.TempPathFactory) -> tuple[Head, Template]:
+    """The packaged average at 4 mm, as a head and as the template."""
+    head = packaged(TEMPLATE_HEAD, 4.0)
+    path = tmp_path_factory.mktemp("average") / "template.nii"
+    save_volume(head.data, head.affine, path)
+    return head, load_template(path)
 
 
 @pytest.fixture
@@ -100,3 +120,26 @@ def test_error_is_that_of_the_farthest_corner():
     assert error_mm(moved, np.eye(4)) == pytest.approx(5)
     assert error_mm(np.diag([1.1, 1, 1, 1]), np.eye(4)) == pytest.approx(6)
     assert share([True, False, True]) == "2 of 3"
+
+
+def test_faults_of_a_registered_head_are_noticed_but_not_its_exchanged_sides(average):
+    head, template = average
+    noticed = later_faults([head], template, template_brain(template))
+    assert noticed.pop("flipped along x") == [False]
+    # At voxels of 4 mm a margin of 10 is one of 8.
+    assert noticed.pop("mask: brain and 10 mm around it") == [False]
+    assert len(noticed) == 9 and all(all(hits) for hits in noticed.values())
+
+
+def test_voxels_too_large_by_a_quarter_are_found_and_doubted(average):
+    head, template = average
+    found = register(scaled(head, factors=[1.25] * 3), template)
+    assert error_mm(found.head.origin, np.eye(4)) < 2
+    assert "voxel sizes may be wrong" in found.facts["alignment"]
+
+
+def test_the_row_of_a_refused_head_says_why(average):
+    heads = {TEMPLATE_HEAD: {"halved": Registered(None, {}, "refused: scale 0.50")}}
+    row = judge(heads, TEMPLATE_HEAD, "halved", average[0].brain)
+    assert row["judged"] == "refused: scale 0.50"
+    assert row["off by mm"] == row["litres"] == ""

@@ -74,8 +74,7 @@ def test_good_volume_has_figures_and_picture(stages, coarse):
     assert facts["status"] == "ok"
     assert facts["litres"] == pytest.approx(brain.sum() * 0.064e-3, abs=1e-4)
     assert facts["overlap"] == pytest.approx(2 * brain.sum() / (brain.sum() + whole), abs=1e-4)
-    # What BET left of the template's brain; the two 4 mm masks were made differently.
-    assert facts["template_overlap"] == pytest.approx(facts["overlap"], abs=0.02)
+    assert 0.9 < facts["template_overlap"] < facts["overlap"]
     assert facts["correlation"] == pytest.approx(1)
     assert facts["empty_planes"] == []
     assert facts["orientation"] == ""
