@@ -4,8 +4,9 @@ The head is compared with the template within the template's brain, where it lie
 purpose: a head that fits better when it is displaced is not where it should be. Only ranks of
 intensities are compared, and only in the brain, so neither contrast nor the brightness of scalp,
 cheeks and neck has a say. A copy is displaced by a turn, by a move, or by exchanging front and back
-or top and bottom; left and right are too alike to tell (see `pipeline.qc.asymmetry`). How often
-that errs stands in docs/alignment.md.
+or top and bottom, which is tried nodded, too: a registration makes the best of a flipped head by
+nodding it. Left and right are too alike to tell (see `pipeline.qc.asymmetry`). How often that errs
+stands in docs/alignment.md.
 """
 
 from itertools import product
@@ -82,8 +83,11 @@ def _displacements() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         turn = Rotation.from_rotvec(TURN * unit, degrees=True).as_matrix()
         there[f"turned by {sign * TURN:+.0f} degrees about {AXES[axis]}"] = turn, still
         there[f"moved by {sign * MOVE_MM:+.0f} mm along {AXES[axis]}"] = np.eye(3), MOVE_MM * unit
-    for axis, sides in SIDES.items():
-        there[f"with {sides} exchanged"] = np.diag(1.0 - 2 * np.eye(3)[axis]), still
+    for (axis, sides), angle in product(SIDES.items(), (0, TURN, -TURN)):
+        nod = Rotation.from_euler("x", angle, degrees=True).as_matrix()
+        words = f"with {sides} exchanged"
+        words += f" and turned by {angle:+.0f} degrees about x" if angle else ""
+        there[words] = nod @ np.diag(1.0 - 2 * np.eye(3)[axis]), still
     return there
 
 
