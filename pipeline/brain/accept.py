@@ -18,6 +18,7 @@ from pipeline.brain.scan import read_scan
 from pipeline.brain.skull import can_be_brain
 from pipeline.brain.template import (
     LOWEST_LIKENESS,
+    LOWEST_OVERLAP,
     Template,
     head_correlation,
     load_template,
@@ -30,9 +31,6 @@ from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
-# Dice of a brain and the template's: 0.84 for the template's own brain at nine tenths of its size,
-# 0.77 to 0.79 where that lies 20 mm aside. Smaller faults the alignment tells, for quality control.
-LOWEST_OVERLAP = 0.8
 SAME_PLACE_MM = 0.01  # by which affines of one grid may differ
 
 

@@ -3,7 +3,10 @@
 The head is compared with the template within the template's brain, where it lies and displaced on
 purpose: a head that fits better when it is displaced is not where it should be. Only ranks of
 intensities are compared, and only in the brain, so neither contrast nor the brightness of scalp,
-cheeks and neck has a say. How often that errs stands in docs/alignment.md.
+cheeks and neck has a say. A copy is displaced by a turn, by a move, or by exchanging front and back
+or top and bottom, which is tried nodded, too: a registration makes the best of a flipped head by
+nodding it. Left and right are too alike to tell (see `pipeline.qc.asymmetry`). How often that errs
+stands in docs/alignment.md.
 """
 
 from itertools import product
@@ -19,6 +22,7 @@ COARSE_MM = 4.0
 SMOOTHING = 1.0  # standard deviation of the Gaussian, coarse voxels
 TURN, MOVE_MM = 15.0, 20.0  # degrees about each axis, and along it, to either side
 AXES = "xyz"
+SIDES = {1: "front and back", 2: "top and bottom"}  # by axis
 
 
 class Alignment(NamedTuple):
@@ -56,25 +60,35 @@ def find_alignment(
     ranks = rankdata(fixed[inside])
     mm, centre = factors * voxel_mm, np.array(center_of_mass(inside))
 
-    def likeness(turn: np.ndarray, move: np.ndarray) -> float:
-        matrix = turn.T * mm / mm[:, None]  # where voxels of the displaced head come from
+    def likeness(linear: np.ndarray, move: np.ndarray) -> float:
+        # `linear` is orthogonal; where voxels of the displaced head come from.
+        matrix = linear.T * mm / mm[:, None]
         offset = centre - matrix @ (centre + move / mm)
         values = affine_transform(moving, matrix, offset, order=1)[inside]
         return float(np.corrcoef(ranks, rankdata(values))[0, 1]) if np.ptp(values) else 0.0
 
     plain = likeness(np.eye(3), np.zeros(3))
-    displaced = {}
-    for axis, sign in product(range(3), (1, -1)):
-        unit = sign * np.eye(3)[axis]
-        turn = Rotation.from_rotvec(TURN * unit, degrees=True).as_matrix()
-        words = f"turned by {sign * TURN:+.0f} degrees about {AXES[axis]}"
-        displaced[words] = likeness(turn, np.zeros(3))
-        words = f"moved by {sign * MOVE_MM:+.0f} mm along {AXES[axis]}"
-        displaced[words] = likeness(np.eye(3), MOVE_MM * unit)
+    displaced = {words: likeness(*by) for words, by in _displacements().items()}
     best = max(displaced, key=lambda words: displaced[words])
     if displaced[best] <= plain:
         return Alignment(plain, "")
     return Alignment(plain, f"fits better {best} ({displaced[best]:.2f} against {plain:.2f})")
+
+
+def _displacements() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Orthogonal matrices and moves in mm, about the middle of the brain, by what they do."""
+    there, still = {}, np.zeros(3)
+    for axis, sign in product(range(3), (1, -1)):
+        unit = sign * np.eye(3)[axis]
+        turn = Rotation.from_rotvec(TURN * unit, degrees=True).as_matrix()
+        there[f"turned by {sign * TURN:+.0f} degrees about {AXES[axis]}"] = turn, still
+        there[f"moved by {sign * MOVE_MM:+.0f} mm along {AXES[axis]}"] = np.eye(3), MOVE_MM * unit
+    for (axis, sides), angle in product(SIDES.items(), (0, TURN, -TURN)):
+        nod = Rotation.from_euler("x", angle, degrees=True).as_matrix()
+        words = f"with {sides} exchanged"
+        words += f" and turned by {angle:+.0f} degrees about x" if angle else ""
+        there[words] = nod @ np.diag(1.0 - 2 * np.eye(3)[axis]), still
+    return there
 
 
 def coarse_factors(voxel_mm: np.ndarray) -> np.ndarray:

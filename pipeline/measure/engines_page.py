@@ -17,7 +17,8 @@ def installed_engines(stage: str) -> dict[str, str]:
     return {name: version for name, version in probed.items() if version is not None}
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def markdown_table(rows: list[dict[str, Any]]) -> str:
+    """Rows as a table in Markdown; the keys of the first are its head."""
     columns = list(rows[0])
     lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(str(row[column]) for column in columns) + " |" for row in rows]
@@ -112,18 +113,18 @@ and the brain stages run on these scans as the workflow runs them. The figures t
 engines do what the tools are for. They do not compare them with FSL or ANTs: where those are
 installed, the same command with `--engine auto` measures them.
 
-{_table(used)}
+{markdown_table(used)}
 
 ## Scans
 
 The field is the range of the factor by which it changes the intensities; noise has
 {100 * noise:g} % of white matter's intensity.
 
-{_table(scans)}
+{markdown_table(scans)}
 
 ## Agreement
 
-{_table(measured)}
+{markdown_table(measured)}
 
 - **Brain kept**: share of the packaged brain mask in the field of view after the crop.
 - **Variation**: coefficient of variation of the intensities in sure white matter, of the head that
@@ -140,18 +141,18 @@ The field is the range of the factor by which it changes the intensities; noise 
 Every engine of `skull` that is installed, on the registered scans, and after it every engine
 of `skull_refine`. Seconds and memory are those of the last stage named.
 
-{_table(removed)}
+{markdown_table(removed)}
 
 - **Surface distance**: 95th percentile of the distances between the surfaces of the mask and the
   packaged one, in both directions.
 - A dash stands for a scan on which the stage failed.
 
-{_table(installed)}
+{markdown_table(installed)}
 
 ## Cost
 
 Processor seconds a volume, mean (largest), and peak memory, of the stage's process and its tools,
 one thread, on {_processor()}.
 
-{_table(cost)}
+{markdown_table(cost)}
 """

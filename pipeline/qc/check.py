@@ -9,9 +9,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from PIL import Image
-from scipy.ndimage import affine_transform, binary_erosion, center_of_mass
+from scipy.ndimage import binary_erosion, center_of_mass
 
 from pipeline.brain.alignment import coarse, coarse_factors
+from pipeline.brain.template import load_template, template_brain
 from pipeline.brain.volume import dice, litres
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.qc.asymmetry import brain_asymmetry, save_asymmetry
@@ -19,8 +20,6 @@ from pipeline.stage.files import atomic_path, write_json
 from pipeline.stage.sidecar import read_sidecar
 
 PLANE, OF_PLANES = 56, 128  # across x: empty in a failed volume
-# Left and right are too alike in a template: see `pipeline.qc.asymmetry`.
-SIDES = {1: "front and back", 2: "top and bottom"}
 BACKGROUND = -1.0  # of volumes on the grid
 TILE = 128  # side of each of the three planes, pixels
 OUTLINE = (255, 80, 40)
@@ -51,6 +50,7 @@ def check_volume(
         JSON written: ``status``, ``stage``, ``rule`` and ``reason`` of the last stage; ``litres``,
         the volume of the refined brain in the template's space; ``correlation`` with the template
         within its head; ``overlap``, the Dice coefficient of the stripped and the refined brain;
+        ``template_overlap``, that of the refined brain and the template's;
         ``empty_planes``, planes that are empty where brain must be; ``orientation``, what is
         wrong with it. Null where the volume did not come so far.
     picture
@@ -81,20 +81,22 @@ def check_volume(
         "litres": None,
         "correlation": None,
         "overlap": None,
+        "template_overlap": None,
         "empty_planes": None,
         "orientation": None,
     }
-    reference = _read(template)
+    fixed = load_template(template)
+    reference = nib.Nifti1Image(fixed.data, fixed.affine)
     disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
     doubt = next((step["alignment"] for step in status["steps"] if "alignment" in step), "")
     if head:
-        correlation, turned = compare_with_template(head, reference)
-        facts["correlation"] = round(correlation, 4)
-        facts["orientation"] = "; ".join(filter(None, [disagreement, doubt, turned]))
+        facts["correlation"] = round(compare_with_template(head, reference), 4)
+        facts["orientation"] = "; ".join(filter(None, [disagreement, doubt]))
     if second:
         masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
         facts["litres"] = round(litres(masks[1], second.affine), 4)
         facts["overlap"] = round(dice(*masks), 4)
+        facts["template_overlap"] = round(dice(masks[1], template_brain(fixed)), 4)
     if prepared:
         facts["empty_planes"] = empty_planes(np.asarray(prepared.dataobj) > BACKGROUND)
     shown = head or volumes["orient"]
@@ -114,48 +116,20 @@ def _read(path: Path) -> nib.Nifti1Image | None:
     return nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
 
 
-def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> tuple[float, str]:
-    """Correlation of a registered head with the template, and which way it should be flipped.
-
-    The head is also compared with front and back or top and bottom exchanged, its centre of mass on
-    the template's: a head that fits better so is a flipped one. Exchanged left and right are seen
-    only beside the subject's other sessions.
+def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> float:
+    """Pearson correlation within the template's head, at a voxel size of about 4 mm.
 
     Parameters
     ----------
     head, template
         Volumes on one grid, in RAS orientation.
-
-    Returns
-    -------
-    correlation, flipped
-        Pearson correlation within the template's head at a voxel size of about 4 mm, and ``""`` or
-        what seems to be flipped.
     """
     factors = coarse_factors(voxel_sizes(template.affine))
     fixed, moving = (
         coarse(np.asarray(image.dataobj, np.float32), factors) for image in (template, head)
     )
     inside = fixed > 0.1 * np.percentile(fixed, 99)
-    plain = _correlation(fixed, moving, inside)
-    flipped = []
-    for axis, sides in SIDES.items():
-        mirrored = _correlation(fixed, _mirror(moving, axis, fixed), inside)
-        if mirrored > plain:
-            flipped.append(f"{sides} seem exchanged ({mirrored:.2f} against {plain:.2f})")
-    return plain, "; ".join(flipped)
-
-
-def _mirror(data: np.ndarray, axis: int, onto: np.ndarray) -> np.ndarray:
-    """Mirror image whose centre of mass is that of `onto`."""
-    signs = np.ones(3)
-    signs[axis] = -1
-    offset = np.array(center_of_mass(data)) - signs * center_of_mass(onto)
-    return affine_transform(data, np.diag(signs), offset, order=1)
-
-
-def _correlation(first: np.ndarray, second: np.ndarray, inside: np.ndarray) -> float:
-    return float(np.corrcoef(first[inside], second[inside])[0, 1])
+    return float(np.corrcoef(fixed[inside], moving[inside])[0, 1])
 
 
 def empty_planes(brain: np.ndarray) -> list[str]:

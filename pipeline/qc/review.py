@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.brain.template import LOWEST_OVERLAP as LOWEST_TEMPLATE_OVERLAP
 from pipeline.cohort.ingest import read_cohort
 from pipeline.qc.asymmetry import LOWEST_LIKENESS, likeness, load_asymmetry, mirrored
 from pipeline.qc.overrides import read_overrides, subject_key
@@ -28,7 +29,7 @@ CHECKS = ("empty_planes", "brain_volume", "correlation", "overlap", "orientation
 COLUMNS = [
     *("subject", "session", "split", "diagnosis", "site", "field_strength"),
     *("decision", "stage", "rule", "reason", "suspect"),
-    *("litres", "litres_z", "correlation", "correlation_z", "overlap"),
+    *("litres", "litres_z", "correlation", "correlation_z", "overlap", "template_overlap"),
     *("empty_planes", "likeness", "orientation"),
 ]
 WORST_FIRST = ("fell out", "excluded", "suspect", "kept", "used")
@@ -84,7 +85,8 @@ def find_suspects(volumes: pd.DataFrame) -> pd.DataFrame:
             "empty_planes": volumes["empty_planes"] != "",
             "brain_volume": volumes["litres_z"].abs() > LARGEST_Z,
             "correlation": volumes["correlation_z"] < -LARGEST_Z,
-            "overlap": volumes["overlap"] < LOWEST_OVERLAP,
+            "overlap": (volumes["overlap"] < LOWEST_OVERLAP)
+            | (volumes["template_overlap"] < LOWEST_TEMPLATE_OVERLAP),
             "orientation": volumes["orientation"] != "",
         }
     )
@@ -183,7 +185,7 @@ def review_volumes(
         lambda told: "; ".join(filter(None, told)), axis=1
     )
     figures["orientation"] = turned
-    numbers = ["litres", "correlation", "overlap"]
+    numbers = ["litres", "correlation", "overlap", "template_overlap"]
     figures[numbers] = figures[numbers].astype(float)
     volumes = pd.concat([manifest, figures], axis=1)
     volumes = decide(find_suspects(volumes), exclude, kept, dropped, source)

@@ -54,6 +54,17 @@ def test_a_displaced_head_is_noticed_and_how(template, turn, move, said):
     assert f"fits better {said}" in found.better
 
 
+@pytest.mark.parametrize(("axis", "sides"), [(1, "front and back"), (2, "top and bottom")])
+def test_a_flipped_head_is_noticed(template, axis, sides):
+    head, brain = template
+    lowest, highest = np.flatnonzero(brain.any(axis=tuple({0, 1, 2} - {axis})))[[0, -1]]
+    # Flipped about the middle of its brain, bright scalp and all.
+    other = np.where(binary_dilation(brain), head, 4 * head)
+    other = np.roll(np.flip(other, axis), lowest + highest + 1 - head.shape[axis], axis)
+    found = find_alignment(other, head, brain, VOXEL_MM)
+    assert f"fits better with {sides} exchanged" in found.better
+
+
 def test_voxels_need_not_be_cubes(template):
     head, brain = template
     flat = [volume[:, :, ::2] for volume in (displaced(head, (0, 20, 0), (0, 0, 0)), head, brain)]

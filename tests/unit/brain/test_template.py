@@ -56,6 +56,15 @@ def test_registration_finds_a_known_pose(
     assert np.abs(pulled - data)[inside].max() < 1e-3 * data.max()
 
 
+@pytest.mark.parametrize(
+    ("scale", "doubted"), [(0.72, True), (0.8, False), (1.0, False), (1.05, False), (1.2, True)]
+)
+def test_a_head_of_a_size_that_no_adult_has_is_doubted(scale, doubted) -> None:
+    brain = np.ones((19, 10, 10), bool)  # 1.9 l, as the template's
+    said = template.doubtful_size(scale, brain, np.diag([10.0, 10, 10, 1]))
+    assert ("voxel sizes may be wrong" in said) == doubted
+
+
 @pytest.mark.slow
 def test_registration_repeats_exactly(tmp_path: Path, save_head, necked_head, icbm_head) -> None:
     small = save_head(icbm_head, "template.nii.gz", 3.0)

@@ -19,10 +19,11 @@ GOOD = {
     "litres": 1.9,
     "correlation": 0.8,
     "overlap": 0.97,
+    "template_overlap": 0.95,
     "empty_planes": [],
     "orientation": "",
 }
-NOTHING = dict.fromkeys(("litres", "correlation", "overlap", "empty_planes", "orientation"))
+NOTHING = dict.fromkeys(set(GOOD) - {"status", "stage", "rule", "reason"})
 CRASHED = {"rule": "tool_failed", "reason": "ROBEX crashed"}
 ODD = {
     1: {"empty_planes": ["x"]},
@@ -30,9 +31,11 @@ ODD = {
     5: {"correlation": 0.5},
     7: {"overlap": 0.7},
     9: {"orientation": "front and back seem exchanged"},
+    13: {"template_overlap": 0.7},
     11: {"status": "excluded", "stage": "skull", **CRASHED, **NOTHING},
 }
 CHECK_OF = {1: "empty_planes", 3: "brain_volume", 5: "correlation", 7: "overlap", 9: "orientation"}
+CHECK_OF |= {13: "overlap"}
 
 
 def write_study(folder, subjects, sessions="bl"):
@@ -128,7 +131,7 @@ def test_volume_that_fell_out_leads_with_its_stage(study):
     first = table.iloc[0]
     assert (first.name, first["decision"]) == (11, "fell out")
     assert first[["stage", "rule", "reason"]].tolist() == ["skull", *CRASHED.values()]
-    assert set(table.index[1:6]) == set(CHECK_OF)  # worst first
+    assert set(table.index[1 : 1 + len(CHECK_OF)]) == set(CHECK_OF)  # worst first
 
 
 def test_suspects_are_excluded_where_the_configuration_says_so(study):
@@ -136,6 +139,7 @@ def test_suspects_are_excluded_where_the_configuration_says_so(study):
     assert read_review(study / "adni/qc.csv") == {
         ("023S0001", "bl"): {"rule": "suspect", "reason": "suspect: empty planes"},
         ("023S0007", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
+        ("023S0013", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
     }
 
 
@@ -146,6 +150,7 @@ def test_lists_override_both_ways(study):
     assert read_review(study / "adni/qc.csv") == {
         ("023S0000", "bl"): {"rule": "dropped", "reason": "on the drop list: moved"},
         ("023S0007", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
+        ("023S0013", "bl"): {"rule": "suspect", "reason": "suspect: overlap"},
     }
     assert table.loc[1, "decision"] == "kept"
     # There is no image to keep.

@@ -47,6 +47,7 @@ def page(tmp_path_factory):
             "correlation": 0.8,
             "correlation_z": 0.0,
             "overlap": 0.97,
+            "template_overlap": 0.95,
             "empty_planes": "",
             "likeness": np.where(numbers % 5 == 0, np.nan, np.where(numbers == 7, -0.91, 0.85)),
             "orientation": "",
@@ -121,7 +122,7 @@ def test_sorts_by_number_with_missing_last(opened, page):
 
 def test_mirrored_session_comes_first_when_sorted_by_sides(opened):
     opened.find_element(By.XPATH, "//th[normalize-space()='Sides']/button").click()
-    shown = column(opened, 16)
+    shown = column(opened, 17)
     assert shown[:2] == ["-0.91", "0.85"]
     assert shown[-VOLUMES // 5 :] == [""] * (VOLUMES // 5)  # subjects' only sessions
 
@@ -146,6 +147,6 @@ def test_filters_by_state_and_text(opened):
 def test_says_demonstration_and_shows_reasons_as_text(opened):
     assert "simulated" in opened.title
     assert opened.find_element(By.CLASS_NAME, "demo").is_displayed()
-    assert column(opened, 18)[0] == "<b>ROBEX</b> & crashed"
+    assert column(opened, 19)[0] == "<b>ROBEX</b> & crashed"
     assert column(opened, 8)[:4] == ["skull", "skull", "skull", ""]
     assert not [line for line in opened.get_log("browser") if line["level"] == "SEVERE"]
