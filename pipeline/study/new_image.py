@@ -20,8 +20,9 @@ from pipeline.biomarkers.population import (
     volume_ruler,
 )
 from pipeline.brain.chain import ENTRY
-from pipeline.brain.scan import SUFFIXES, read_scan
+from pipeline.brain.scan import read_scan
 from pipeline.cohort.derivatives import brain_mask
+from pipeline.cohort.scans import SUFFIXES
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,

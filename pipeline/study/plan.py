@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.brain.chain import ENTRY
+from pipeline.brain.chain import CONVERSION, ENTRY
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.scans import is_series
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
@@ -48,7 +49,7 @@ CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
 UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
 LEAST_TOLD = 0.05  # GPU hours; fewer are not worth a note
-INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
+INTERMEDIATE = (CONVERSION, ENTRY, *BRAIN_STAGES[:-1])
 
 
 class Row(NamedTuple):
@@ -68,13 +69,17 @@ COLUMNS = list(Row._fields)
 
 @dataclass(frozen=True)
 class Counts:
-    """Images and pairs of a data set, shards that hold any, and where the numbers come from."""
+    """Images and pairs of a data set, shards that hold any, and where the numbers come from.
+
+    ``series`` is how many of the images are a DICOM series, of which a volume is made.
+    """
 
     images: int = 0
     pairs: int = 0
     shards: int = 0
     pair_shards: int = 0
     source: str = "the configuration"
+    series: int = 0
 
 
 def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
@@ -118,7 +123,9 @@ def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
         len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
         for table in (cohort.manifest, cohort.pairs)
     )
-    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source)
+    volumes = isinstance(dataset, VolumeDataset)
+    series = sum(map(is_series, cohort.manifest["path"])) if volumes else 0
+    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source, series)
 
 
 def _count_demo(dataset: CohortDataset) -> Counts:
@@ -177,6 +184,7 @@ class _Study:
             "start": int(dataset.training.starts_from_weights),
             "demo": int(demo),
             "images": counts.images,
+            "series": counts.series,
             "pairs": counts.pairs,
             "shards": counts.shards,
             "pair_shards": counts.pair_shards,

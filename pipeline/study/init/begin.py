@@ -1,19 +1,23 @@
 """The smallest configuration of a study, written from a look at its data, and what it will cost."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from pipeline.brain.convert import convert_series
 from pipeline.brain.kind import check_kind, is_skull_stripped
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values
 from pipeline.cohort.ingest import fingerprint, planned_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
+from pipeline.cohort.scans import is_series
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.method.registry import METHODS, reference_method
 from pipeline.score.uncertainty import FEWEST_SUBJECTS
@@ -171,7 +175,7 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     sizes, odd = [], defaultdict[str, list[str]](list)
     for path in chosen:
         try:
-            scan = read_scan(Path(path))
+            scan = _read(Path(path))
             data = np.asarray(scan.dataobj)
             check_values(data)
             check_kind(data)
@@ -192,6 +196,16 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     by_axis = pd.DataFrame(sizes).round(2)
     told = " x ".join(_range(by_axis[axis]) for axis in by_axis)
     return [f"voxels of {told} mm ({len(sizes)} of {len(paths)} scans read)"], sentences
+
+
+def _read(path: Path) -> nib.Nifti1Image:
+    """A scan; of a DICOM series the volume that is made of it."""
+    if not is_series(path):
+        return read_scan(path)
+    with tempfile.TemporaryDirectory(prefix="look-") as folder:
+        volume = Path(folder, "scan.nii.gz")
+        convert_series(path, volume)
+        return read_scan(volume)
 
 
 def _range(numbers: pd.Series) -> str:
