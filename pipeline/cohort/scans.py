@@ -49,7 +49,7 @@ def reject_series(rows: pd.DataFrame, paths: pd.Series) -> None:
             reject(rows, rows.index == row, Rule.UNREADABLE, why)
 
 
-def series_files(path: str | Path) -> list[os.DirEntry]:
+def series_files(path: str | Path) -> list[os.DirEntry[str]]:
     """Files of the folder of a series, by name."""
     folder = Path(path) if Path(path).is_dir() else Path(path).parent
     with os.scandir(folder) as entries:

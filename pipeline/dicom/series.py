@@ -40,6 +40,12 @@ class _Slice:
     axes: tuple[float, ...]
     position: tuple[float, ...]
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether the header tells where it lies."""
+        told = len(self.axes) == 6 and len(self.position) == 3
+        return told and bool(np.isfinite([*self.axes, *self.position]).all())
+
 
 def find_series(path: Path) -> list[Path]:
     """The slices of one volume of MRI.
@@ -192,7 +198,7 @@ def _fault(slices: Sequence[_Slice]) -> Told | None:
         return Told(rule=Rule.OTHER_SERIES, reason="a single slice, no volume")
     if len({one.size for one in slices}) > 1:
         return Told(rule=Rule.WRONG_KIND, reason="the slices are of several sizes")
-    if any(len(one.axes) != 6 or len(one.position) != 3 for one in slices):
+    if not all(one.is_placed for one in slices):
         return Told(rule=Rule.BAD_GEOMETRY, reason="a slice does not tell where it lies")
     axes = np.array([one.axes for one in slices])
     if np.ptp(axes, axis=0).max() > SAME_AXES:
