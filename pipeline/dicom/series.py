@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import FileDataset
+from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from pipeline.dicom.attributes import SLICE
 from pipeline.dicom.film import DICOM_PREFIX, PREAMBLE
@@ -18,6 +19,8 @@ from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule, Told
 
+IMAGES = (MRImageStorage, EnhancedMRImageStorage)  # kinds of files
+UNREADABLE = "the header of a slice breaks off or cannot be read"
 SAME_AXES = 1e-3  # by which direction cosines of one volume may differ
 SAME_PLACE_MM = 0.01
 # Of the distance of slices, its median: what differs by more is uneven, from here on a slice lacks.
@@ -143,6 +146,8 @@ def _read(file: Path) -> _Slice | None:
         try:
             header = dcmread(stream, stop_before_pixels=True, specific_tags=SLICE)
             if not header.get("Rows"):
+                if header.file_meta.get("MediaStorageSOPClassUID") in IMAGES:
+                    raise ImageError(Rule.UNREADABLE, UNREADABLE)
                 return None
             bytes_left = file.stat().st_size - stream.tell()
             return _Slice(
@@ -156,7 +161,7 @@ def _read(file: Path) -> _Slice | None:
             )
         except Exception as error:  # a malformed header can make pydicom raise nearly anything
             pass_on_system_error(error)
-            raise ImageError(Rule.UNREADABLE, "the header of a slice cannot be read") from error
+            raise ImageError(Rule.UNREADABLE, UNREADABLE) from error
 
 
 def _numbers(header: FileDataset, keyword: str) -> tuple[float, ...]:

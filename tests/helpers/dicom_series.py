@@ -38,6 +38,7 @@ def write_series(folder: Path, image: nib.Nifti1Image, **tags: object) -> list[P
         "PatientID": "1",
         "PatientName": "Nobody",
         "StudyDate": "20010203",
+        "StudyTime": "101112",
         "SeriesNumber": 2,
         "SeriesDescription": "MPRAGE",
         "ProtocolName": "MPRAGE",
