@@ -35,7 +35,7 @@ OPTIONS = [
 TEXTS = ("data_type", "db_name", "descrip", "aux_file", "intent_name")  # of a NIfTI header
 # Lines of dcm2niix that quote nothing of a header but numbers.
 TOLD = re.compile(
-    r"Chris Rorden's dcm2niiX version|Found \d+ DICOM|Convert \d+ DICOM|Conversion required|Compress:"
+    r"Chris Rorden's dcm2niiX version|Found \d+ DICOM|Convert \d+ DICOM|Conversion required"
     r"|Warning: (Interslice distance varies|Missing images\?|Instance Number \(0020,0013\) order)"
 )
 RESAMPLED = re.compile("_(Eq|Tilt)")  # as it calls volumes on slices that it had to move
