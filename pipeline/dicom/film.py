@@ -20,7 +20,12 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from pipeline.dicom import attributes
 from pipeline.dicom.decoding import check_size, decode_pixels
-from pipeline.dicom.quiet import pass_on_system_error, quiet_pydicom
+from pipeline.dicom.quiet import (
+    DICOM_PREFIX,
+    PREAMBLE,
+    pass_on_system_error,
+    quiet_pydicom,
+)
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
@@ -28,9 +33,7 @@ from pipeline.stage.rules import Rule
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
-DICOM_PREFIX = b"DICM"
 LONGEST_FIRST_VALUE = 256  # bytes
-PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData")
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]

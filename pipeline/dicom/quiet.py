@@ -1,4 +1,4 @@
-"""How headers are read: values as they are, and nothing of them in a message."""
+"""How files of DICOM are read: values as they are, and nothing of them in a message."""
 
 import logging
 import warnings
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from pydicom import config
 
+PREAMBLE, DICOM_PREFIX = 128, b"DICM"  # bytes before the prefix of a file, and that
 # pydicom quotes the values it complains about, which may be a name or a birth date.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 

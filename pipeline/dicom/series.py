@@ -13,8 +13,12 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from pipeline.dicom.attributes import SLICE
-from pipeline.dicom.film import DICOM_PREFIX, PREAMBLE
-from pipeline.dicom.quiet import pass_on_system_error, quiet_pydicom
+from pipeline.dicom.quiet import (
+    DICOM_PREFIX,
+    PREAMBLE,
+    pass_on_system_error,
+    quiet_pydicom,
+)
 from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule, Told
