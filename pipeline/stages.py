@@ -54,12 +54,20 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=11,
+        version=12,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",
     ),
     # ---- brain volumes, one after the other ----
+    "convert": Stage(
+        "make a volume of a DICOM series",
+        rule="convert_series",
+        function="pipeline.brain.convert:convert_series",
+        told="converted from DICOM where they came as such",
+        per="series",
+        benchmark="{dataset}/convert/*.tsv",
+    ),
     "accept": Stage(
         "check a volume that another program prepared, and take it over",
         rule="accept_volume",

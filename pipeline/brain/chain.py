@@ -5,6 +5,7 @@ from typing import Literal
 from pipeline.stages import BRAIN_STAGES
 
 Prepared = Literal["raw", "registered", "skull_stripped", "grid"]
+CONVERSION = "convert"  # before the first of any chain, of volumes that are a DICOM series
 ENTRY = "accept"  # takes the place of the stages that were done elsewhere
 CHAINS: dict[Prepared, tuple[str, ...]] = {
     "raw": BRAIN_STAGES,

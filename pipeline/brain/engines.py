@@ -19,6 +19,11 @@ EMBEDDED, AUTO = "embedded", "auto"
 NONE = "none"  # the engine of a stage that is left out: it passes the volume on
 NOT_INSTALLED = "install what envs/python.lock names: make install"
 
+DCM2NIIX = (
+    "Li X., Morgan P.S., Ashburner J., Smith J., Rorden C.: The first step for neuroimaging data"
+    " analysis: DICOM to NIfTI conversion. Journal of Neuroscience Methods 264, 2016."
+    " doi:10.1016/j.jneumeth.2016.03.001"
+)
 N4 = (
     "Tustison N.J. et al.: N4ITK: Improved N3 Bias Correction. IEEE Transactions on Medical Imaging"
     " 29(6), 2010. doi:10.1109/TMI.2010.2046908"
@@ -170,6 +175,9 @@ ENGINES: dict[str, dict[str, Engine]] = {
 }
 
 
+# What makes volumes of DICOM series. There is no other, so no configuration names it.
+CONVERTER = _packaged("dcm2niix", "convert:convert_series", "dcm2niix", citation=DCM2NIIX)
+
 # Stages once had the name of the paper's tool.
 RENAMED = {"robex": "skull", "bet": "skull_refine"}
 
@@ -259,7 +267,7 @@ def citations(stage: str, used: Iterable[str]) -> set[str]:
     """Works to cite for a stage; `used`: titles of the engines that did it, versions after them."""
     return {
         engine.citation
-        for engine in ENGINES.get(stage, {}).values()
+        for engine in (*ENGINES.get(stage, {}).values(), CONVERTER)
         if engine.citation and any(told.startswith(engine.title) for told in used)
     }
 

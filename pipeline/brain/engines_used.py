@@ -32,7 +32,8 @@ def volume_table(sidecars: Iterable[tuple[str, str, Mapping[str, Any]]]) -> pd.D
         row = {"subject": subject, "session": session, "status": sidecar["status"]}
         for name in ("stage", "rule", "reason"):
             row[name] = sidecar[name] if excluded else ""
-        row["content"] = next((step.get("content", "") for step in sidecar["steps"]), "")
+        told = (step["content"] for step in sidecar["steps"] if "content" in step)
+        row["content"] = next(told, "")
         for step in sidecar["steps"]:
             row[f"{step['stage']}_engine"] = step["engine"]
             row[f"{step['stage']}_version"] = step["version"]
@@ -82,7 +83,9 @@ def check_engines(volumes: pd.DataFrame) -> None:
     used = volumes[volumes["status"] == "ok"]
     mixed = []
     for stage in _stages(volumes):
-        counts = used.groupby([f"{stage}_engine", f"{stage}_version"]).size()
+        # Not every volume has to be converted.
+        made = used[used[f"{stage}_engine"] != ""]
+        counts = made.groupby([f"{stage}_engine", f"{stage}_version"]).size()
         if len(counts) > 1:
             told = ", ".join(
                 f"{' '.join(engine)}: {number_of(n, 'volume')}" for engine, n in counts.items()

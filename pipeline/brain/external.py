@@ -41,7 +41,8 @@ def run_tool(
     *,
     folder: Path,
     environment: Mapping[str, str] | None = None,
-) -> None:
+    private: bool = False,
+) -> str:
     """Run a tool, without a shell and with one thread.
 
     Parameters
@@ -54,6 +55,13 @@ def run_tool(
         Working directory.
     environment
         Variables that the tool needs, beside those of this process.
+    private
+        What it says may tell of the patient, and gets into no message.
+
+    Returns
+    -------
+    str
+        What it said.
 
     Raises
     ------
@@ -85,7 +93,7 @@ def run_tool(
         process.wait()
         raise
     if process.returncode == 0:
-        return
+        return output
     _check_disk(name, folder)
     if process.returncode == -signal.SIGKILL:
         raise RuntimeError(f"{name} was killed: give the job more memory")
@@ -93,11 +101,11 @@ def run_tool(
         raise ImageError(
             Rule.TOOL_FAILED, f"{name} crashed ({signal.Signals(-process.returncode).name})"
         )
-    message = next(reversed(output.strip().splitlines()), "no message")
-    raise ImageError(
-        Rule.TOOL_FAILED,
-        f"{name} failed with exit status {process.returncode}: {message.strip()[:200]}",
-    )
+    failed = f"{name} failed with exit status {process.returncode}"
+    if not private:
+        message = next(reversed(output.strip().splitlines()), "no message")
+        failed = f"{failed}: {message.strip()[:200]}"
+    raise ImageError(Rule.TOOL_FAILED, failed)
 
 
 def load_result(name: str, path: Path) -> tuple[np.ndarray, np.ndarray]:

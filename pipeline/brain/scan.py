@@ -36,7 +36,6 @@ MGH = b"\0\0\0\1"  # its version
 PAIR = b"ni1\0"  # magic of a NIfTI header whose voxels lie in another file
 ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")  # size of a header, 348, as NIfTI has it, too
 POINTERS = (b"version https://git-lfs", b"/annex/objects/")
-SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")  # how such files are usually named
 MM_OF_UNIT = {"meter": 1000.0, "micron": 0.001}
 
 

@@ -52,7 +52,8 @@ def _describe_cohort(args: argparse.Namespace) -> None:
     from pipeline.cohort.flow_page import write_cohort_page
     from pipeline.stage.files import write_json
 
-    write_json(cohort_facts(args.ingest, args.tables), args.facts)
+    volumes = args.about["modality"] == "brain"
+    write_json(cohort_facts(args.ingest, args.tables, volumes=volumes), args.facts)
     paths = (args.ingest, args.exclusions)
     differences = list_study(*paths, args.packed, args.cohort_list, replayed=args.replays)
     about = {"source": args.source, "about": args.about}

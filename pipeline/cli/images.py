@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from pipeline.brain.chain import CHAINS, ENTRY
+from pipeline.brain.chain import CHAINS, CONVERSION, ENTRY
 from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES
 from pipeline.cli.commands import Commands, add_shard, add_source
 from pipeline.stage.description import load
-from pipeline.stage.sidecar import run_image_stage
+from pipeline.stage.sidecar import has_sidecar, run_image_stage
 from pipeline.stages import BRAIN_STAGES, STAGES, stage_function
 
 # Options of a stage of one volume after the two files become settings of the same name, but these.
@@ -17,7 +17,8 @@ NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "
 def _image_stage(args: argparse.Namespace) -> None:
     settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
     function = stage_function(args.stage)
-    first = args.stage in (ENTRY, BRAIN_STAGES[0])
+    begins = args.stage in (ENTRY, BRAIN_STAGES[0]) and not has_sidecar(args.source)
+    first = begins or args.stage == CONVERSION
     run_image_stage(
         *(args.stage, function, args.source, args.destination, settings),
         first=first,
@@ -116,7 +117,7 @@ def add_commands(commands: Commands) -> None:
             sub.add_argument("--engine", default=EMBEDDED, help=f"what does it: {known}")
         return sub
 
-    for name in ("orient", "crop", "bias", "skull"):
+    for name in (CONVERSION, "orient", "crop", "bias", "skull"):
         volume_stage(name)
     sub = volume_stage(ENTRY)
     sub.add_argument("--prepared", choices=[*CHAINS][1:], required=True)

@@ -12,6 +12,7 @@ from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.readings import ISO, parse_dates, read_numbers
 from pipeline.cohort.rejection import excluded_rows, reject, usable
+from pipeline.cohort.scans import reject_series
 from pipeline.cohort.sufficiency import check_cohort
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import split_visits
@@ -94,9 +95,11 @@ def ingest_adni(
     merge["rid"] = _numbers(merge["RID"])
     files = list_images(Path(images), series)
     files["subject"] = files["ptid"]
-    targets = pd.Series(same_files(Path(images) / source for source in files["source"]))
+    paths = files["source"].map(lambda source: str(Path(images) / source))
+    targets = pd.Series(same_files(paths))
     reject(files, targets == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
     reject_copies(files, targets, files["source"])
+    reject_series(files, paths)
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)

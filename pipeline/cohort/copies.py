@@ -49,10 +49,11 @@ def reject_copies(images: pd.DataFrame, content: pd.Series, names: pd.Series) ->
             reject(images, images.index.isin(group.index[own]), Rule.SHARED_CONTENT, why)
 
 
-def same_files(paths: Iterable[str | Path]) -> list[str]:
-    """Where paths lead to, ``""`` for those that lead to no file."""
+def same_files(paths: Iterable[str | Path], *, folders: bool = False) -> list[str]:
+    """Where paths lead to, ``""`` for those that lead to no file (nor, if `folders`, to one)."""
     # os.path tells of any text whether it is a file; pathlib fails on a name that is too long.
-    return [os.path.realpath(path) if os.path.isfile(path) else "" for path in paths]  # noqa: PTH113
+    is_there = os.path.exists if folders else os.path.isfile
+    return [os.path.realpath(path) if is_there(path) else "" for path in paths]
 
 
 def find_copies(

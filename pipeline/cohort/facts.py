@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.cohort.ingest import read_cohort
+from pipeline.cohort.scans import is_series, series_files
 from pipeline.cohort.shared_list import cohort_list, compare_lists, read_cohort_list
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import sha256, write_csv
@@ -16,7 +17,7 @@ from pipeline.stage.wording import number_of
 log = logging.getLogger(__name__)
 
 
-def cohort_facts(ingest: Path, tables: Iterable[Path]) -> dict[str, Any]:
+def cohort_facts(ingest: Path, tables: Iterable[Path], *, volumes: bool = False) -> dict[str, Any]:
     """Facts of a cohort, for the report and the record of the run.
 
     Parameters
@@ -25,13 +26,15 @@ def cohort_facts(ingest: Path, tables: Iterable[Path]) -> dict[str, Any]:
         Folder of the ingest.
     tables
         Tables of the archive, or folders of CSV tables.
+    volumes
+        The images are volumes, which may be series of DICOM slices.
 
     Returns
     -------
     dict
         ``archive`` as it was read (``tables_sha256`` by path, number and ``image_bytes`` of the raw
-        ``images`` that were chosen), numbers of ``subjects``, ``images`` and ``pairs``, and
-        ``manifest_sha256``.
+        ``images`` that were chosen, of a series those of its folder), numbers of ``subjects``,
+        ``images`` and ``pairs``, and ``manifest_sha256``.
     """
     cohort = read_cohort(ingest)
     files = [
@@ -39,7 +42,12 @@ def cohort_facts(ingest: Path, tables: Iterable[Path]) -> dict[str, Any]:
         for path in tables
         for file in (sorted(path.glob("*.csv")) if path.is_dir() else [path])
     ]
-    sizes = [Path(path).stat().st_size for path in cohort.manifest["path"]]
+    sizes = [
+        sum(file.stat().st_size for file in series_files(path))
+        if volumes and is_series(path)
+        else Path(path).stat().st_size
+        for path in cohort.manifest["path"]
+    ]
     return {
         "archive": {
             "tables_sha256": {str(file): sha256(file) for file in files},

@@ -22,11 +22,11 @@ from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 
 # Settings by their keywords.
-SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series")
+SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series", "modality")
 
 log = logging.getLogger(__name__)
 
-INGEST_VERSION = 7  # to be raised when an ingest comes to other results from the same archive
+INGEST_VERSION = 8  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
@@ -36,8 +36,8 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     ----------
     settings
         The part of a data set's configuration that decides who is studied: source, archive, splits
-        and, where they are said, columns, labels, date_format, prepared, series and cohort, whose
-        ``list`` is a file of `pipeline.cohort.shared_list`: no other images are used.
+        and, where they are said, columns, labels, date_format, prepared, series, modality and
+        cohort, whose ``list`` is a file of `pipeline.cohort.shared_list`: no other images are used.
     fetched
         Table of the films that were fetched from a server, where the archive is one.
 

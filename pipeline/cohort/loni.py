@@ -25,7 +25,7 @@ DESCRIPTIONS = (
 _ORIGINAL = re.compile("MPRAGE|FSPGR|IRSPGR")
 _LATER = (re.compile("REPEAT"), re.compile("ACCELERATED|GRAPPA|SENSE"))  # so taken after others
 PTID = re.compile(r"(?P<site>\d{3})_S_(?P<rid>\d{4})")
-_FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.nii(\.gz)?")
+_FILE = re.compile(rf"ADNI_(?P<ptid>{PTID.pattern})_.*_I(?P<image>\d+)\.(nii(\.gz)?|dcm)")
 _SERIES = re.compile(r"[SI]\d+")  # newer downloads name the folder after the image
 _MAX_DEPTH = 8  # of folders; the layout has 4. Stops at links that lead back up.
 
@@ -33,11 +33,12 @@ IMAGE_COLUMNS = ["source", "ptid", "rid", "date", "rank", "rule", "reason"]
 
 
 def list_images(folder: Path, series: str = "preprocessed") -> pd.DataFrame:
-    """List every NIfTI file of an archive.
+    """List every image of an archive: NIfTI files and series of DICOM slices.
 
     The layout is ``<site>_S_<rid>/<description>/<date time>/S<series>/`` (or ``I<image>/``), in it
-    ``ADNI_<site>_S_<rid>_..._I<image>.nii`` or ``.nii.gz``. Other files, and those whose name
-    begins with a dot, are no images.
+    ``ADNI_<site>_S_<rid>_..._I<image>.nii`` or ``.nii.gz``, or the slices of a series, ``.dcm``, of
+    which the first by name stands for all. Other files, and those whose name begins with a dot, are
+    no images.
 
     Parameters
     ----------
@@ -51,10 +52,11 @@ def list_images(folder: Path, series: str = "preprocessed") -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A row per file, columns `IMAGE_COLUMNS`: path relative to `folder`, ``<site>_S_<rid>``,
+        A row an image, columns `IMAGE_COLUMNS`: path relative to `folder`, ``<site>_S_<rid>``,
         RID (missing where unknown), ISO date, place in the order of preference among the images
         of one exam (0 first), and rule and reason why the file cannot be used (``""`` if it can).
-        Two images of one description: the earlier time, then the smaller image number is preferred.
+        Two images of one description: the earlier time, then the smaller image number, then the one
+        that need not be converted is preferred.
 
     Raises
     ------
@@ -62,11 +64,11 @@ def list_images(folder: Path, series: str = "preprocessed") -> pd.DataFrame:
         If the folder cannot be read or holds no image.
     """
     folder = Path(folder)
-    sources = _nifti_files(folder)
+    sources = _image_files(folder)
     if not sources:
         raise InputError(
-            f"{folder} holds no NIfTI file; it should hold folders <site>_S_<rid>, as the LONI "
-            "archive lays them out below ADNI/"
+            f"{folder} holds no NIfTI file and no DICOM slice; it should hold folders "
+            "<site>_S_<rid>, as the LONI archive lays them out below ADNI/"
         )
     rows = pd.DataFrame([_describe(source, series) for source in sources])
     rows["date"] = (
@@ -74,13 +76,14 @@ def list_images(folder: Path, series: str = "preprocessed") -> pd.DataFrame:
     )
     no_date = rows["date"] == ""
     reject(rows, no_date, Rule.NO_DATE, "the image's folder does not begin with a date")
-    order = rows.sort_values(["preference", "time", "image", "source"]).index
+    rows["slices"] = rows["source"].map(_is_slice)
+    order = rows.sort_values(["preference", "time", "image", "slices", "source"]).index
     rows["rank"] = pd.Series(range(len(order)), index=order)
     rows["rid"] = rows["rid"].astype("Int64")
     return rows[IMAGE_COLUMNS]
 
 
-def _nifti_files(folder: Path) -> list[str]:
+def _image_files(folder: Path) -> list[str]:
     """Paths relative to `folder`, sorted."""
 
     def fail(error: OSError) -> None:
@@ -91,12 +94,15 @@ def _nifti_files(folder: Path) -> list[str]:
         below = os.path.relpath(parent, folder)
         if below.count(os.sep) + 1 >= _MAX_DEPTH:
             folders.clear()
-        found += [
-            os.path.normpath(f"{below}/{name}")
-            for name in files
-            if name.lower().endswith((".nii", ".nii.gz")) and not name.startswith(".")
-        ]
+        seen = [name for name in files if not name.startswith(".")]
+        images = [name for name in seen if name.lower().endswith((".nii", ".nii.gz"))]
+        images += sorted(filter(_is_slice, seen))[:1]
+        found += [os.path.normpath(f"{below}/{name}") for name in images]
     return sorted(found)
+
+
+def _is_slice(name: str) -> bool:
+    return name.lower().endswith(".dcm")
 
 
 def _preference(description: str, series: str) -> int | None:

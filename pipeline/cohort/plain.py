@@ -13,6 +13,7 @@ from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, reject_repeated, usable
+from pipeline.cohort.scans import reject_series
 from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
 from pipeline.cohort.visits import add_days, label_visits, plain_cohort
@@ -40,6 +41,7 @@ def ingest_manifest(
     labels: dict,
     columns: dict[str, str] | None = None,
     date_format: str | None = None,
+    modality: str = "",
 ) -> Cohort:
     """Read a manifest of volumes or films.
 
@@ -57,6 +59,9 @@ def ingest_manifest(
         Names of columns in the table where they differ, by the names above.
     date_format
         See `read_dates`.
+    modality
+        Of ``brain`` a path may also name a series of DICOM slices: the folder that holds it, or one
+        of its files.
 
     Raises
     ------
@@ -72,9 +77,12 @@ def ingest_manifest(
     told = [*REQUIRED, *OPTIONAL, labels["column"]]
     reject_repeated(rows, ["subject", "session"], told, "image")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
-    files = pd.Series(same_files(rows["path"]), rows.index, dtype=object)
+    volumes = modality == "brain"
+    files = pd.Series(same_files(rows["path"], folders=volumes), rows.index, dtype=object)
     reject_copies(rows, files, rows["source"])
     _tell_missing(rows, files == "")
+    if volumes:
+        reject_series(rows, rows["path"])
     for name, (least, largest, expected) in NUMBERS.items():
         given = is_given(rows[name])
         rows[name] = read_numbers(rows[name], rows["source"], name)

@@ -22,8 +22,8 @@ LIST_KEYS = ["subject", "session", "label", "split"]  # without which it is no l
 KEY = ["subject", "session"]
 LABELS = ("0", "1")
 LISTED = "listed image"  # what an exclusion is of, whose image the archive does not have
-# LONI's number of an image ends the name of its file.
-IMAGE_ID = re.compile(r"_(I\d+)\.nii(?:\.gz)?")
+# LONI's number of an image ends the name of its file, or of each slice.
+IMAGE_ID = re.compile(r"_(I\d+)\.(?:nii(?:\.gz)?|dcm)")
 
 
 def cohort_list(

@@ -1,5 +1,7 @@
 """The attributes of a film that are ever read, or kept of a film from a server: no other is.
 
+Of a slice of MRI those of `SLICE` are read.
+
 Names are the keywords of DICOM. What identifies a patient is listed with the action of the basic
 application level confidentiality profile (PS3.15, table E.1-1) and what is done about it here.
 """
@@ -54,6 +56,11 @@ PIXELS = [
     "PixelData",
 ]
 READ = [*IDENTIFYING, *HEADER, *PIXELS]
+SLICE = [
+    "SeriesInstanceUID",  # U by the profile: tells which slices are of one series; not in results
+    *("ImageType", "Modality", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
+    *("BitsAllocated", "ImagePositionPatient", "ImageOrientationPatient"),
+]
 # The view is decided before the descriptions are dropped; the class of the film makes it a file.
 KEPT = {
     "SpecificCharacterSet",

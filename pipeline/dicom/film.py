@@ -3,11 +3,7 @@
 Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
 """
 
-import logging
 import re
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from io import BytesIO
@@ -16,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps
-from pydicom import config, dcmread
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels import apply_modality_lut
 from pydicom.tag import Tag
@@ -24,19 +20,20 @@ from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, Implic
 
 from pipeline.dicom import attributes
 from pipeline.dicom.decoding import check_size, decode_pixels
+from pipeline.dicom.quiet import (
+    DICOM_PREFIX,
+    PREAMBLE,
+    pass_on_system_error,
+    quiet_pydicom,
+)
 from pipeline.dicom.view import decide_view
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
-# pydicom quotes the values it complains about, which may be a name or a birth date.
-logging.getLogger("pydicom").setLevel(logging.CRITICAL)
-
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
-DICOM_PREFIX = b"DICM"
 LONGEST_FIRST_VALUE = 256  # bytes
-PREAMBLE = 128  # bytes before the prefix of a DICOM file
 PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
 NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData")
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
@@ -128,7 +125,7 @@ def read_header(path: Path) -> FilmHeader:
         If the header cannot be read or describes no image.
     """
     path = Path(path)
-    with _quiet_pydicom():
+    with quiet_pydicom():
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=HEADER_TAGS, force=True)
             text = {tag: str(header.get(tag) or "").strip(" \0") for tag in HEADER_TAGS}
@@ -175,13 +172,13 @@ def pixel_mm(path: Path) -> float:
     """
     if film_format(path) != "dicom":
         return np.nan
-    with _quiet_pydicom():
+    with quiet_pydicom():
         try:
             header = dcmread(path, stop_before_pixels=True, specific_tags=SPACING_TAGS, force=True)
             down, across = next(filter(None, map(header.get, SPACING_TAGS)), (np.nan, np.nan))
             size = float(down) if down == across else np.nan
         except Exception as error:  # as for headers
-            _pass_on_system_error(error)
+            pass_on_system_error(error)
             return np.nan
     return size if 0 < size < np.inf else np.nan
 
@@ -219,22 +216,8 @@ def read_film(path: Path) -> np.ndarray:
         return _read_dicom(file) if kind == "dicom" else _read_picture(file)
 
 
-def _pass_on_system_error(error: Exception) -> None:
-    """Raise `error` again if the system reported it: the disk failed, not the film."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
-
-
-@contextmanager
-def _quiet_pydicom() -> Iterator[None]:
-    """Take header values as they are, without warnings that quote them."""
-    with config.disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def _read_dicom(file: BinaryIO) -> np.ndarray:
-    with _quiet_pydicom():
+    with quiet_pydicom():
         try:
             dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
@@ -247,7 +230,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             photometric = str(dataset.get("PhotometricInterpretation") or "")
             frames = int(dataset.get("NumberOfFrames") or 1)
         except Exception as error:  # as for headers
-            _pass_on_system_error(error)
+            pass_on_system_error(error)
             raise ImageError(Rule.UNREADABLE, "the DICOM file cannot be read") from error
         if not dataset:
             if header:
@@ -312,7 +295,7 @@ def _read_picture(file: BinaryIO) -> np.ndarray:
     except (ImageError, MemoryError):
         raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError and more
-        _pass_on_system_error(error)
+        pass_on_system_error(error)
         raise ImageError(Rule.UNREADABLE, "the picture is truncated or damaged") from error
     if frames != 1:
         raise ImageError(Rule.WRONG_KIND, "a multi-frame image is no film")

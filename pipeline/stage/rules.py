@@ -50,6 +50,7 @@ class Rule(StrEnum):
     NO_TEST = "no_test", "No usable lung function test within the day limit"
     MATCHED_OTHERWISE = "matched_otherwise", "Film and test are matched otherwise"
     SEVERAL_FILMS = "several_films", "The study has several PA films"
+    SEVERAL_SERIES = "several_series", "The folder holds several series that may be the scan"
     NOT_CHOSEN = "not_chosen", "Another image of the visit is used"
     NOT_USED = "not_used", "What it belongs to is not used"
     NO_PAIR = "no_pair", "Of a subject for evaluation, but in no pair"

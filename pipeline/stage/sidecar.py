@@ -43,6 +43,15 @@ def read_sidecar(image: Path) -> dict[str, Any]:
         ) from None
 
 
+def has_sidecar(image: Path) -> bool:
+    """Whether a stage left `image`; JSON files lie beside the images of BIDS datasets, too."""
+    try:
+        told = read_json(sidecar_path(image))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and {"status", "stage", "steps"} <= told.keys()
+
+
 def write_sidecar(image: Path, stage: str, steps: list[dict]) -> None:
     """Describe an `image` that is fine; for the end of the block that puts it in place."""
     write_json({"status": "ok", "stage": stage, "steps": steps}, sidecar_path(image))

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
+from pipeline.cohort.scans import is_series
 from pipeline.stage.errors import InputError
 from pipeline.study.config.datasets import (
     AnyDataset,
@@ -13,19 +14,24 @@ from pipeline.study.config.datasets import (
     CopdDataset,
     FilmDataset,
     ImageDataset,
+    VolumeDataset,
 )
 from pipeline.study.config.simulations import AdniDemo
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Images and pairs of a data set, shards that hold any, and where the numbers come from."""
+    """Images and pairs of a data set, shards that hold any, and where the numbers come from.
+
+    ``series`` is how many of the images are a DICOM series, of which a volume is made.
+    """
 
     images: int = 0
     pairs: int = 0
     shards: int = 0
     pair_shards: int = 0
     source: str = "the configuration"
+    series: int = 0
 
 
 def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
@@ -69,7 +75,9 @@ def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
         len({shard_of(subject, shards) for subject in table["subject"]}) if shards else 0
         for table in (cohort.manifest, cohort.pairs)
     )
-    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source)
+    volumes = isinstance(dataset, VolumeDataset)
+    series = sum(map(is_series, cohort.manifest["path"])) if volumes else 0
+    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source, series)
 
 
 def _count_demo(dataset: CohortDataset) -> Counts:

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
-from pipeline.brain.engines import ENGINES, Choice, resolve_engines
+from pipeline.brain.engines import CONVERTER, ENGINES, Choice, resolve_engines
 from pipeline.method.registry import first_that_deforms
 from pipeline.stage.errors import InputError
 from pipeline.study.cohorts import Cohorts
@@ -114,6 +114,11 @@ class JobSettings:
         engines = ENGINES[stage]
         held = {name: engines[choice.name].environment for name, choice in self._choices(stage)}
         return of_dataset({name: pattern.format(held[name] or "python") for name in held})
+
+    @property
+    def converter_version(self) -> str | None:
+        """Not for the command, as of the engines; None where conda alone has the converter."""
+        return CONVERTER.probe()
 
     # ---- settings of a command line ----
 

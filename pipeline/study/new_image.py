@@ -20,8 +20,9 @@ from pipeline.biomarkers.population import (
     volume_ruler,
 )
 from pipeline.brain.chain import ENTRY
-from pipeline.brain.scan import SUFFIXES, read_scan
+from pipeline.brain.scan import read_scan
 from pipeline.cohort.derivatives import brain_mask
+from pipeline.cohort.scans import SUFFIXES
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,
@@ -369,7 +370,7 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 
 # How an image is explained, what file it comes in, and how such files are named in a folder.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
-    "brain": (_explain_volume, "a NIfTI or MGH volume", SUFFIXES),
+    "brain": (_explain_volume, "a NIfTI or MGH volume (of DICOM `convert` makes one)", SUFFIXES),
     "chest": (_explain_film, "a DICOM or PNG film", ("",)),
     "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from pipeline.brain.chain import ENTRY
+from pipeline.brain.chain import CONVERSION, ENTRY
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
@@ -46,7 +46,7 @@ UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, howev
 NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
 LARGEST_DOUBT = 0.25  # share of an estimate that may be the start of an earlier run's jobs
 LEAST_TOLD = 0.05  # GPU hours; fewer are not worth a note
-INTERMEDIATE = (ENTRY, *BRAIN_STAGES[:-1])
+INTERMEDIATE = (CONVERSION, ENTRY, *BRAIN_STAGES[:-1])
 
 
 class Row(NamedTuple):
@@ -101,6 +101,7 @@ class _Study:
             "start": int(dataset.training.starts_from_weights),
             "demo": int(demo),
             "images": counts.images,
+            "series": counts.series,
             "pairs": counts.pairs,
             "shards": counts.shards,
             "pair_shards": counts.pair_shards,

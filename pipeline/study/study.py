@@ -8,9 +8,10 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypedDict
 
-from pipeline.brain.chain import done_by
+from pipeline.brain.chain import CONVERSION, done_by
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.derivatives import brain_mask
+from pipeline.cohort.scans import is_series, series_state
 from pipeline.method.registry import find_method, shown_first
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
@@ -102,14 +103,25 @@ class Study(JobSettings):
             return found
         return lambda w: found(w).format(dataset=w.dataset, subject=w.subject, session=w.session)
 
-    def raw_volume(self, wildcards: Wildcards) -> str:
-        """The image that a volume begins as."""
+    def scan(self, wildcards: Wildcards) -> str:
+        """What the archive holds of a volume: a file, or a DICOM series."""
         paths = self.cohort(wildcards.dataset).paths
         return paths[wildcards.subject, wildcards.session]
 
+    def slices(self, wildcards: Wildcards) -> str:
+        """The state of a series' slices."""
+        return series_state(self.scan(wildcards))
+
+    def raw_volume(self, wildcards: Wildcards) -> str:
+        """The image that a volume begins as: made of its series, if it is one."""
+        scan, job = self.scan(wildcards), wildcards
+        if not is_series(scan):
+            return scan
+        return f"results/{layout.volume(job.dataset, CONVERSION, job.subject, job.session)}"
+
     def mask(self, wildcards: Wildcards) -> str | list[str]:
         """The brain mask beside a prepared volume."""
-        found = brain_mask(self.raw_volume(wildcards))
+        found = brain_mask(self.scan(wildcards))
         return str(found) if found else []
 
     def mask_option(self, wildcards: Wildcards) -> list[str]:

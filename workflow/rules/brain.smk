@@ -2,6 +2,31 @@
 # and declared nowhere (see pipeline/stage/sidecar.py).
 
 
+rule convert_series:
+    input:
+        study.scan,
+    output:
+        intermediate(volume("convert")),
+    log:
+        volume_log("convert"),
+    benchmark:
+        volume_benchmark("convert")
+    wildcard_constraints:
+        dataset=one_of(study.volumes),
+    conda:
+        PYTHON_ENV
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        version=STAGES["convert"].version,
+        engine_version=study.converter_version,
+        slices=study.slices,
+    shell:
+        "python -m pipeline convert {input:q} {output:q}"
+        " --minutes {resources.runtime} --threads {threads} --log {log:q}"
+
+
 rule accept_volume:
     input:
         image=study.raw_volume,

@@ -332,6 +332,10 @@ class PlainVolumes(VolumeDataset):
     labels: Classes
     demo: None = None
 
+    def ingest_settings(self) -> dict[str, Any]:
+        """Volumes may be series of slices, films are not."""
+        return {**super().ingest_settings(), "modality": self.modality}
+
 
 class PlainFilms(FilmDataset):
     """Films that a table names."""

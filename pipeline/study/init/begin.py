@@ -1,13 +1,16 @@
 """The smallest configuration of a study, written from a look at its data, and what it will cost."""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from pipeline.brain.convert import convert_series
 from pipeline.brain.kind import check_kind, check_skull
 from pipeline.brain.orient import to_canonical
 from pipeline.brain.scan import read_scan
@@ -15,6 +18,7 @@ from pipeline.brain.volume import check_values
 from pipeline.cohort.ingest import fingerprint, planned_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
+from pipeline.cohort.scans import is_series
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.method.registry import METHODS, reference_method
 from pipeline.score.uncertainty import FEWEST_SUBJECTS
@@ -174,7 +178,7 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     sizes, odd = [], defaultdict[str, list[str]](list)
     for path in chosen:
         try:
-            scan = read_scan(Path(path))
+            scan = _read(Path(path))
             data = np.asarray(scan.dataobj)
             check_values(data)
             check_kind(data)
@@ -194,6 +198,16 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     return [
         f"voxels of {told} mm ({len(sizes)} of {number_of(len(paths), 'scan')} read)"
     ], sentences
+
+
+def _read(path: Path) -> nib.Nifti1Image:
+    """A scan; of a DICOM series the volume that is made of it."""
+    if not is_series(path):
+        return read_scan(path)
+    with tempfile.TemporaryDirectory(prefix="look-") as folder:
+        volume = Path(folder, "scan.nii.gz")
+        convert_series(path, volume)
+        return read_scan(volume)
 
 
 def _range(numbers: pd.Series) -> str:

@@ -7,16 +7,19 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from pipeline.brain.scan import SUFFIXES
 from pipeline.cohort.bids import read_visits
 from pipeline.cohort.films import PNG_COLUMNS
+from pipeline.cohort.loni import list_images
 from pipeline.cohort.names import add_labels, as_label
 from pipeline.cohort.plain import OPTIONAL, REQUIRED
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
+from pipeline.cohort.rejection import usable
+from pipeline.cohort.scans import SUFFIXES
 from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.cohort.tables import find_table, read_table, table_columns
 from pipeline.cohort.visits import add_days
-from pipeline.stage.errors import InputError
+from pipeline.dicom.series import check_series
+from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.wording import number_of
 from pipeline.study.init.groups import Groups, find_groups
 
@@ -77,7 +80,7 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     others = [name for name in header if name and name not in known]
     rows = read_table(table, REQUIRED, [*OPTIONAL, *others], columns)
     folder = images or table.parent
-    there = [path for path in rows["path"] if (folder / path).is_file()]
+    there = [path for path in rows["path"] if path and (folder / path).exists()]
     if not there:
         raise InputError(
             f"{table}: none of its {len(rows)} paths leads to a file below {folder}; give the "
@@ -86,9 +89,8 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     visits = rows.copy()
     add_labels(visits)
     _add_order(visits, visits["day"], visits["date"])
-    volumes = there[0].lower().endswith(SUFFIXES)
     archive = {"table": str(table)} | ({"images": str(images)} if images else {})
-    modality = "brain" if volumes else "chest"
+    modality = "brain" if _is_scan(folder / there[0]) else "chest"
     section: dict[str, Any] = {"source": "manifest", "modality": modality, "archive": archive}
     section |= {"columns": columns} if columns else {}
     missing = []
@@ -112,9 +114,27 @@ def look_at_adni(folder: Path, tables: Path | None = None) -> Look:
             f"there is no table ADNIMERGE.csv in {looked}; give the folder of ADNI's tables with "
             "--tables"
         )
-    return Look(
-        "ADNI", {"source": "adni", "archive": {"images": str(images), "tables": str(place)}}, {}, []
-    )
+    section = {"source": "adni", "archive": {"images": str(images), "tables": str(place)}}
+    if _has_scans(images, "original") and not _has_scans(images, "preprocessed"):
+        remark = "as the scanner made them, since no preprocessed T1 image is there"
+        return Look("ADNI", section | {"series": "original"}, {"series": [remark]}, [])
+    return Look("ADNI", section, {}, [])
+
+
+def _has_scans(images: Path, series: str) -> bool:
+    with suppress(InputError):
+        return not usable(list_images(images, series)).empty
+    return False
+
+
+def _is_scan(path: Path) -> bool:
+    """Whether a path of a table is of a volume or of slices of MRI; else it is of a film."""
+    if path.is_dir() or path.name.lower().endswith(SUFFIXES):
+        return True
+    with suppress(ImageError):
+        check_series(path)
+        return True
+    return False
 
 
 def look_at_films(films: Path, spirometry: Path) -> Look:

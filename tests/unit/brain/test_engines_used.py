@@ -59,3 +59,18 @@ def test_stage_of_other_programs_is_told_where_there_is_one():
     images = [("s1", "bl", sidecar(accept, ("grid", "scipy", "1.15")))]
     assert list(engines_used(volume_table(images))) == ["accept", "grid"]
     assert "accept_engine" not in volume_table([("s1", "bl", sidecar(ORIENT))])
+
+
+def test_not_every_volume_has_to_be_converted():
+    """Of DICOM the raw voxels are known after the second step."""
+    convert = {"stage": "convert", "engine": "dcm2niix", "version": "1.0"}
+    orient = {"stage": "orient", "engine": "nibabel", "version": "5.4", "content": "same"}
+    steps = ([convert, orient], [orient])
+    images = [(f"s{n}", "bl", sidecar() | {"steps": made}) for n, made in enumerate(steps)]
+    table = volume_table(images)
+    check_engines(table)
+    assert table["content"].tolist() == ["same", "same"]
+    assert engines_used(table)["convert"] == {"dcm2niix 1.0": 1}
+    images.append(("s9", "bl", sidecar() | {"steps": [convert | {"version": "2.0"}, orient]}))
+    with pytest.raises(InputError, match="convert"):
+        check_engines(volume_table(images))

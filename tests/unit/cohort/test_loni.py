@@ -105,7 +105,7 @@ def test_linked_folders_are_followed_and_loops_end(tmp_path):
 
 def test_folder_without_images(tmp_path):
     (tmp_path / "023_S_0030").mkdir()
-    with pytest.raises(InputError, match="holds no NIfTI file"):
+    with pytest.raises(InputError, match="holds no NIfTI file and no DICOM slice"):
         list_images(tmp_path)
 
 

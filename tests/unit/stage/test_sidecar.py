@@ -6,7 +6,13 @@ import pytest
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.rules import Rule
-from pipeline.stage.sidecar import exclude_image, read_sidecar, run_image_stage, sidecar_path
+from pipeline.stage.sidecar import (
+    exclude_image,
+    has_sidecar,
+    read_sidecar,
+    run_image_stage,
+    sidecar_path,
+)
 
 
 def copy(source, destination):
@@ -125,3 +131,13 @@ def test_error_of_ours_is_raised_and_leaves_nothing(raw, tmp_path):
 def test_an_exclusion_names_the_image_among_many(raw, tmp_path, caplog):
     run_image_stage("orient", refuse, raw, tmp_path / "sub-1_ses-2_T1w.nii.gz", {}, first=True)
     assert "orient: sub-1_ses-2_T1w.nii.gz is excluded: the volume is empty" in caplog.text
+
+
+@pytest.mark.parametrize("beside", [None, "", "3", '{"MagneticFieldStrength": 3}'])
+def test_json_beside_an_image_is_no_sidecar_of_ours(raw, tmp_path, beside):
+    """BIDS has one beside each image."""
+    if beside is not None:
+        sidecar_path(raw).write_text(beside)
+    assert not has_sidecar(raw)
+    run_image_stage("copy", copy, raw, tmp_path / "made.nii", {}, first=True)
+    assert has_sidecar(tmp_path / "made.nii")

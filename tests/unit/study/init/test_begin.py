@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.dicom_series import write_series
 from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
@@ -162,6 +163,18 @@ def test_scans_that_are_none_are_named_with_their_reason(folder):
     assert "truncated" in told["cut.nii"]
     assert told["empty.nii"] == "the file is empty; copy it again"
     assert told["absent.nii"] == "the file is missing"
+
+
+def test_voxels_of_a_series_are_those_of_the_volume_that_is_made_of_it(folder):
+    voxels = np.random.default_rng(0).integers(0, 900, (30, 30, 24)).astype(np.int16)
+    volume = nib.Nifti1Image(voxels, np.diag([4.0, 4, 5, 1]))
+    write_series(folder / "S7", volume)
+    write_series(folder / "S8", volume)[9].unlink()
+    facts, odd = look_at_scans(["S7", "S8"])
+    assert facts == ["voxels of 4 x 4 x 5 mm (1 of 2 scans read)"]
+    assert odd == [
+        "1 of 2 scans read, such as S8: it will be left out: slices are missing: 1 of 24"
+    ]
 
 
 @pytest.mark.parametrize(("scans", "read"), [(3, 3), (10, 10), (12, 10), (19, 10), (400, 10)])

@@ -1,8 +1,12 @@
 """What archives show of themselves."""
 
+import nibabel as nib
+import numpy as np
 import pandas as pd
 import pytest
-from helpers.made_up_adni import write_adni_archive
+from helpers.dicom_series import write_series
+from helpers.film_files import make_dicom, ramp_film
+from helpers.made_up_adni import Archive, write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
 from helpers.made_up_copd import write_copd_archive
 
@@ -154,3 +158,27 @@ def test_films_whose_tables_are_called_otherwise(tmp_path):
     section = look_at_films(tmp_path / "films", tmp_path / "spirometry.csv").section
     assert section["labels"] == {"columns": {"patient": "id", "ratio": "fev1/fvc"}}
     assert section["archive"]["films_table"] == str(tmp_path / "png.csv")
+
+
+def test_table_of_dicom_series(tmp_path):
+    """Of MRI, as folders or named by a slice; a film is one, too, but no scan."""
+    table = write_rows(tmp_path)
+    table.write_text(table.read_text().replace(".nii.gz", ""))
+    volume = nib.Nifti1Image(np.zeros((4, 4, 12), np.int16), np.eye(4))
+    (file, *_) = write_series(tmp_path / "images/S0-0", volume)
+    assert look_at_table(table, tmp_path / "images").section["modality"] == "brain"
+    file.rename(tmp_path / "images/S0-1")
+    table.write_text(table.read_text().replace("S0-0", "absent"))
+    assert look_at_table(table, tmp_path / "images").section["modality"] == "brain"
+    make_dicom(tmp_path / "images/S0-1", ramp_film())
+    assert look_at_table(table, tmp_path / "images").section["modality"] == "chest"
+
+
+def test_adni_of_original_scans_alone(tmp_path):
+    archive = Archive()
+    archive.image(30, "2006-03-09", "MP-RAGE")
+    archive.write(tmp_path / "ADNI", tmp_path / "tables")
+    assert look_at_adni(tmp_path).section["series"] == "original"
+    archive.image(30, "2006-03-09")
+    archive.write(tmp_path / "ADNI", tmp_path / "tables")
+    assert "series" not in look_at_adni(tmp_path).section

@@ -1,0 +1,63 @@
+"""Scans of the brain as an archive holds them: a file a volume, or a series of DICOM slices."""
+
+import hashlib
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.cohort.rejection import reject, usable
+from pipeline.dicom.film import film_format
+from pipeline.dicom.series import check_series
+from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule
+
+SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")  # how files of volumes are usually named
+
+
+def is_series(path: str | Path) -> bool:
+    """Whether a path that is there names a series: by a folder, or by one of its DICOM files."""
+    if str(path).lower().endswith(SUFFIXES):
+        return False  # a study of thousands need not open them
+    if os.path.isdir(path):  # noqa: PTH112 - of any text, as in `same_files`
+        return True
+    try:
+        return film_format(Path(path)) == "dicom"
+    except (ImageError, OSError):
+        return False
+
+
+def reject_series(rows: pd.DataFrame, paths: pd.Series) -> None:
+    """Leave out series that are no scan by their headers, in place; see `check_series`.
+
+    Parameters
+    ----------
+    rows
+        Columns rule and reason; rows that are left out already are not looked at.
+    paths
+        Of the scans, with the index of `rows`.
+    """
+    for row, path in paths[usable(rows).index].items():
+        if not is_series(path):
+            continue
+        try:
+            check_series(Path(path))
+        except ImageError as error:
+            reject(rows, rows.index == row, **error.exclusion)
+        except OSError as error:
+            why = f"a file of the series cannot be read ({error.strerror})"
+            reject(rows, rows.index == row, Rule.UNREADABLE, why)
+
+
+def series_files(path: str | Path) -> list[os.DirEntry[str]]:
+    """Files of the folder of a series, by name."""
+    folder = Path(path) if Path(path).is_dir() else Path(path).parent
+    with os.scandir(folder) as entries:
+        return sorted((e for e in entries if e.is_file()), key=lambda entry: entry.name)
+
+
+def series_state(path: str | Path) -> str:
+    """Changes whenever a file of the series does; a hash, since names may tell of the patient."""
+    stats = [(file.name, file.stat()) for file in series_files(path)]
+    told = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]

@@ -1,0 +1,254 @@
+"""Series of DICOM slices: which files of a folder are one volume of MRI.
+
+Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
+
+from pipeline.dicom.attributes import SLICE
+from pipeline.dicom.quiet import (
+    DICOM_PREFIX,
+    PREAMBLE,
+    pass_on_system_error,
+    quiet_pydicom,
+)
+from pipeline.stage.content import NOT_HERE
+from pipeline.stage.errors import ImageError
+from pipeline.stage.rules import Rule, Told
+
+IMAGES = (MRImageStorage, EnhancedMRImageStorage)  # kinds of files
+UNREADABLE = "the header of a slice breaks off or cannot be read"
+SAME_AXES = 1e-3  # by which direction cosines of one volume may differ
+SAME_PLACE_MM = 0.01
+# Of the distance of slices, its median: what differs by more is uneven, from here on a slice lacks.
+UNEVEN, GAP = 0.05, 1.5
+LARGEST_TILT = 0.01  # a cosine; as of the axes of any scan
+FEW = 10  # files
+# What is no scan at all is passed over beside one that is; what is damaged may be the one.
+NO_SCAN = (Rule.WRONG_KIND, Rule.OTHER_SERIES)
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """A file, and what its header tells; ``axes`` and ``position`` (LPS mm) may be missing."""
+
+    file: Path
+    series: str
+    fault: Told | None  # that needs no other slice
+    frames: int
+    size: tuple[int, int]
+    axes: tuple[float, ...]
+    position: tuple[float, ...]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the header tells where it lies."""
+        told = len(self.axes) == 6 and len(self.position) == 3
+        return told and bool(np.isfinite([*self.axes, *self.position]).all())
+
+
+def find_series(path: Path) -> list[Path]:
+    """The slices of one volume of MRI.
+
+    Parameters
+    ----------
+    path
+        Folder of DICOM files, those of folders below it do not count; or one of them, which names
+        its series. Localizers, derived images, several volumes in one series and all that is not
+        MRI are passed over if a folder holds one other series.
+
+    Returns
+    -------
+    list of Path
+        In the order in which they lie; a single one that holds all slices of the volume.
+
+    Raises
+    ------
+    ImageError
+        There is no such series, there are several, or slices are damaged, missing or misplaced.
+    OSError
+        A file cannot be opened.
+    """
+    series: dict[str, list[_Slice]] = {}
+    for one in _read_all(_files(path if path.is_dir() else path.parent)):
+        series.setdefault(one.series, []).append(one)
+    if not path.is_dir():
+        series = {uid: held for uid, held in series.items() if path in [one.file for one in held]}
+    if not series:
+        raise ImageError(Rule.NO_FILE, "there is no DICOM image")
+    faults = {uid: _fault(found) for uid, found in series.items()}
+    scans = [uid for uid, fault in faults.items() if not fault or fault["rule"] not in NO_SCAN]
+    if len(scans) > 1:
+        raise ImageError(
+            Rule.SEVERAL_SERIES,
+            f"the folder holds {len(scans)} series that may be the scan; name one by a file of it",
+        )
+    uid = scans[0] if scans else next(iter(series))
+    fault = faults[uid]
+    if fault and len(series) > 1 and not scans:
+        reasons = dict.fromkeys(told["reason"] for told in faults.values() if told)
+        reason = f"none of the {len(series)} series in the folder is a scan: {'; '.join(reasons)}"
+        raise ImageError(fault["rule"], reason)
+    if fault:
+        raise ImageError(**fault)
+    return [one.file for one in _in_order(series[uid])]
+
+
+def check_series(path: Path) -> None:
+    """Look at a series as an ingest does: at the slice that names it, or at three of a folder.
+
+    Only where those three are no slices of one scan the others are read, too; what is damaged or
+    missing elsewhere `find_series` tells when the volume is made.
+
+    Raises
+    ------
+    ImageError, OSError
+        As of `find_series`.
+    """
+    if not path.is_dir():
+        one = _read(path)
+        if one is None:
+            raise ImageError(Rule.WRONG_KIND, "not a DICOM image")
+        if one.fault:
+            raise ImageError(**one.fault)
+        return
+    seen = _read_all(_sample(_files(path)))
+    alike = {(one.series, one.size, tuple(np.round(one.axes, 2))) for one in seen}
+    if len(alike) != 1 or any(one.fault for one in seen):
+        find_series(path)
+
+
+def _sample(files: Sequence[Path]) -> list[Path]:
+    """The first, the middle and the last; none of a few, as an unmarked localizer has them."""
+    return [files[0], files[len(files) // 2], files[-1]] if len(files) > FEW else []
+
+
+def _files(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    if any(path.is_symlink() and not path.exists() for path in files):
+        raise ImageError(Rule.NO_FILE, f"a link: {NOT_HERE}")
+    return [path for path in files if path.is_file()]
+
+
+def _read_all(files: Sequence[Path]) -> list[_Slice]:
+    return [one for one in map(_read, files) if one is not None]
+
+
+def _read(file: Path) -> _Slice | None:
+    """What the header of a file tells, whose pixels are not read; None if it is no DICOM image."""
+    with file.open("rb") as stream, quiet_pydicom():
+        if stream.read(PREAMBLE + len(DICOM_PREFIX))[PREAMBLE:] != DICOM_PREFIX:
+            return None
+        stream.seek(0)
+        try:
+            header = dcmread(stream, stop_before_pixels=True, specific_tags=SLICE)
+            if not header.get("Rows"):
+                if header.file_meta.get("MediaStorageSOPClassUID") in IMAGES:
+                    raise ImageError(Rule.UNREADABLE, UNREADABLE)
+                return None
+            bytes_left = file.stat().st_size - stream.tell()
+            return _Slice(
+                file=file,
+                series=str(header.get("SeriesInstanceUID") or ""),
+                fault=_fault_of_header(header, bytes_left),
+                frames=int(header.get("NumberOfFrames") or 1),
+                size=(int(header.Rows), int(header.Columns)),
+                axes=_numbers(header, "ImageOrientationPatient"),
+                position=_numbers(header, "ImagePositionPatient"),
+            )
+        except Exception as error:  # a malformed header can make pydicom raise nearly anything
+            pass_on_system_error(error)
+            raise ImageError(Rule.UNREADABLE, UNREADABLE) from error
+
+
+def _numbers(header: FileDataset, keyword: str) -> tuple[float, ...]:
+    return tuple(float(number) for number in header.get(keyword) or ())
+
+
+def _fault_of_header(header: FileDataset, bytes_left: int) -> Told | None:
+    if header.get("Modality") != "MR":
+        return Told(rule=Rule.WRONG_KIND, reason="not MRI by the modality of its header")
+    kind = str(header.get("ImageType")).upper()
+    if "LOCALIZER" in kind:
+        return Told(rule=Rule.OTHER_SERIES, reason="a localizer")
+    if "DERIVED" in kind:
+        return Told(rule=Rule.OTHER_SERIES, reason="derived from other images, no original")
+    samples = int(header.get("SamplesPerPixel") or 1)
+    if samples != 1:
+        return Told(rule=Rule.WRONG_KIND, reason="the voxels are colours, not grey values")
+    syntax = header.file_meta.TransferSyntaxUID
+    if syntax.is_compressed or syntax.is_deflated:
+        return None
+    pixels = int(header.Rows) * int(header.Columns) * int(header.get("NumberOfFrames") or 1)
+    if bytes_left < pixels * int(header.BitsAllocated) // 8:
+        return Told(rule=Rule.UNREADABLE, reason="a slice is cut off in the middle; copy it again")
+    return None
+
+
+def _fault(slices: Sequence[_Slice]) -> Told | None:
+    """Why the files of one series are not one volume, if they are not."""
+    fault = next((one.fault for one in slices if one.fault), None)
+    if fault:
+        return fault
+    if any(one.frames > 1 for one in slices):
+        if len(slices) == 1:
+            return None  # which dcm2niix takes apart
+        return Told(
+            rule=Rule.WRONG_KIND, reason=f"several volumes: {len(slices)} files of many slices each"
+        )
+    if len(slices) == 1:
+        return Told(rule=Rule.OTHER_SERIES, reason="a single slice, no volume")
+    if len({one.size for one in slices}) > 1:
+        return Told(rule=Rule.WRONG_KIND, reason="the slices are of several sizes")
+    if not all(one.is_placed for one in slices):
+        return Told(rule=Rule.BAD_GEOMETRY, reason="a slice does not tell where it lies")
+    axes = np.array([one.axes for one in slices])
+    if np.ptp(axes, axis=0).max() > SAME_AXES:
+        reason = "the slices lie in several directions, as those of a localizer"
+        return Told(rule=Rule.OTHER_SERIES, reason=reason)
+    return _misplaced(*_along_normal(slices))
+
+
+def _along_normal(slices: Sequence[_Slice]) -> tuple[np.ndarray, np.ndarray]:
+    """Places along the slices' normal, and sideways from the first slice; mm."""
+    normal = np.cross(slices[0].axes[:3], slices[0].axes[3:])
+    positions = np.array([one.position for one in slices])
+    places = positions @ normal
+    offsets = positions - positions[0] - np.outer(places - places[0], normal)
+    return places, np.linalg.norm(offsets, axis=1)
+
+
+def _misplaced(places: np.ndarray, sideways: np.ndarray) -> Told | None:
+    """What is wrong with the places of slices."""
+    steps = np.diff(np.sort(places))
+    distinct = 1 + int(np.sum(steps > SAME_PLACE_MM))
+    if distinct < len(places):
+        told = f"{len(places)} slices at {distinct} places"
+        if len(places) % distinct:
+            reason = f"{told}: some are there twice, or others are missing"
+            return Told(rule=Rule.BAD_GEOMETRY, reason=reason)
+        return Told(rule=Rule.WRONG_KIND, reason=f"{told}: several volumes; give one of them")
+    usual = np.median(steps)
+    if steps.max() > GAP * usual:
+        missing = int(np.sum(np.round(steps / usual) - 1))
+        reason = f"slices are missing: {missing} of {len(places) + missing}"
+        return Told(rule=Rule.BAD_GEOMETRY, reason=reason)
+    if np.abs(steps - usual).max() > UNEVEN * usual:
+        return Told(rule=Rule.BAD_GEOMETRY, reason="the slices are not evenly spaced")
+    if sideways.max() > LARGEST_TILT * np.ptp(places):
+        return Told(rule=Rule.BAD_GEOMETRY, reason="each slice is displaced sideways (a tilt)")
+    return None
+
+
+def _in_order(slices: Sequence[_Slice]) -> list[_Slice]:
+    if len(slices) == 1:
+        return [*slices]
+    places, _ = _along_normal(slices)
+    return [slices[number] for number in np.argsort(places)]

@@ -1,0 +1,202 @@
+"""Which files of a folder are one volume."""
+
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from helpers.dicom_series import write_series
+from pydicom import dcmread
+from scipy.spatial.transform import Rotation
+
+from pipeline.dicom.series import check_series, find_series
+from pipeline.stage.errors import ImageError
+
+LOCALIZER = {"ImageType": ["ORIGINAL", "PRIMARY", "M", "LOCALIZER"]}
+DERIVED = {"ImageType": ["DERIVED", "PRIMARY", "MPR"]}
+
+
+@pytest.fixture(scope="module")
+def volume():
+    """Noise on oblique voxels."""
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.from_euler("xyz", (8, -5, 6), degrees=True).as_matrix()
+    affine[:3, :3] *= (3, 2.5, 6)
+    data = np.random.default_rng(0).integers(0, 1000, (8, 10, 12))
+    return nib.Nifti1Image(data.astype(np.int16), affine)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "S7"
+
+
+@pytest.fixture
+def slices(folder, volume):
+    return write_series(folder, volume)
+
+
+def change(file, **tags):
+    header = dcmread(file)
+    for keyword, value in tags.items():
+        setattr(header, keyword, value)
+    header.save_as(file)
+
+
+def refusal(path):
+    with pytest.raises(ImageError) as error:
+        find_series(path)
+    return error.value.exclusion
+
+
+def test_slices_are_in_the_order_in_which_they_lie(folder, slices):
+    names = [folder / f"IM{number}" for number in np.random.default_rng(1).permutation(12)]
+    for file, name in zip(slices, names, strict=True):
+        file.rename(name)
+    (folder / "notes.txt").write_text("not DICOM")
+    (folder / ".DS_Store").write_bytes(b"\0" * 128 + b"DICM")
+    assert find_series(folder) == names
+    check_series(folder)
+
+
+@pytest.mark.parametrize(
+    ("tags", "rule", "reason"),
+    [
+        ({"Modality": "CT"}, "wrong_kind", "not MRI by the modality of its header"),
+        (LOCALIZER, "other_series", "a localizer"),
+        (DERIVED, "other_series", "derived from other images, no original"),
+    ],
+)
+def test_what_is_no_scan_is_told_by_one_slice(folder, volume, tags, rule, reason):
+    files = write_series(folder, volume, **tags)
+    for path in (folder, files[3]):
+        with pytest.raises(ImageError) as error:
+            check_series(path)
+        assert error.value.exclusion == refusal(path) == {"rule": rule, "reason": reason}
+
+
+def test_localizer_that_is_not_marked(folder, volume):
+    few = volume.slicer[:, :, :1]
+    uid = write_series(folder, few)[0]
+    change(uid, SeriesInstanceUID="1.2.3")
+    assert refusal(folder)["reason"] == "a single slice, no volume"
+    turned = nib.Nifti1Image(few.dataobj, volume.affine[:, [1, 2, 0, 3]])
+    write_series(folder, turned, SeriesInstanceUID="1.2.3", SeriesNumber=3)
+    assert (
+        refusal(folder)["reason"] == "the slices lie in several directions, as those of a localizer"
+    )
+    with pytest.raises(ImageError, match="several directions"):
+        check_series(folder)
+
+
+def remove(files):
+    files[7].unlink()
+
+
+def cut(files):
+    files[7].write_bytes(files[7].read_bytes()[:-60])
+
+
+def spoil(files):
+    files[7].write_bytes(files[7].read_bytes()[:600])
+
+
+def repeat(files):
+    shutil.copy(files[7], files[7].with_name("again.dcm"))
+
+
+def repeat_all(files):
+    for number, file in enumerate(files):
+        copy = shutil.copy(file, file.with_name(f"3-{number}.dcm"))
+        change(copy, AcquisitionNumber=2)
+
+
+def move(files):
+    position = [float(number) for number in dcmread(files[7]).ImagePositionPatient]
+    change(files[7], ImagePositionPatient=[*position[:2], position[2] + 2])
+
+
+def shear(files):
+    for number, file in enumerate(files):
+        header = dcmread(file)
+        aside = np.array(header.ImageOrientationPatient[:3], float) * number
+        change(file, ImagePositionPatient=[*np.array(header.ImagePositionPatient, float) + aside])
+
+
+def crop(files):
+    header = dcmread(files[7])
+    change(files[7], Rows=header.Rows - 1, PixelData=header.PixelData[: -2 * header.Columns])
+
+
+def forget(files):
+    header = dcmread(files[7])
+    del header.ImagePositionPatient
+    header.save_as(files[7])
+
+
+@pytest.mark.parametrize(
+    ("damage", "rule", "reason"),
+    [
+        (remove, "bad_geometry", "slices are missing: 1 of 12"),
+        (cut, "unreadable", "a slice is cut off in the middle; copy it again"),
+        (spoil, "unreadable", "the header of a slice breaks off or cannot be read"),
+        (
+            repeat,
+            "bad_geometry",
+            "13 slices at 12 places: some are there twice, or others are missing",
+        ),
+        (repeat_all, "wrong_kind", "24 slices at 12 places: several volumes; give one of them"),
+        (move, "bad_geometry", "the slices are not evenly spaced"),
+        (shear, "bad_geometry", "each slice is displaced sideways (a tilt)"),
+        (crop, "wrong_kind", "the slices are of several sizes"),
+        (forget, "bad_geometry", "a slice does not tell where it lies"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_slices_that_are_no_volume(folder, slices, damage, rule, reason):
+    damage(slices)
+    assert refusal(folder) == {"rule": rule, "reason": reason}
+
+
+def test_of_several_series_the_one_scan_is_taken(folder, slices, volume):
+    for number, tags in enumerate((LOCALIZER, DERIVED, {"Modality": "PR"}), start=5):
+        write_series(folder, volume, SeriesNumber=number, **tags)
+    assert find_series(folder) == slices
+    check_series(folder)
+    for file in slices:
+        file.unlink()
+    told = refusal(folder)
+    assert told["rule"] == "other_series"
+    assert told["reason"].startswith("none of the 3 series in the folder is a scan: a localizer; ")
+
+
+def test_of_two_scans_one_must_be_named(folder, slices, volume):
+    """Even if one is damaged: the other may be of another contrast."""
+    others = write_series(folder, volume, SeriesNumber=3)
+    assert refusal(folder)["rule"] == "several_series"
+    assert find_series(others[4]) == others
+    slices[5].unlink()
+    assert refusal(folder)["rule"] == "several_series"
+    assert refusal(slices[0])["reason"] == "slices are missing: 1 of 12"
+    check_series(slices[0])  # for which the ingest does not open the others
+
+
+def test_folder_without_slices(tmp_path):
+    (tmp_path / "notes.txt").write_text("not DICOM")
+    for path in (tmp_path, tmp_path / "notes.txt"):
+        assert refusal(path) == {"rule": "no_file", "reason": "there is no DICOM image"}
+        with pytest.raises(ImageError):
+            check_series(path)
+    (tmp_path / "2-0001.dcm").symlink_to(tmp_path / "annex")
+    assert "its content is not here" in refusal(tmp_path)["reason"]
+
+
+def test_all_slices_in_one_file(folder, volume):
+    (file, *others) = write_series(folder, volume)
+    voxels = dcmread(file).PixelData * 12
+    for other in others:
+        other.unlink()
+    change(file, NumberOfFrames=12, PixelData=voxels)
+    assert find_series(folder) == [file]
+    shutil.copy(file, folder / "again.dcm")
+    assert refusal(folder)["reason"] == "several volumes: 2 files of many slices each"
