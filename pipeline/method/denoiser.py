@@ -84,7 +84,7 @@ class Denoiser(nn.Module):
         return 3 * self._last
 
     def noise(self, images: Tensor, times: Tensor, classes: Tensor) -> Tensor:
-        """Predicted noise in noisy images (N, channels, *spatial), each of a time and class (N,)."""
+        """Predicted noise in noisy images (N, channels, *spatial) of a time and class each (N,)."""
         return self.network(images, times, context=self.classes(classes).unsqueeze(1))
 
     def losses(self, images: Tensor, labels: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
