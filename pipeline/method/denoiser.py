@@ -14,6 +14,11 @@ HEALTHY, DISEASED, NO_CLASS = range(3)
 RES_BLOCKS = 2  # of a level (Sanchez et al. 2022)
 
 
+def norm_groups(base_filters: int) -> int:
+    """Groups of the group normalisation of networks whose widths are multiples of a width."""
+    return gcd(base_filters, max(1, base_filters // 4))
+
+
 class Denoiser(nn.Module):
     """Predicts the noise in an image of a class, and explains by taking a disease away.
 
@@ -30,7 +35,11 @@ class Denoiser(nn.Module):
         Channels at full resolution; halvings of the resolution.
     timesteps, class_dropout, steps, depth, guidance
         As the method's options have them.
+    channels : int
+        Of what is diffused: one of images.
     """
+
+    ready = True  # for `pipeline.method.training.single.Learner`
 
     def __init__(
         self,
@@ -44,6 +53,7 @@ class Denoiser(nn.Module):
         steps: int,
         depth: float,
         guidance: float,
+        channels: int = 1,
     ) -> None:
         super().__init__()
         self.method, self.dimensions = method, dimensions
@@ -52,12 +62,12 @@ class Denoiser(nn.Module):
         self.classes = nn.Embedding(3, widths[-1])
         self.network = DiffusionModelUNet(
             spatial_dims=dimensions,
-            in_channels=1,
-            out_channels=1,
+            in_channels=channels,
+            out_channels=channels,
             num_res_blocks=RES_BLOCKS,
             channels=widths,
             attention_levels=[False] * poolings + [True],
-            norm_num_groups=gcd(base_filters, max(1, base_filters // 4)),
+            norm_num_groups=norm_groups(base_filters),
             num_head_channels=widths,
             with_conditioning=True,
             cross_attention_dim=widths[-1],
@@ -74,7 +84,7 @@ class Denoiser(nn.Module):
         return 3 * self._last
 
     def noise(self, images: Tensor, times: Tensor, classes: Tensor) -> Tensor:
-        """Predicted noise (N, 1, *spatial) in noisy images of one time and class each (N,)."""
+        """Predicted noise in noisy images (N, channels, *spatial) of a time and class each (N,)."""
         return self.network(images, times, context=self.classes(classes).unsqueeze(1))
 
     def losses(self, images: Tensor, labels: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
@@ -91,8 +101,11 @@ class Denoiser(nn.Module):
     @torch.no_grad()
     def forward(self, x1: Tensor) -> Explanation:
         """Explain diseased images `x1` of shape (N, 1, *spatial)."""
-        modified = self.decode(self.encode(x1, NO_CLASS), HEALTHY, self.guidance)
-        return Explanation(modified.clamp(-1, 1), None)
+        return Explanation(self.to_healthy(x1).clamp(-1, 1), None)
+
+    def to_healthy(self, images: Tensor) -> Tensor:
+        """Turn images into noise and back, guided to the healthy class."""
+        return self.decode(self.encode(images, NO_CLASS), HEALTHY, self.guidance)
 
     def encode(self, images: Tensor, label: int) -> Tensor:
         """Turn images into noise, step by step without chance, as images of a class."""

@@ -11,7 +11,7 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, PydanticCustomError
 
 from pipeline.stage.errors import InputError
 
@@ -27,6 +27,11 @@ Positive = Annotated[float, Field(gt=0), AsWritten]
 AtLeastZero = Annotated[float, Field(ge=0), AsWritten]
 Count = Annotated[int, Field(ge=1)]
 NumberOf = Annotated[int, Field(ge=0)]
+
+
+def mistake(text: str, key: str = "") -> PydanticCustomError:
+    """An error for a validator to raise: `text`, told at `key` of what is validated."""
+    return PydanticCustomError("mistake", "{text}", {"text": text, "key": key})
 
 
 class Options(BaseModel):
@@ -61,13 +66,15 @@ class Options(BaseModel):
         return self.model_dump(exclude_none=True)
 
 
-def _told(mistake: ErrorDetails) -> str:
-    name = ".".join(map(str, mistake["loc"]))
-    match mistake["type"]:
+def _told(error: ErrorDetails) -> str:
+    name = ".".join(map(str, error["loc"]))
+    match error["type"]:
         case "extra_forbidden":
             return f"unknown option: {name}"
         case "missing":
             return f"missing option: {name}"
+        case "mistake":
+            return f"{error['ctx']['key']}: {error['msg']}"
         case _:
-            expected = mistake["msg"].replace("Input should be", "expected")
-            return f"{name}: {expected}, found {mistake['input']!r}"
+            expected = error["msg"].replace("Input should be", "expected")
+            return f"{name}: {expected}, found {error['input']!r}"

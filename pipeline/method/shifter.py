@@ -35,6 +35,8 @@ class Shifter(nn.Module):
         As the method's options have them.
     """
 
+    ready = True  # for `pipeline.method.training.single.Learner`
+
     def __init__(
         self,
         *,

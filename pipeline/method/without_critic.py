@@ -47,11 +47,15 @@ class WithoutCritic(Method):
 
     def cost(self, settings: Mapping[str, Any], shape: tuple[int, ...]) -> Cost:
         """Work of a training: counted, see `pipeline.method.training.operations`."""
-        from pipeline.method.training.single import single_operations
-
         read = self.reads.read(settings)
-        work = single_operations(read, shape, self.build)
+        work = self.training_operations(read, shape)
         return Cost(work, read.total_updates(), self.explanation_operations(read, shape))
+
+    def training_operations(self, settings: SingleSettings, shape: tuple[int, ...]) -> int:
+        """Floating-point operations of all updates, which are alike."""
+        from pipeline.method.training.single import update_operations
+
+        return settings.total_updates() * update_operations(settings, shape, self.build)
 
     def words(self, settings: Mapping[str, Any]) -> Words:
         """Length and batches of a training."""

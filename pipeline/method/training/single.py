@@ -28,6 +28,10 @@ from pipeline.method.unet import check_halvings
 class Learner(Explainer, Protocol):
     """A model that tells how much it has to learn."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether each of its parts has been trained; until then no weights are averaged."""
+
     def losses(self, images: Tensor, labels: Tensor, draws: torch.Generator) -> dict[str, Tensor]:
         """Terms of the loss, scalars: ``loss`` is what the training minimises.
 
@@ -124,6 +128,8 @@ class SingleTrainer:
         losses["loss"].backward()
         self.adam.step()
         if self.averaged is not None:
+            if not self.network.ready:
+                self.averaged.n_averaged.zero_()  # so that the weights are copied
             self.averaged.update_parameters(cast(nn.Module, self.network))
         self.updates += 1
         values = {name: value.item() for name, value in losses.items()}
@@ -199,14 +205,13 @@ def train_single(
     return fit_by_epochs(packed, settings, place, build_trainer)
 
 
-def single_operations(
+def update_operations(
     settings: SingleSettings, shape: tuple[int, ...], build: Callable[..., Learner]
 ) -> int:
-    """Floating-point operations of all updates of a training; arguments as of `train_single`."""
+    """Floating-point operations of the first update; arguments as of `train_single`."""
     with torch.device("meta"):
         network = build(**settings.architecture(len(shape)))
         images = torch.empty(2 * settings.batch_size, 1, *shape)
         labels = torch.zeros(2 * settings.batch_size, dtype=torch.long)
     draws = torch.Generator()
-    each = count_operations(lambda: network.losses(images, labels, draws)["loss"].backward())
-    return settings.total_updates() * each
+    return count_operations(lambda: network.losses(images, labels, draws)["loss"].backward())

@@ -17,6 +17,7 @@ from pipeline.method.options import AtLeastZero as AtLeastZero
 from pipeline.method.options import Count as Count
 from pipeline.method.options import NumberOf as NumberOf
 from pipeline.method.options import Positive as Positive
+from pipeline.method.options import mistake as mistake
 
 
 class Section(BaseModel):
@@ -30,11 +31,6 @@ class Section(BaseModel):
         validate_default=True,
         serialize_by_alias=True,
     )
-
-
-def mistake(text: str, key: str = "") -> PydanticCustomError:
-    """An error for a validator to raise: `text`, told at `key` of what is validated."""
-    return PydanticCustomError("mistake", "{text}", {"text": text, "key": key})
 
 
 def _all_different(values: list[Any]) -> list[Any]:

@@ -19,15 +19,29 @@ from pipeline.method.training import epochs
 from pipeline.method.without_critic import WithoutCritic
 from pipeline.stage.errors import InputError
 
-NAMES = [name for name, method in METHODS.items() if isinstance(method, WithoutCritic)]
 SHARED = {"batch_size": 2, "epochs": 2, "updates_per_epoch": 3, "precision": "float32"}
 SHARED |= {"base_filters": 4, "poolings": 2, "gradient_penalty": 10}
-OWN = {"ddim": {"steps": 4, "averaging": 0.5}, "latent-shift": {"latent_channels": 3, "steps": 3}}
+DIFFUSION = {"steps": 4, "averaging": 0.5}
+LATENTS = {"variant": "latent", "autoencoder_share": 1 / 3, "autoencoder_poolings": 1}
+OWN = {
+    "ddim": DIFFUSION,
+    "ddim latent": DIFFUSION | LATENTS | {"steps": 2},
+    "latent-shift": {"latent_channels": 3, "steps": 3},
+}
+
+
+def method_of(name):
+    return find_method(name.split()[0])
+
+
+def test_every_method_is_tested():
+    named = {method_of(name).name for name in OWN}
+    assert named == {n for n, method in METHODS.items() if isinstance(method, WithoutCritic)}
 
 
 def settings_of(name, seed=3, **own):
     """As a configuration gives them."""
-    method = find_method(name)
+    method = method_of(name)
     options = method.options.read({"learning_rate": 0.001, **OWN[name], **own})
     return method.settings(SHARED, options.to_dict(), seed)
 
@@ -37,13 +51,14 @@ def fit(packed, folder, settings):
     return folder / "generator.safetensors"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 def test_the_best_epoch_is_kept_and_explains(make_packed, tmp_path, name):
     packed = make_packed((16, 16), margin=2)
     path = fit(packed, tmp_path / "model", settings_of(name))
     history = pd.read_parquet(path.with_name("history.parquet"))
     assert history["updates"].tolist() == [3, 6]
-    assert history.notna().all(axis=None) and (history["loss"] > 0).all()
+    always = history[["loss", "validation_ncc", "seconds"]]
+    assert always.notna().all(axis=None) and (history["loss"] > 0).all()
     best = history["validation_ncc"].max()
     training = json.loads(path.with_name("training.json").read_text(encoding="utf-8"))
     assert training["validation_ncc"] == best
@@ -56,7 +71,7 @@ def test_the_best_epoch_is_kept_and_explains(make_packed, tmp_path, name):
     assert np.ptp(explanation.difference) > 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 def test_volumes(make_packed, tmp_path, name):
     packed = make_packed((8, 16, 8), images=2)
     path = fit(packed, tmp_path / "model", settings_of(name, epochs=1, updates_per_epoch=1))
@@ -64,22 +79,28 @@ def test_volumes(make_packed, tmp_path, name):
     assert explanation.modified.shape == (8, 16, 8)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_killed_fit_ends_with_the_same_bits(make_packed, tmp_path, monkeypatch, name):
-    """It ends between two updates of the second epoch, right after a state was written."""
+@pytest.mark.parametrize(
+    ("name", "kills"),
+    # While its autoencoder is trained, right after it was, and in the diffusion.
+    [("ddim", [5]), ("ddim latent", [1, 2, 5]), ("latent-shift", [5])],
+)
+def test_a_killed_fit_ends_with_the_same_bits(make_packed, tmp_path, monkeypatch, name, kills):
+    """It ends between two updates of an epoch, right after a state was written."""
     packed = make_packed((16, 16), margin=2)
     undisturbed = fit(packed, tmp_path / "undisturbed", settings_of(name))
     pause = epochs._Run.pause
 
     def killed(self):
         pause(self)
-        if self.trainer.updates == 5:
+        if self.trainer.updates == kills[0]:
             raise KeyboardInterrupt
 
     monkeypatch.setattr(epochs._Run, "pause", killed)
     torch.manual_seed(1)  # the global random state must not matter
-    with pytest.raises(KeyboardInterrupt):
-        fit(packed, tmp_path / "killed", settings_of(name))
+    while kills:
+        with pytest.raises(KeyboardInterrupt):
+            fit(packed, tmp_path / "killed", settings_of(name))
+        kills = kills[1:]
     monkeypatch.setattr(epochs._Run, "pause", pause)
     path = fit(packed, tmp_path / "killed", settings_of(name))
     assert path.read_bytes() == undisturbed.read_bytes()
@@ -92,16 +113,16 @@ def test_a_killed_fit_ends_with_the_same_bits(make_packed, tmp_path, monkeypatch
     assert other.read_bytes() != undisturbed.read_bytes()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 def test_a_grid_that_cannot_be_halved_is_named(make_packed, tmp_path, name):
     with pytest.raises(InputError, match=r"images of \(18, 18\) cannot be halved 2 times"):
         fit(make_packed((18, 18)), tmp_path / "model", settings_of(name))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 def test_cost_and_words(name):
     """Work grows with what is done; the images of an explanation with its steps."""
-    method = find_method(name)
+    method = method_of(name)
     costs = [
         method.cost(settings_of(name, **own), (16, 16))
         for own in ({}, {"epochs": 4}, {"steps": 2 * OWN[name]["steps"]})
