@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import platform
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -231,29 +232,35 @@ def _apart(one: Measurement, device: str, repeats: int, end: float) -> dict[str,
     context = multiprocessing.get_context("spawn")
     together = context.Barrier(one.trainings, timeout=PATIENCE)
     children, answers = [], []
-    try:
-        for _ in range(one.trainings):
-            receiving, sending = context.Pipe(duplex=False)
-            arguments = (sending, one, device, repeats, together)
-            child = context.Process(target=_measure, args=arguments, daemon=True)
-            child.start()
-            sending.close()  # so that the end of the child ends the wait for its answer
-            children.append(child)
-            answers.append(receiving)
-        measured = [_answer(receiving, end) for receiving in answers]
-    finally:
-        for child in children:
-            child.kill()
-            child.join()
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = (one, device, repeats, together, Path(folder))
+        try:
+            for _ in range(one.trainings):
+                receiving, sending = context.Pipe(duplex=False)
+                child = context.Process(target=_measure, args=(sending, *arguments), daemon=True)
+                child.start()
+                sending.close()  # so that the end of the child ends the wait for its answer
+                children.append(child)
+                answers.append(receiving)
+            measured = [_answer(receiving, end) for receiving in answers]
+        finally:
+            for child in children:
+                child.kill()
+                child.join()
     failures = [each for each in measured if "failed" in each]
     return failures[0] if failures else _together(measured)
 
 
 def _measure(
-    sending: Connection, one: Measurement, device: str, repeats: int, together: Barrier
+    sending: Connection,
+    one: Measurement,
+    device: str,
+    repeats: int,
+    together: Barrier,
+    folder: Path,
 ) -> None:
     try:
-        answer: dict[str, Any] = measure_updates(one, device, repeats, together)
+        answer: dict[str, Any] = measure_updates(one, device, repeats, together, folder)
     except Exception as error:  # whatever it is, the other measurements can be made
         together.abort()
         answer = {"failed": f"{type(error).__name__}: {error}"}

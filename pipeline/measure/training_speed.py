@@ -74,7 +74,7 @@ class Measurement:
 
 
 def measure_updates(
-    what: Measurement, device: str, repeats: int, together: Barrier
+    what: Measurement, device: str, repeats: int, together: Barrier, folder: Path
 ) -> dict[str, float | None]:
     """Measure in this process, which has done nothing else and does nothing afterwards.
 
@@ -86,6 +86,8 @@ def measure_updates(
         Updates of each network that are timed, at most; the median counts.
     together : multiprocessing.Barrier
         Where the processes of one measurement wait for each other.
+    folder : Path
+        For the images.
 
     Returns
     -------
@@ -106,13 +108,13 @@ def measure_updates(
     set_precision(settings.precision)
     alone = place.type == "cpu" and what.threads == what.trainings == 1
     clock = time.process_time if alone else time.perf_counter
-    with tempfile.TemporaryDirectory() as folder:
-        data = _random_images(Path(folder), what.shape, 2 * settings.batch_size)
+    with tempfile.TemporaryDirectory(dir=folder) as own:
+        data = _random_images(Path(own), what.shape, 2 * settings.batch_size)
         trainer = build_trainer(data, what.shape, settings, place)
         if what.images == "host":
             _read_ahead(trainer, data, place)
         updates = IMPLEMENTATIONS[what.updates](trainer)
-        before = _memory(place)
+        before = _memory(place) if place.type == "cpu" else 0
         seconds, on_gpu = {}, {}
         for name in ("critic", "generator"):
             update = getattr(updates, f"update_{name}")

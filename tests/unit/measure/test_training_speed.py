@@ -46,9 +46,9 @@ def test_updates_from_fixed_places_are_those_of_the_pipeline(make_packed, make_s
 
 @pytest.mark.parametrize("updates", ["plain", "pipeline"])
 @pytest.mark.parametrize("images", ["device", "host"])
-def test_updates_are_measured(make_settings, updates, images):
+def test_updates_are_measured(make_settings, tmp_path, updates, images):
     what = Measurement("tiny", make_settings(), (32, 32), updates, images=images)
-    measured = measure_updates(what, "cpu", 2, multiprocessing.Barrier(1))
+    measured = measure_updates(what, "cpu", 2, multiprocessing.Barrier(1), tmp_path)
     assert measured["critic_s"] > 0 < measured["generator_s"]
     assert measured["images_per_s"] == 2 / measured["critic_s"]
     assert 0 < measured["waiting"] < 1
