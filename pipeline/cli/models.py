@@ -16,6 +16,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stages import stage_function
 
 if TYPE_CHECKING:
+    from pipeline.measure.training_speed import Measurement
     from pipeline.study.config import Config
     from pipeline.study.config.datasets import AnyDataset
 
@@ -48,41 +49,39 @@ def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
-def _configured(args: argparse.Namespace) -> tuple["Config", "AnyDataset"]:
-    """The configuration that is named, and the data set of it."""
+def _configured(path: Path, dataset: str) -> tuple["Config", "AnyDataset"]:
+    """A configuration, and a data set of it."""
     from pipeline.study.config import parse_config
 
-    config = parse_config(load_yaml(args.config))
-    if args.dataset not in config.datasets:
+    config = parse_config(load_yaml(path))
+    if dataset not in config.datasets:
         known = ", ".join(config.datasets)
         raise InputError(
-            f"{args.config} has no data set {args.dataset!r}; it knows {known}. "
+            f"{path} has no data set {dataset!r}; it knows {known}. "
             "Give the configuration of the training with --configfile"
         )
-    return config, config.datasets[args.dataset]
+    return config, config.datasets[dataset]
 
 
 def _benchmark(args: argparse.Namespace) -> None:
-    from pipeline.measure.training_speed import benchmark_training
-    from pipeline.method.adversarial import Adversarial
-    from pipeline.method.registry import find_method
-    from pipeline.method.training.settings import TrainSettings
+    from pipeline.measure.benchmarks import benchmark, configured_case
 
-    if not isinstance(find_method(args.method), Adversarial):
-        raise InputError(f"{args.method} has no generator whose updates could be measured")
-    config, dataset = _configured(args)
-    settings = config.training_settings(args.dataset, args.method, seed=0)
-    settings |= {"critic_weights": "random"}  # the start makes no difference to the speed
-    if args.batch_size:
-        settings |= {"batch_size": args.batch_size}
-    table = benchmark_training(
-        TrainSettings.read(settings),
-        dataset.image_shape(),
-        repeats=args.repeats,
-        device=args.device,
-        threads=args.threads,
-    )
-    print(table.to_string(index=False, float_format="{:.4g}".format))
+    def case(path: Path, dataset: str, batch_size: int | None = None) -> "Measurement":
+        config, _ = _configured(path, dataset)
+        return configured_case(config, dataset, args.method, args.threads, batch_size)
+
+    if args.dataset:
+        small, large = [], [case(args.config, args.dataset, args.batch_size)]
+    else:
+        demonstration, paper = Path("config.yaml"), Path("config/paper.yaml")
+        # A processor's memory may not hold the paper's four volumes.
+        volumes = 2 if args.what == "train" else 4
+        small = [case(demonstration, name) for name in ("adni", "copd")]
+        large = [case(paper, "copd", 8), case(paper, "adni", volumes)]
+    destination = args.output or Path(f"benchmarks/{args.what}.json")
+    options = {"device": args.device, "repeats": args.repeats, "minutes": args.minutes}
+    benchmark(args.what, small, large, destination, **options)
+    print(f"{destination} is written")
 
 
 def _explain(args: argparse.Namespace) -> None:
@@ -91,7 +90,7 @@ def _explain(args: argparse.Namespace) -> None:
     from pipeline.study.new_images import explain_folder
 
     print(NOT_DIAGNOSTIC)
-    _, dataset = _configured(args)
+    _, dataset = _configured(args.config, args.dataset)
     if args.source.is_dir():
         if args.apply or args.apply_labels:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
@@ -136,13 +135,20 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("trainings", type=Path, nargs="+", help="training.json of each")
     sub.add_argument("--names", nargs="+", required=True, help="data sets, in the same order")
     add_settings(sub, "--titles")
-    sub = commands.add("benchmark", _benchmark, "measure the speed of a configuration")
-    sub.add_argument("what", choices=["train"])
-    add_configuration(sub)
-    sub.add_argument("--dataset", required=True)
-    sub.add_argument("--method", required=True, help="one whose generator a critic trains")
-    sub.add_argument("--batch-size", type=int, help="in place of the configuration's")
-    sub.add_argument("--repeats", type=int, default=5, help="updates timed")
+    sub = commands.add(
+        "benchmark",
+        _benchmark,
+        "measure the speed of trainings, of the demonstration's size and the paper's, or of a "
+        "configuration, and write it to benchmarks/train.json or benchmarks/gpu.json",
+    )
+    sub.add_argument("what", choices=["train", "gpu"], help="updates, or all about a GPU")
+    add_configuration(sub, "configuration with --dataset")
+    sub.add_argument("--dataset", help="the only one measured, in place of the shipped sizes")
+    sub.add_argument("--method", default="defi-gan", help="one whose generator a critic trains")
+    sub.add_argument("--batch-size", type=int, help="with --dataset, in place of its own")
+    sub.add_argument("--repeats", type=int, default=20, help="updates timed, at most")
+    sub.add_argument("--minutes", type=float, default=60, help="after which nothing is measured")
+    sub.add_argument("--output", type=Path, help="JSON file written")
     add_device(sub)
     sub = commands.add(
         "explain",

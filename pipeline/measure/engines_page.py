@@ -40,7 +40,7 @@ def _cost_of(runs: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def _processor() -> str:
+def processor_name() -> str:
     """Kind of the processor, without a name of the machine."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
@@ -152,7 +152,7 @@ of `skull_refine`. Seconds and memory are those of the last stage named.
 ## Cost
 
 Processor seconds a volume, mean (largest), and peak memory, of the stage's process and its tools,
-one thread, on {_processor()}.
+one thread, on {processor_name()}.
 
 {markdown_table(cost)}
 """

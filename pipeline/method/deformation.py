@@ -17,6 +17,13 @@ def _identity_grid(shape: tuple[int, ...], dtype: torch.dtype, device: torch.dev
     return torch.stack(coordinates[::-1], dim=-1).unsqueeze(0)
 
 
+@lru_cache(maxsize=8)
+def _unit(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """A voxel (d,) where the first and the last one are 2 apart, in the order of the grid."""
+    extent = [max(size - 1, 1) for size in reversed(shape)]
+    return 2 / torch.tensor(extent, dtype=dtype, device=device)
+
+
 def warp(x1: Tensor, phi: Tensor) -> Tensor:
     """Deform images: ``xhat0(p) = x1(p + phi(p))``, bi- or trilinear, 0 outside the grid.
 
@@ -66,9 +73,9 @@ def exponential(velocity: Tensor, squarings: int = SQUARINGS) -> Tensor:
 def _sample(values: Tensor, phi: Tensor, outside: str) -> Tensor:
     """Values (N, channels, *spatial) at ``p + phi(p)``, bi- or trilinear."""
     shape = tuple(values.shape[2:])
-    positions = _identity_grid(shape, values.dtype, values.device) + phi.movedim(1, -1)
+    kept = shape, values.dtype, values.device
+    positions = _identity_grid(*kept) + phi.movedim(1, -1)
     # grid_sample wants -1 and 1 at the centres of the first and last voxel (align_corners=True).
-    extent = positions.new_tensor([max(size - 1, 1) for size in reversed(shape)])
     return functional.grid_sample(
-        values, positions * (2 / extent) - 1, padding_mode=outside, align_corners=True
+        values, positions * _unit(*kept) - 1, padding_mode=outside, align_corners=True
     )

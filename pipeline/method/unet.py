@@ -5,6 +5,7 @@ they are.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -109,9 +110,15 @@ def check_halvings(shape: Sequence[int], poolings: int) -> None:
 
 def _classes(features: Tensor) -> Tensor:
     """Constant channels (N, 3, *spatial) beside `features` (N, channels, *spatial)."""
-    classes = features.new_tensor([DESIRED_CLASS, GIVEN_CLASS, GIVEN_CLASS - DESIRED_CLASS])
     spatial = features.shape[2:]
+    classes = _class_values(features.dtype, features.device)
     return classes.view(1, 3, *[1] * len(spatial)).expand(len(features), 3, *spatial)
+
+
+@cache  # a tensor made of numbers makes a GPU wait
+def _class_values(dtype: torch.dtype, device: torch.device) -> Tensor:
+    values = [DESIRED_CLASS, GIVEN_CLASS, GIVEN_CLASS - DESIRED_CLASS]
+    return torch.tensor(values, dtype=dtype, device=device)
 
 
 def _layer(kind: str, dimensions: int) -> type[nn.Module]:

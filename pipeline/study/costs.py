@@ -1,4 +1,4 @@
-"""What a job of each stage was measured to cost: ``plan_costs.csv``, or an earlier run.
+"""What jobs were measured to cost: ``plan_costs.csv``, an earlier run, and the speed of a GPU.
 
 Of a job a start does not grow, the rest does in proportion to its work. Where a job hardly did more
 than start, its time says little of a larger one.
@@ -7,14 +7,47 @@ than start, its time says little of a larger one.
 from collections.abc import Iterable
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pandas as pd
 
+from pipeline.stage.errors import InputError
+from pipeline.stage.files import read_json
 from pipeline.stages import STAGES
 from pipeline.study.config.datasets import AnyDataset, VolumeDataset
 
 COSTS = files("pipeline.study") / "plan_costs.csv"
+
+
+class Speed(NamedTuple):
+    """How fast networks are somewhere.
+
+    Attributes
+    ----------
+    operations : float
+        Floating-point operations a second.
+    update_seconds : float
+        That an update takes besides: its thousand steps, however small the images.
+    source : {"measured", "assumed"}
+    place : str
+        What computes, for notes.
+    """
+
+    operations: float
+    update_seconds: float
+    source: str
+    place: str
+
+
+# One thread: measured, from the size of the demonstration to that of the paper.
+PROCESSOR = Speed(65e9, 0.02, "measured", "one processor thread")
+ASSUMED_GPU = Speed(
+    5e12,
+    0.02,
+    "assumed",
+    "a GPU is assumed to do 5e+12 operations a second, a quarter of an NVIDIA A100's best in "
+    "single precision; none has been measured (`python -m pipeline benchmark gpu` measures one)",
+)
 
 
 class StageCost(Protocol):
@@ -75,3 +108,54 @@ def seconds_of(growth: float, measured: float, fixed: float) -> float:
 def doubt(growth: float, measured: float, fixed: float) -> float:
     """Share of `seconds_of` by which it errs if the measured job took twice as long to start."""
     return max(growth - 1, 0) * fixed / seconds_of(growth, measured, fixed)
+
+
+def gpu_speed(benchmarks: Path, dimensions: int, precision: str) -> Speed:
+    """Speed of a GPU on images of some dimensions, where ``gpu.json`` tells it; else assumed.
+
+    Parameters
+    ----------
+    benchmarks
+        Folder where `pipeline.measure.benchmarks.benchmark` left it.
+    dimensions
+        Of the images.
+    precision
+        Of the training.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    """
+    path = benchmarks / "gpu.json"
+    if not path.is_file():
+        return ASSUMED_GPU
+    try:
+        record = read_json(path)
+        name, points = record["machine"]["gpu"], _points(record, dimensions, precision)
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); measure again, by "
+            "`python -m pipeline benchmark gpu`, or remove it"
+        ) from None
+    if name is None or not points:
+        return ASSUMED_GPU
+    (least, quickest), (most, slowest) = min(points), max(points)
+    operations, rest = most / slowest, 0.0
+    if slowest > quickest:  # two sizes: what does not grow with them is of the update
+        operations = (most - least) / (slowest - quickest)
+        rest = max(quickest - least / operations, 0)
+    return Speed(operations, rest, "measured", f"as measured on {name} ({path})")
+
+
+def _points(record: dict[str, Any], dimensions: int, precision: str) -> list[tuple[float, float]]:
+    """Operations and seconds of an update on the average, for each size that was measured."""
+    alone = {"updates": "pipeline", "precision": precision, "trainings": 1, "images": "device"}
+    return [
+        (
+            (row["critic_operations"] + row["generator_operations"]) / 2,
+            (row["critic_s"] + row["generator_s"]) / 2,
+        )
+        for row in record["measurements"]
+        if "failed" not in row and len(row["shape"]) == dimensions and alone.items() <= row.items()
+    ]

@@ -4,7 +4,7 @@ A job of a rule costs what it did in an earlier run below ``benchmarks/``, else,
 too small to tell, what ``plan_costs.csv`` says of the demonstration; where its time grows with the
 size of the study, it is scaled in proportion. What networks have to do each method tells
 (`pipeline.method.interface.Method.cost`). No GPU has been measured for the shipped costs: where no
-earlier run trained on one, a GPU is taken to do `GPU_OPERATIONS` a second.
+earlier run trained on one, it is as fast as `pipeline.study.costs.gpu_speed` says.
 """
 
 import textwrap
@@ -28,9 +28,12 @@ from pipeline.stages import BRAIN_STAGES, STAGES
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import AnyDataset, CohortDataset, VolumeDataset
 from pipeline.study.costs import (
+    PROCESSOR,
+    Speed,
     StageCost,
     costs_of,
     doubt,
+    gpu_speed,
     measured_seconds,
     read_costs,
     seconds_of,
@@ -38,11 +41,6 @@ from pipeline.study.costs import (
 from pipeline.study.counts import Counts, count_cohort, count_earlier
 
 ON_GPU = ("training", "attributions", "credibility")  # kinds of work
-# Floating-point operations of networks a second. One processor thread: measured, from the size of
-# the demonstration to that of the paper (docs/performance.md). A GPU: assumed, a quarter of what an
-# NVIDIA A100 does at best in single precision (19.5e12 by its data sheet).
-CPU_OPERATIONS, GPU_OPERATIONS = 65e9, 5e12
-UPDATE_SECONDS = 0.02  # that an update takes besides: its thousand steps, however small the images
 NETWORK_WORK = ("training", "explanations", "attributions", "credibility")
 LARGEST_DOUBT = 0.25  # share of an estimate that may be the start of an earlier run's jobs
 LEAST_TOLD = 0.05  # GPU hours; fewer are not worth a note
@@ -115,7 +113,7 @@ class _Study:
     def work(self, kind: str) -> float:
         """How much of a kind of work one job has; of networks', the seconds of a processor."""
         if kind in NETWORK_WORK:
-            return self.network_seconds(kind, CPU_OPERATIONS)
+            return self.network_seconds(kind, PROCESSOR)
         counts = self.counts
         voxels = prod(self.dataset.image_shape())
         return {
@@ -127,20 +125,21 @@ class _Study:
             "pixels_of_shard": counts.pairs * voxels / max(counts.pair_shards, 1),
         }[kind]
 
-    def network_seconds(self, kind: str, speed: float) -> float:
-        """Seconds of one job's work on networks at a speed in operations a second."""
+    def network_seconds(self, kind: str, speed: Speed) -> float:
+        """Seconds of one job's work on networks."""
+        operations = speed.operations
         training, shape = self.dataset.training, self.dataset.image_shape()
         pairs = self.counts.pairs
         if kind == "attributions":
-            return attribution_operations(shape, pairs, **training.of_classifier()) / speed
+            return attribution_operations(shape, pairs, **training.of_classifier()) / operations
         costs = [self.cost(method) for method in self.models]
         if kind == "credibility":
             trained = attribution_operations(shape, 0, **training.of_classifier())
             explained = EXPLANATIONS * pairs * sum(cost.explanation for cost in costs)
-            return (JUDGES * trained + explained) / speed
+            return (JUDGES * trained + explained) / operations
         if kind == "explanations":
-            return pairs * mean(cost.explanation for cost in costs) / speed
-        return mean(cost.fit / speed + cost.steps * UPDATE_SECONDS for cost in costs)
+            return pairs * mean(cost.explanation for cost in costs) / operations
+        return mean(c.fit / operations + c.steps * speed.update_seconds for c in costs)
 
     def cost(self, method: str) -> Cost:
         """What one of the methods costs."""
@@ -179,7 +178,8 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     -------
     table : DataFrame
         A row a data set and rule, columns `COLUMNS`; ``measured`` is ``earlier run``,
-        ``demonstration``, ``assumed`` (a GPU's speed) or ``no``: its jobs count, but no hours.
+        ``demonstration``, of a GPU's speed ``measured`` (by the benchmark) or ``assumed``, or
+        ``no``: its jobs count, but no hours.
     notes : list of str
         What the numbers rest on.
 
@@ -192,7 +192,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = config.gpus_per_training() > 0
-    rows, notes, with_gpu, too_small = [], [], 0.0, []
+    rows, notes, with_gpu, too_small, places = [], [], 0.0, [], {}
     for name, dataset in config.datasets.items():
         try:
             counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
@@ -208,6 +208,8 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             told = f"{images}, {pairs} for validation and test, by {counts.source}"
             notes.append(f"{name}: {told}")
         elsewhere = _trained_elsewhere(results / name, gpu)
+        speed = gpu_speed(benchmarks, len(dataset.image_shape()), dataset.training.precision)
+        places[speed.place] = True
         for cost in costs_of(costs, dataset).itertuples(index=False):
             jobs = study.jobs(cost.per)
             if not jobs or cost.stage in study.left_out:
@@ -223,20 +225,20 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
                 too_small.append(f"{cost.rule} of {name}")
                 told = None
             if network:
-                with_gpu += jobs * study.network_seconds(cost.work, GPU_OPERATIONS) / 3600
-            rows.append(_row(cost, jobs, told, gpu, study, before))
+                with_gpu += jobs * study.network_seconds(cost.work, speed) / 3600
+            rows.append(_row(cost, jobs, told, speed if gpu else None, study, before))
     planned = {row.rule for row in rows}
     for cost in costs[costs["modality"] == "run"].itertuples(index=False):
         if cost.per == "run" or STAGES[cost.per].rule in planned:
             told = measured_seconds(benchmarks, [cost.benchmark], "cpu_time")
-            rows.append(_row(cost, 1, told, gpu=False))
+            rows.append(_row(cost, 1, told))
     table = pd.DataFrame(rows, columns=COLUMNS)
     if too_small:
         notes.append(
             "an earlier run was too small to tell what these take, so its times do not count: "
             f"{', '.join(too_small)}"
         )
-    return table, [*notes, *_notes(config.device, table, with_gpu)]
+    return table, [*notes, *_notes(config.device, table, with_gpu, "; ".join(places))]
 
 
 def _tells_too_little(
@@ -252,30 +254,24 @@ def _tells_too_little(
     return earlier > max(LARGEST_DOUBT, shipped)
 
 
-def _notes(device: str, table: pd.DataFrame, with_gpu: float) -> list[str]:
-    """What the hours rest on; `with_gpu` are those of a GPU that is assumed."""
+def _notes(device: str, table: pd.DataFrame, with_gpu: float, speed: str) -> list[str]:
+    """What the hours rest on; `with_gpu` are those of a GPU, whose `speed` was told so."""
     hours = table["cpu_hours"] + table["gpu_hours"]
     longest = table.loc[(hours / table["jobs"]).idxmax()]
     each = (longest["cpu_hours"] + longest["gpu_hours"]) / longest["jobs"]
-    assumed = (
-        f"a GPU is assumed to do {GPU_OPERATIONS:.0e} operations a second, a quarter of an NVIDIA "
-        "A100's best in single precision; none has been measured"
-    )
     notes = [
         "hours are an estimate: proportional to the work, on the processor measured",
         f"longest job: {longest['rule']} of {longest['dataset']}, {_time(each)}",
     ]
     if each >= 1:
         notes[-1] += "; a cluster's limit of time must allow it"
-    if (table["measured"] == "assumed").any():
-        notes.append(
-            f"GPU hours: {assumed}. An earlier run on a GPU takes the place of the assumption"
-        )
+    if table["measured"].isin(["assumed", "measured"]).any():
+        notes.append(f"GPU hours: {speed}. An earlier run on a GPU takes the place of that")
     elif device == "auto" and not table["gpu_hours"].any() and with_gpu >= LEAST_TOLD:
         notes.append(
             "no GPU is seen here, so trainings count on the processor; with `device: cuda`, as on "
             f"a cluster, they and the attributions would take about {with_gpu:,.1f} GPU hours: "
-            f"{assumed}"
+            f"{speed}"
         )
     return notes
 
@@ -292,12 +288,12 @@ def _row(
     cost: StageCost,
     jobs: int,
     told: float | None,
-    gpu: bool,
+    gpu: Speed | None = None,
     study: _Study | None = None,
     before: _Study | None = None,
 ) -> Row:
     """A row of the plan: a row of the costs, with `told`, what an earlier run says, before it."""
-    on_gpu = gpu and cost.work in ON_GPU
+    on_gpu = gpu is not None and cost.work in ON_GPU
     seconds, growth, size = cost.seconds if told is None else told, 1.0, cost.megabytes
     known = "demonstration" if told is None else "earlier run"
     if cost.work and study and before:
@@ -308,8 +304,8 @@ def _row(
     if cost.stage in INTERMEDIATE and study and not study.config.keep_intermediates:
         size = 0
     seconds = seconds_of(growth, seconds, cost.fixed)
-    if on_gpu and study and told is None:
-        seconds, known = cost.fixed + study.network_seconds(cost.work, GPU_OPERATIONS), "assumed"
+    if gpu and on_gpu and study and told is None:
+        seconds, known = cost.fixed + study.network_seconds(cost.work, gpu), gpu.source
     hours = jobs * seconds / 3600
     return Row(
         dataset=study.name if study else "",

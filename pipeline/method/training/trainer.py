@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
@@ -111,38 +111,49 @@ class Trainer:
 
     def update_critic(self) -> dict[str, float]:
         """One step of the critic; the terms of its loss."""
-        settings, losses = self.settings, []
+        losses = []
         self.critic_adam.zero_grad()
-        for _ in range(settings.accumulated_batches):
+        for _ in range(self.settings.accumulated_batches):
             x1, x0 = self.x1.draw(), self.x0.draw()
-            # The generator is not trained here, but in training mode its running statistics move.
-            with torch.no_grad(), self._autocast():
-                fake = self.generator(x1).modified
-            alpha = torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
-            loss = critic_loss(
-                self.critic, x0, fake, alpha, settings.gradient_penalty, self._autocast()
-            )
-            (loss.total / settings.accumulated_batches).backward()
-            losses.append(torch.stack(loss).detach())
+            losses.append(self.add_critic_gradients(x1, x0, self.draw_alpha(x0)))
         self.critic_adam.step()
         return dict(zip(CRITIC_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
 
+    def draw_alpha(self, x0: Tensor) -> Tensor:
+        """Mixtures (N,) of the gradient penalty for a batch."""
+        return torch.from_numpy(self.alpha.random(len(x0), dtype=np.float32)).to(x0.device)
+
+    def add_critic_gradients(self, x1: Tensor, x0: Tensor, alpha: Tensor) -> Tensor:
+        """Add a batch's gradients to those of the critic; the terms of its loss (4,)."""
+        # The generator is not trained here, but in training mode its running statistics move.
+        with torch.no_grad(), self.autocast():
+            fake = self.generator(x1).modified
+        weight = self.settings.gradient_penalty
+        loss = critic_loss(self.critic, x0, fake, alpha, weight, self.autocast())
+        (loss.total / self.settings.accumulated_batches).backward()
+        return torch.stack(loss).detach()
+
     def update_generator(self) -> dict[str, float]:
         """One step of the generator; the terms of its loss."""
-        settings, losses = self.settings, []
-        self.critic.requires_grad_(False)  # its gradients are not needed: saves their computation
+        losses = []
         self.generator_adam.zero_grad()
-        for _ in range(settings.accumulated_batches):
-            with self._autocast():
-                explanation, penalty = self.generator.penalised(self.x1.draw())
-                loss = generator_loss(self.critic, explanation, penalty, settings.lambda_)
-            (loss.total / settings.accumulated_batches).backward()
-            losses.append(torch.stack(loss).detach())
+        for _ in range(self.settings.accumulated_batches):
+            losses.append(self.add_generator_gradients(self.x1.draw()))
         self.generator_adam.step()
-        self.critic.requires_grad_(True)
         return dict(zip(GENERATOR_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
 
-    def _autocast(self) -> AbstractContextManager[Any]:
+    def add_generator_gradients(self, x1: Tensor) -> Tensor:
+        """Add a batch's gradients to those of the generator; the terms of its loss (3,)."""
+        self.critic.requires_grad_(False)  # its gradients are not needed: saves their computation
+        with self.autocast():
+            explanation, penalty = self.generator.penalised(x1)
+            loss = generator_loss(self.critic, explanation, penalty, self.settings.lambda_)
+        (loss.total / self.settings.accumulated_batches).backward()
+        self.critic.requires_grad_(True)
+        return torch.stack(loss).detach()
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The context in which networks compute in 16 bits, where the settings want that."""
         device = next(self.generator.parameters()).device.type
         return torch.autocast(device, torch.bfloat16, enabled=self.settings.precision == "bf16")
 

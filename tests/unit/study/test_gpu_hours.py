@@ -7,8 +7,9 @@ from helpers.workflow import ROOT
 
 from pipeline.method.registry import METHODS
 from pipeline.study.config import parse_config
+from pipeline.study.costs import ASSUMED_GPU, PROCESSOR
 from pipeline.study.counts import Counts
-from pipeline.study.plan import CPU_OPERATIONS, GPU_OPERATIONS, UPDATE_SECONDS, _Study
+from pipeline.study.plan import _Study
 
 PAGE = ROOT / "docs/gpu-hours.md"
 FILES = {"ADNI": "config/paper.yaml", "COPD": "config/paper.yaml", "toy": "config/toy.yaml"}
@@ -27,6 +28,6 @@ def test_hours_of_a_model(data, method, told):
     study = _Study(config, data.lower(), Counts())
     (name,) = (name for name, known in METHODS.items() if known.title == method)
     cost = study.cost(name)
-    for hours, speed in zip(told, (GPU_OPERATIONS, CPU_OPERATIONS), strict=True):
-        seconds = cost.fit / speed + cost.steps * UPDATE_SECONDS
+    for hours, speed in zip(told, (ASSUMED_GPU, PROCESSOR), strict=True):
+        seconds = cost.fit / speed.operations + cost.steps * speed.update_seconds
         assert hours == pytest.approx(seconds / 3600, rel=0.05)

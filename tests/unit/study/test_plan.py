@@ -14,8 +14,9 @@ from pipeline.method.registry import METHODS
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_json
 from pipeline.study.config import Config, parse_config
+from pipeline.study.costs import ASSUMED_GPU, gpu_speed
 from pipeline.study.counts import Counts, count_cohort
-from pipeline.study.plan import UPDATE_SECONDS, _notes, plan_text
+from pipeline.study.plan import _notes, plan_text
 from pipeline.study.plan import plan_study as plan
 
 ROOT = Path(__file__).parents[3]
@@ -191,7 +192,7 @@ def test_gpu_has_its_own_hours_by_a_speed_that_is_said_to_be_assumed(tmp_path):
     assert training["cpu_hours"] == 0
     assert training["measured"] == row(table, "adni", "score_attributions")["measured"] == "assumed"
     # 1800 updates of 7.5e9 operations: a GPU waits for their start most of the time.
-    least = 1800 * UPDATE_SECONDS
+    least = 1800 * ASSUMED_GPU.update_seconds
     assert least < training["gpu_hours"] / 4 * 3600 < 1.5 * least
     assert row(table, "adni", "refine_skull")["gpu_hours"] == 0
     assert any("assumed" in note for note in notes)
@@ -226,6 +227,52 @@ def test_earlier_training_on_another_device_says_nothing(config, tmp_path, then,
     assert hours_of_training(config | {"device": now}, tmp_path) < 1
 
 
+def write_gpu_benchmark(folder, gpu="NVIDIA A100", **other):
+    """Two sizes of volumes: 0.01 s an update, and 1e13 operations a second besides."""
+    measured = {"updates": "pipeline", "precision": "float32", "trainings": 1, "images": "device"}
+    rows = [
+        measured
+        | {"shape": [size] * 3, "critic_operations": work, "generator_operations": work}
+        | {"critic_s": 0.005 + work / 1e13, "generator_s": 0.015 + work / 1e13}
+        for size, work in ((32, 1e10), (128, 2e12))
+    ]
+    rows += [rows[1] | {"precision": "bf16", "critic_s": 1e-3}, rows[1] | {"trainings": 2}]
+    rows += [measured | {"shape": [224, 224], "failed": "OutOfMemoryError"}]
+    write_json({"machine": {"gpu": gpu}, "measurements": rows} | other, folder / "gpu.json")
+
+
+def test_a_gpu_is_as_fast_as_the_benchmark_says(tmp_path):
+    write_gpu_benchmark(tmp_path / "benchmarks")
+    config = measured_demonstration() | {"device": "cuda"}
+    table, notes = plan_study(config, tmp_path)
+    training = row(table, "adni", "train_model")
+    # 1800 updates of 7.5e9 operations.
+    assert training["gpu_hours"] / 4 * 3600 == pytest.approx(1800 * (0.01 + 7.5e9 / 1e13), rel=0.15)
+    assert training["measured"] == "measured"
+    assert row(table, "copd", "train_model")["measured"] == "assumed"
+    assert any("as measured on NVIDIA A100" in note for note in notes)
+
+
+def test_speed_of_a_gpu_from_two_sizes_or_one(tmp_path):
+    assert gpu_speed(tmp_path, 3, "float32") == ASSUMED_GPU
+    write_gpu_benchmark(tmp_path)
+    speed = gpu_speed(tmp_path, 3, "float32")
+    assert speed.operations == pytest.approx(1e13)
+    assert speed.update_seconds == pytest.approx(0.01)
+    rounded = gpu_speed(tmp_path, 3, "bf16")
+    assert rounded.operations > 1.5e13
+    assert rounded.update_seconds == 0
+    assert gpu_speed(tmp_path, 2, "float32") == ASSUMED_GPU  # it failed
+    write_gpu_benchmark(tmp_path, gpu=None)  # a rehearsal
+    assert gpu_speed(tmp_path, 3, "float32") == ASSUMED_GPU
+
+
+def test_unreadable_benchmark_is_named(tmp_path):
+    (tmp_path / "gpu.json").write_text('{"machine": {}}')
+    with pytest.raises(InputError, match=r"gpu\.json cannot be read.*benchmark gpu"):
+        gpu_speed(tmp_path, 3, "float32")
+
+
 def test_longest_job_is_told(config, tmp_path):
     write_benchmark(tmp_path / "benchmarks/adni/train/defi-gan_seed-0.tsv", 36000.0)
     _, notes = plan_study(config, tmp_path)
@@ -236,7 +283,7 @@ def test_longest_job_is_told(config, tmp_path):
 def test_short_jobs_are_told_in_minutes(seconds, told):
     costs = {"dataset": "a", "rule": "train_model", "jobs": 1, "gpu_hours": 0.0, "measured": "no"}
     table = pd.DataFrame([costs | {"cpu_hours": seconds / 3600}])
-    notes = _notes("auto", table, with_gpu=0.01)
+    notes = _notes("auto", table, 0.01, ASSUMED_GPU.place)
     assert any(f"longest job: train_model of a, about {told}" in note for note in notes)
     # A GPU that saves a minute is not worth three lines.
     assert not any("GPU" in note for note in notes)
