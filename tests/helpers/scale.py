@@ -70,8 +70,8 @@ def run(command: list, folder: Path, tools: Path | None = None) -> Took:
 
 def snakemake(folder: Path, snakefile: Path = ROOT / "Snakefile") -> list:
     """The command that runs the study of `write_archives` in `folder`."""
-    study = ["--snakefile", snakefile, "--directory", folder, "--cores", "1", "--quiet"]
-    return ["snakemake", *study, "--configfile", folder / "config/paper.yaml"]
+    study = ["--snakefile", snakefile, "--directory", folder, "--quiet"]
+    return ["snakemake", *study, "--configfile", folder / "config/paper.yaml", "--cores", "1"]
 
 
 def main(folder: Path, subjects: int) -> None:
