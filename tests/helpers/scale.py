@@ -95,7 +95,7 @@ def main(folder: Path, subjects: int) -> None:
     plan = [*command, "--dry-run"]
     measure("first dry run, with its ingest", plan)
     measure("dry run", plan)
-    measure("plan", [*python, "plan", "config/paper.yaml"])
+    measure("plan", [*python, "plan", "--config", "config/paper.yaml"])
     done = run([sys.executable, "-m", "helpers.all_done", *command[1:]], ROOT / "tests")
     print(f"{done.said.splitlines()[-1]} put in place, with the records of their jobs")
     measure("dry run where all is done", plan)
