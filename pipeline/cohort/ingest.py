@@ -11,7 +11,6 @@ import pandas as pd
 
 from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
-from pipeline.cohort.copd import ingest_copd
 from pipeline.cohort.flow import UNITS
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import ingest_manifest
@@ -61,6 +60,9 @@ def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
         readers = {"adni": ingest_adni, "bids": ingest_bids, "manifest": ingest_manifest}
         shared = {key: settings[key] for key in SHARED if key in settings}
         return readers[settings["source"]](**archive, **shared)
+    # What reads films holds 40 MB; who plans a study that was read before needs none of it.
+    from pipeline.cohort.copd import ingest_copd
+
     labels = settings["labels"]
     return ingest_copd(
         archive["films"],

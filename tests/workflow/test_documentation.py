@@ -10,6 +10,7 @@ import sys
 import pytest
 import yaml
 from helpers.documentation import CONFIGURATIONS, blocks, commands, tables
+from helpers.job_cost import without_benchmarks
 from helpers.scale import write_archives
 from helpers.workflow import ROOT, jobs_of_command
 from snakemake.cli import get_argument_parser
@@ -93,6 +94,17 @@ def test_toy_data_of_the_published_size_can_be_planned(tmp_path):
 def test_archive_of_any_size_can_be_made(tmp_path):
     assert write_archives(tmp_path, 20) > 100
     assert (tmp_path / "config/paper.yaml").is_file()
+
+
+def test_workflow_can_be_had_without_benchmarks(tmp_path):
+    without_benchmarks(tmp_path)
+    whole, bare = (
+        "".join(path.read_text() for path in sorted(folder.glob("workflow/rules/*.smk")))
+        for folder in (ROOT, tmp_path)
+    )
+    assert "benchmark" not in bare.replace("volume_benchmark,", "")
+    kept = ("rule ", "log:", "volume_log(", "params:", "shell:", "resources:")
+    assert [bare.count(word) for word in kept] == [whole.count(word) for word in kept]
 
 
 def test_help_tells_every_command():
