@@ -205,8 +205,8 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
             before = _Study(earlier, name, left or counts)
         if counts.images:
             images, pairs = number_of(counts.images, "image"), number_of(counts.pairs, "pair")
-            told = f"{images}, {pairs} for validation and test, by {counts.source}"
-            notes.append(f"{name}: {told}")
+            source = f"for validation and test, by {counts.source}"
+            notes.append(f"{name}: {images}, {pairs} {source}")
         elsewhere = _trained_elsewhere(results / name, gpu)
         speed = gpu_speed(benchmarks, len(dataset.image_shape()), dataset.training.precision)
         places[speed.place] = True
