@@ -144,7 +144,7 @@ def gpu_speed(benchmarks: Path, dimensions: int, precision: str) -> Speed:
     operations, rest = most / slowest, 0.0
     if slowest > quickest:  # two sizes: what does not grow with them is of the update
         operations = (most - least) / (slowest - quickest)
-        rest = max(quickest - least / operations, 0)
+        rest = max(quickest - least / operations, 0.0)
     return Speed(operations, rest, "measured", f"as measured on {name} ({path})")
 
 
