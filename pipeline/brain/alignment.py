@@ -77,7 +77,8 @@ def find_alignment(
 
 def _displacements() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Orthogonal matrices and moves in mm, about the middle of the brain, by what they do."""
-    there, still = {}, np.zeros(3)
+    there: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    still = np.zeros(3)
     for axis, sign in product(range(3), (1, -1)):
         unit = sign * np.eye(3)[axis]
         turn = Rotation.from_rotvec(TURN * unit, degrees=True).as_matrix()
