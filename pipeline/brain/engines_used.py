@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.brain.chain import CONVERSION
 from pipeline.stage.errors import InputError
 from pipeline.stage.wording import number_of
 from pipeline.stages import BRAIN_STAGES, STAGES
@@ -84,7 +85,7 @@ def check_engines(volumes: pd.DataFrame) -> None:
     mixed = []
     for stage in _stages(volumes):
         # Not every volume has to be converted.
-        made = used[used[f"{stage}_engine"] != ""]
+        made = used if stage != CONVERSION else used[used[f"{stage}_engine"] != ""]
         counts = made.groupby([f"{stage}_engine", f"{stage}_version"]).size()
         if len(counts) > 1:
             told = ", ".join(

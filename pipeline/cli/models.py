@@ -65,10 +65,12 @@ def _configured(path: Path, dataset: str) -> tuple["Config", "AnyDataset"]:
 
 def _benchmark(args: argparse.Namespace) -> None:
     from pipeline.measure.benchmarks import benchmark, configured_case
+    from pipeline.method.registry import reference_method
 
     def case(path: Path, dataset: str, batch_size: int | None = None) -> "Measurement":
         config, _ = _configured(path, dataset)
-        return configured_case(config, dataset, args.method, args.threads, batch_size)
+        method = args.method or reference_method().name
+        return configured_case(config, dataset, method, args.threads, batch_size)
 
     if args.dataset:
         small, large = [], [case(args.config, args.dataset, args.batch_size)]
@@ -144,7 +146,7 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("what", choices=["train", "gpu"], help="updates, or all about a GPU")
     add_configuration(sub, "configuration with --dataset")
     sub.add_argument("--dataset", help="the only one measured, in place of the shipped sizes")
-    sub.add_argument("--method", default="defi-gan", help="one whose generator a critic trains")
+    sub.add_argument("--method", help="one whose generator a critic trains (default: the paper's)")
     sub.add_argument("--batch-size", type=int, help="with --dataset, in place of its own")
     sub.add_argument("--repeats", type=int, default=20, help="updates timed, at most")
     sub.add_argument("--minutes", type=float, default=60, help="after which nothing is measured")

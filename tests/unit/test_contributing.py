@@ -79,8 +79,8 @@ def test_add_an_engine(copy):
     done = run(copy, *PLAN, target, "--configfile", study)
     assert f"--engine {name} " in done.stdout, done.stdout + done.stderr
 
-    (copy / "brain.json").write_text('{"status": "ok", "steps": []}')
-    done = run(copy, *PYTHON, "skull", "brain.nii.gz", "result.nii.gz", "--engine", name)
+    (copy / "head.json").write_text('{"status": "ok", "steps": []}')
+    done = run(copy, *PYTHON, "skull", "head.nii.gz", "result.nii.gz", "--engine", name)
     assert done.returncode == 0, done.stderr
     told = read_sidecar(copy / "result.nii.gz")
     assert told["status"] == "ok"
