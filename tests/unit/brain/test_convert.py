@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from helpers.deidentification import BIRTH, MARKED_UID, MARKER, PRIVATE_GROUP, mark
-from helpers.dicom_series import write_series
+from helpers.dicom_series import join_slices, write_series
 from helpers.film_files import compress_dicom
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
@@ -70,6 +70,12 @@ def test_one_slice_names_the_series(tmp_path, head, converted):
     write_series(tmp_path / "all", head.slicer[::-1], SeriesNumber=1)
     wanted = write_series(tmp_path / "all", head)
     volume, _ = converted(wanted[20])
+    assert_same(volume, head)
+
+
+def test_frames_of_one_file(tmp_path, head, converted):
+    join_slices(write_series(tmp_path / "S7", head))
+    volume, _ = converted(tmp_path / "S7")
     assert_same(volume, head)
 
 
