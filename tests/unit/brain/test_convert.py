@@ -87,6 +87,23 @@ def test_compressed_slices(tmp_path, head, converted, syntax):
     assert_same(volume, head.slicer[:, :, 20:28])
 
 
+@pytest.mark.parametrize(
+    "tags", [{"Manufacturer": "Philips Medical Systems", "TriggerTime": "500"}, {"EchoNumbers": 2}]
+)
+def test_single_volume_is_taken_whatever_dcm2niix_adds_to_its_name(tmp_path, head, converted, tags):
+    write_series(tmp_path / "S7", head.slicer[:, :, 20:26], **tags)
+    volume, _ = converted(tmp_path / "S7")
+    assert_same(volume, head.slicer[:, :, 20:26])
+
+
+def test_image_of_the_phase_is_left_out(tmp_path, head, converted):
+    write_series(
+        tmp_path / "S7", head.slicer[:, :, 20:26], ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]
+    )
+    with pytest.raises(ImageError, match="of the phase, not of the magnitude"):
+        converted(tmp_path / "S7")
+
+
 def test_volume_that_dcm2niix_takes_apart_is_left_out(tmp_path, head):
     files = write_series(tmp_path / "S7", head)
     for file in files[24:]:
