@@ -64,6 +64,7 @@ STAGES = {
         "make a volume of a DICOM series",
         rule="convert_series",
         function="pipeline.brain.convert:convert_series",
+        version=2,
         told="converted from DICOM where they came as such",
         per="series",
         benchmark="{dataset}/convert/*.tsv",

@@ -23,7 +23,7 @@ from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-NAME = "scan"  # of what dcm2niix writes; it adds letters to further volumes
+NAME = "scan"  # of what dcm2niix writes; it adds letters to further volumes, and more
 OPTIONS = [
     *("-g", "i"),  # no settings of the user's
     *("-b", "n"),  # no JSON
@@ -39,6 +39,7 @@ TOLD = re.compile(
     r"|Warning: (Interslice distance varies|Missing images\?|Instance Number \(0020,0013\) order)"
 )
 RESAMPLED = re.compile("_(Eq|Tilt)")  # as it calls volumes on slices that it had to move
+PHASE = re.compile("_ph")  # other additions, as of a trigger or an echo, tell of no change
 
 
 def convert_series(source: Path, destination: Path) -> dict:
@@ -88,15 +89,17 @@ def _run(files: Sequence[Path], folder: Path) -> Path:
         log.info("%s", line)
     log.info("not here, since they may quote a header: %d other lines", len(lines) - len(told))
     made = sorted(volumes.iterdir())
-    if [path.name for path in made] == [f"{NAME}.nii"]:
-        return made[0]
     if not made:
         raise ImageError(Rule.EMPTY_RESULT, "dcm2niix made no volume of the series")
     if any(RESAMPLED.search(path.name) for path in made):
         reason = "the slices are not evenly spaced or tilted: dcm2niix had to resample them"
         raise ImageError(Rule.BAD_GEOMETRY, reason)
-    reason = f"dcm2niix made {len(made)} volumes of the series instead of one"
-    raise ImageError(Rule.WRONG_KIND, reason)
+    if len(made) > 1:
+        reason = f"dcm2niix made {len(made)} volumes of the series instead of one"
+        raise ImageError(Rule.WRONG_KIND, reason)
+    if PHASE.search(made[0].name):
+        raise ImageError(Rule.WRONG_KIND, "an image of the phase, not of the magnitude")
+    return made[0]
 
 
 def _empty_texts(volume: Path) -> None:

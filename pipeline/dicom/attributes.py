@@ -60,6 +60,8 @@ SLICE = [
     "SeriesInstanceUID",  # U by the profile: tells which slices are of one series; not in results
     *("ImageType", "Modality", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
     *("BitsAllocated", "ImagePositionPatient", "ImageOrientationPatient"),
+    # Of these only where frames lie.
+    *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]
 # The view is decided before the descriptions are dropped; the class of the film makes it a file.
 KEPT = {

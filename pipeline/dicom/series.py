@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from pydicom import dcmread
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage
 
 from pipeline.dicom.attributes import SLICE
@@ -31,18 +31,18 @@ SAME_PLACE_MM = 0.01
 UNEVEN, GAP = 0.05, 1.5
 LARGEST_TILT = 0.01  # a cosine; as of the axes of any scan
 FEW = 10  # files
+AXES, POSITION = "ImageOrientationPatient", "ImagePositionPatient"
 # What is no scan at all is passed over beside one that is; what is damaged may be the one.
 NO_SCAN = (Rule.WRONG_KIND, Rule.OTHER_SERIES)
 
 
 @dataclass(frozen=True)
 class _Slice:
-    """A file, and what its header tells; ``axes`` and ``position`` (LPS mm) may be missing."""
+    """A file or a frame of one, and its header's ``axes`` and ``position`` (LPS mm) or ()."""
 
     file: Path
     series: str
     fault: Told | None  # that needs no other slice
-    frames: int
     size: tuple[int, int]
     axes: tuple[float, ...]
     position: tuple[float, ...]
@@ -98,7 +98,7 @@ def find_series(path: Path) -> list[Path]:
         raise ImageError(fault["rule"], reason)
     if fault:
         raise ImageError(**fault)
-    return [one.file for one in _in_order(series[uid])]
+    return [*dict.fromkeys(one.file for one in _in_order(series[uid]))]
 
 
 def check_series(path: Path) -> None:
@@ -113,11 +113,11 @@ def check_series(path: Path) -> None:
         As of `find_series`.
     """
     if not path.is_dir():
-        one = _read(path)
-        if one is None:
+        slices = _read(path)
+        if not slices:
             raise ImageError(Rule.WRONG_KIND, "not a DICOM image")
-        if one.fault:
-            raise ImageError(**one.fault)
+        if slices[0].fault:
+            raise ImageError(**slices[0].fault)
         return
     seen = _read_all(_sample(_files(path)))
     alike = {(one.series, one.size, tuple(np.round(one.axes, 2))) for one in seen}
@@ -138,37 +138,64 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read_all(files: Sequence[Path]) -> list[_Slice]:
-    return [one for one in map(_read, files) if one is not None]
+    return [one for file in files for one in _read(file)]
 
 
-def _read(file: Path) -> _Slice | None:
-    """What the header of a file tells, whose pixels are not read; None if it is no DICOM image."""
+def _read(file: Path) -> list[_Slice]:
+    """The slices of a file by its header, whose pixels are not read; none if it is no image."""
     with file.open("rb") as stream, quiet_pydicom():
         if stream.read(PREAMBLE + len(DICOM_PREFIX))[PREAMBLE:] != DICOM_PREFIX:
-            return None
+            return []
         stream.seek(0)
         try:
             header = dcmread(stream, stop_before_pixels=True, specific_tags=SLICE)
             if not header.get("Rows"):
                 if header.file_meta.get("MediaStorageSOPClassUID") in IMAGES:
                     raise ImageError(Rule.UNREADABLE, UNREADABLE)
-                return None
-            bytes_left = file.stat().st_size - stream.tell()
-            return _Slice(
-                file=file,
-                series=str(header.get("SeriesInstanceUID") or ""),
-                fault=_fault_of_header(header, bytes_left),
-                frames=int(header.get("NumberOfFrames") or 1),
-                size=(int(header.Rows), int(header.Columns)),
-                axes=_numbers(header, "ImageOrientationPatient"),
-                position=_numbers(header, "ImagePositionPatient"),
-            )
+                return []
+            series = str(header.get("SeriesInstanceUID") or "")
+            fault = _fault_of_header(header, file.stat().st_size - stream.tell())
+            size = int(header.Rows), int(header.Columns)
+            return [_Slice(file, series, fault, size, *place) for place in _places(header)]
         except Exception as error:  # a malformed header can make pydicom raise nearly anything
             pass_on_system_error(error)
             raise ImageError(Rule.UNREADABLE, UNREADABLE) from error
 
 
-def _numbers(header: FileDataset, keyword: str) -> tuple[float, ...]:
+def _places(header: FileDataset) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
+    """Axes and position of the slice, or of each frame by its functional groups (PS3.3, C.7.6.16).
+
+    Without such groups nothing tells where several frames lie.
+    """
+    frames = int(header.get("NumberOfFrames") or 1)
+    groups = header.get("PerFrameFunctionalGroupsSequence")
+    if not groups:
+        axes, position = (_numbers(header, keyword) for keyword in (AXES, POSITION))
+        return [(axes, position if frames == 1 else ())] * frames
+    if len(groups) != frames:
+        raise ValueError("as many groups as frames")
+    shared = [*header.get("SharedFunctionalGroupsSequence", ())]
+    return [
+        (
+            _of_groups([frame, *shared], "PlaneOrientationSequence", AXES),
+            _of_groups([frame, *shared], "PlanePositionSequence", POSITION),
+        )
+        for frame in groups
+    ]
+
+
+def _of_groups(groups: Sequence[Dataset], group: str, keyword: str) -> tuple[float, ...]:
+    """Numbers of the first of some functional groups that tells them."""
+    told = (
+        numbers
+        for held in groups
+        for item in held.get(group, ())
+        if (numbers := _numbers(item, keyword))
+    )
+    return next(told, ())
+
+
+def _numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
     return tuple(float(number) for number in header.get(keyword) or ())
 
 
@@ -197,12 +224,10 @@ def _fault(slices: Sequence[_Slice]) -> Told | None:
     fault = next((one.fault for one in slices if one.fault), None)
     if fault:
         return fault
-    if any(one.frames > 1 for one in slices):
-        if len(slices) == 1:
-            return None  # which dcm2niix takes apart
-        return Told(
-            rule=Rule.WRONG_KIND, reason=f"several volumes: {len(slices)} files of many slices each"
-        )
+    files = len({one.file for one in slices})
+    if 1 < files < len(slices):
+        reason = f"several volumes: {files} files of many slices each"
+        return Told(rule=Rule.WRONG_KIND, reason=reason)
     if len(slices) == 1:
         return Told(rule=Rule.OTHER_SERIES, reason="a single slice, no volume")
     if len({one.size for one in slices}) > 1:

@@ -4,8 +4,14 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.uid import (
+    EnhancedMRImageStorage,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])  # DICOM counts mm to the left and back
 
@@ -77,6 +83,43 @@ def write_series(folder: Path, image: nib.Nifti1Image, **tags: object) -> list[P
         files.append(folder / f"{dataset.SeriesNumber}-{number + 1:04d}.dcm")
         dataset.save_as(files[-1], enforce_file_format=True)
     return files
+
+
+def join_slices(files: list[Path]) -> Path:
+    """Write the slices of `write_series` as the frames of one enhanced file, the first, alone."""
+    slices = [dcmread(file) for file in files]
+    for file in files[1:]:
+        file.unlink()
+    joined = slices[0]
+    joined.SOPClassUID = joined.file_meta.MediaStorageSOPClassUID = EnhancedMRImageStorage
+    joined.NumberOfFrames = len(slices)
+    joined.PixelData = b"".join(one.PixelData for one in slices)
+    shared = Dataset()
+    for group, keywords in (
+        ("PlaneOrientationSequence", ["ImageOrientationPatient"]),
+        ("PixelMeasuresSequence", ["PixelSpacing", "SliceThickness"]),
+    ):
+        setattr(shared, group, [_take(joined, keywords)])
+    joined.SharedFunctionalGroupsSequence = [shared]
+    joined.PerFrameFunctionalGroupsSequence = []
+    for number, one in enumerate(slices, start=1):
+        frame, content = Dataset(), Dataset()
+        content.StackID, content.InStackPositionNumber = "1", number
+        content.DimensionIndexValues = [1, number]
+        frame.FrameContentSequence = [content]
+        frame.PlanePositionSequence = [_take(one, ["ImagePositionPatient"])]
+        joined.PerFrameFunctionalGroupsSequence.append(frame)
+    joined.save_as(files[0])
+    return files[0]
+
+
+def _take(dataset: Dataset, keywords: list[str]) -> Dataset:
+    """Move attributes to a data set of their own."""
+    taken = Dataset()
+    for keyword in keywords:
+        setattr(taken, keyword, dataset[keyword].value)
+        delattr(dataset, keyword)
+    return taken
 
 
 def _decimals(numbers) -> list[str]:

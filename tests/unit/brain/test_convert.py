@@ -10,7 +10,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 from helpers.deidentification import BIRTH, MARKED_UID, MARKER, PRIVATE_GROUP, mark
-from helpers.dicom_series import write_series
+from helpers.dicom_series import join_slices, write_series
 from helpers.film_files import compress_dicom
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
@@ -73,12 +73,35 @@ def test_one_slice_names_the_series(tmp_path, head, converted):
     assert_same(volume, head)
 
 
+def test_frames_of_one_file(tmp_path, head, converted):
+    join_slices(write_series(tmp_path / "S7", head))
+    volume, _ = converted(tmp_path / "S7")
+    assert_same(volume, head)
+
+
 @pytest.mark.parametrize("syntax", ["JPEGLosslessSV1", "JPEG2000Lossless"])
 def test_compressed_slices(tmp_path, head, converted, syntax):
     for file in write_series(tmp_path / "S7", head.slicer[:, :, 20:28]):
         compress_dicom(file, file, syntax)
     volume, _ = converted(tmp_path / "S7")
     assert_same(volume, head.slicer[:, :, 20:28])
+
+
+@pytest.mark.parametrize(
+    "tags", [{"Manufacturer": "Philips Medical Systems", "TriggerTime": "500"}, {"EchoNumbers": 2}]
+)
+def test_single_volume_is_taken_whatever_dcm2niix_adds_to_its_name(tmp_path, head, converted, tags):
+    write_series(tmp_path / "S7", head.slicer[:, :, 20:26], **tags)
+    volume, _ = converted(tmp_path / "S7")
+    assert_same(volume, head.slicer[:, :, 20:26])
+
+
+def test_image_of_the_phase_is_left_out(tmp_path, head, converted):
+    write_series(
+        tmp_path / "S7", head.slicer[:, :, 20:26], ImageType=["ORIGINAL", "PRIMARY", "P", "ND"]
+    )
+    with pytest.raises(ImageError, match="of the phase, not of the magnitude"):
+        converted(tmp_path / "S7")
 
 
 def test_volume_that_dcm2niix_takes_apart_is_left_out(tmp_path, head):

@@ -5,7 +5,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from helpers.dicom_series import write_series
+from helpers.dicom_series import join_slices, write_series
 from pydicom import dcmread
 from scipy.spatial.transform import Rotation
 
@@ -191,12 +191,36 @@ def test_folder_without_slices(tmp_path):
     assert "its content is not here" in refusal(tmp_path)["reason"]
 
 
-def test_all_slices_in_one_file(folder, volume):
-    (file, *others) = write_series(folder, volume)
-    voxels = dcmread(file).PixelData * 12
-    for other in others:
-        other.unlink()
-    change(file, NumberOfFrames=12, PixelData=voxels)
-    assert find_series(folder) == [file]
+def test_all_slices_in_one_file(folder, slices):
+    file = join_slices(slices)
+    assert find_series(folder) == find_series(file) == [file]
+    check_series(folder)
     shutil.copy(file, folder / "again.dcm")
     assert refusal(folder)["reason"] == "several volumes: 2 files of many slices each"
+
+
+@pytest.mark.parametrize(
+    ("frames", "reason"),
+    [
+        ([0, 1, 2, 3, 5, 6, 7], "slices are missing: 1 of 8"),
+        (
+            [0, 1, 2, 3, 3, 4, 5],
+            "7 slices at 6 places: some are there twice, or others are missing",
+        ),
+        ([0, 1, 2, 0, 1, 2], "6 slices at 3 places: several volumes; give one of them"),
+    ],
+)
+def test_frames_that_are_no_volume(folder, slices, frames, reason):
+    """As slices in files of their own are none; dcm2niix would lay them out evenly."""
+    copies = [shutil.copy(slices[n], folder / f"3-{at}.dcm") for at, n in enumerate(frames)]
+    for file in slices:
+        file.unlink()
+    join_slices(copies)
+    assert refusal(folder)["reason"] == reason
+
+
+def test_frames_whose_header_does_not_tell_where_they_lie(folder, slices):
+    for other in slices[1:]:
+        other.unlink()
+    change(slices[0], NumberOfFrames=12, PixelData=dcmread(slices[0]).PixelData * 12)
+    assert refusal(folder)["reason"] == "a slice does not tell where it lies"
