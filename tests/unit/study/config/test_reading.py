@@ -46,7 +46,7 @@ def test_effective_configuration_says_all_and_the_same(name):
 
 
 def test_further_methods_are_laid_over_the_demonstration():
-    """As Snakemake lays one configuration file over another: further methods, and nothing else."""
+    """As Snakemake lays one configuration file over another: further methods, fewer seeds."""
     demo, both = shipped("config.yaml"), shipped("config.yaml")
     update_config(both, shipped("config/methods.yaml"))
     read, before = parse_config(both).effective(), parse_config(demo).effective()
@@ -55,6 +55,7 @@ def test_further_methods_are_laid_over_the_demonstration():
         usual = before["datasets"][name]["training"].pop("methods")
         assert usual.items() < methods.items()
         assert methods.keys() - usual.keys() == {"defi-gan-diffeo", "ddim", "latent-shift"}
+    assert set(read.pop("seeds")) < set(before.pop("seeds"))  # whose models are used again
     assert read == before
 
 
