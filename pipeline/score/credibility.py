@@ -25,15 +25,13 @@ from pipeline.method.training.device import choose_device
 from pipeline.score.classifier import train_classifier
 from pipeline.score.field_error import DISEASED_SHARE
 from pipeline.score.model import PAIR
-from pipeline.score.scored import TRUE_DEFORMATION
+from pipeline.score.scored import JUDGES, TRUE_DEFORMATION
 from pipeline.score.specificity import Evidence
 from pipeline.score.truth import NO_SEED, true_fields
 from pipeline.stage.files import write_parquet
 
 STILL_SHARE = 0.05  # of the largest true displacement, below which a place is still
 UNCHANGED = 0.02  # a hundredth of the images' range, -1 to 1
-EXPLANATIONS = 4  # of a pair by a model: diseased, healthy, modified image, random weights
-JUDGES = 2
 FIRST_JUDGE = 1000  # seeds that no model and no other classifier has
 TILES = 4  # regions along each axis of images without an atlas
 

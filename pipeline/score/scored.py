@@ -3,6 +3,9 @@
 from pipeline.method.registry import METHODS
 
 TRUE_DEFORMATION = "true deformation"
+# Of credibility: explanations of a pair by a model (of the diseased, the healthy and the modified
+# image, and by random weights), and classifiers that judge.
+EXPLANATIONS, JUDGES = 4, 2
 # Of a classifier (`pipeline.score.classifier`).
 ATTRIBUTIONS = {
     "integrated gradients": "integrated gradients",

@@ -20,7 +20,7 @@ from pipeline.brain.chain import CONVERSION, ENTRY
 from pipeline.method.interface import Cost
 from pipeline.method.registry import find_method, first_that_deforms
 from pipeline.score.classifier import attribution_operations
-from pipeline.score.credibility import EXPLANATIONS, JUDGES
+from pipeline.score.scored import EXPLANATIONS, JUDGES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
 from pipeline.stage.wording import number_of

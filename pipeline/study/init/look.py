@@ -115,7 +115,7 @@ def look_at_adni(folder: Path, tables: Path | None = None) -> Look:
             "--tables"
         )
     section = {"source": "adni", "archive": {"images": str(images), "tables": str(place)}}
-    if _has_scans(images, "original") and not _has_scans(images, "preprocessed"):
+    if not _has_scans(images, "preprocessed") and _has_scans(images, "original"):
         remark = "as the scanner made them, since no preprocessed T1 image is there"
         return Look("ADNI", section | {"series": "original"}, {"series": [remark]}, [])
     return Look("ADNI", section, {}, [])
