@@ -34,6 +34,13 @@ def no_slurm(monkeypatch, tmp_path_factory):
     monkeypatch.setenv("PATH", str(tmp_path_factory.mktemp("empty")))
 
 
+@pytest.fixture
+def roomy(monkeypatch):
+    """A disk with 100 GB free, whatever this machine has left."""
+    usage = SimpleNamespace(free=100e9)
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: usage)
+
+
 def states(findings, what):
     return [finding.state for finding in findings if finding.what == what]
 
@@ -64,14 +71,14 @@ def test_file_in_place_of_a_folder_is_wrong(tmp_path):
     assert "move it away" in str(mistake)
 
 
-def test_demonstration_can_run_here(config, tmp_path, no_slurm):
+def test_demonstration_can_run_here(config, tmp_path, no_slurm, roomy):
     findings = examine(config, tmp_path)
     assert wrong(findings) == []
     assert states(findings, "archive") == ["ok", "ok"]
     assert states(findings, "engines") == states(findings, "GPU") == ["ok"]
 
 
-def test_estimate_above_the_free_room_is_wrong(config, tmp_path, no_slurm):
+def test_estimate_above_the_free_room_is_wrong(config, tmp_path, no_slurm, roomy):
     config["datasets"]["copd"]["demo"]["normal"] = 10**12
     (mistake,) = wrong(examine(config, tmp_path))
     assert mistake.what == "disk"
@@ -137,7 +144,7 @@ def test_gpu_that_trainings_here_want_is_looked_for():
     assert "device: auto" in mistake.remedy
 
 
-def test_missing_archive_and_missing_tool_are_wrong(config, tmp_path, no_slurm, monkeypatch):
+def test_missing_archive_and_missing_tool_are_wrong(config, tmp_path, no_slurm, roomy, monkeypatch):
     monkeypatch.delenv("FSLDIR", raising=False)
     config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "fsl"
     assert "fsl is not found" in str(wrong(examine(config, tmp_path))[0])
