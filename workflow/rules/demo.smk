@@ -11,6 +11,7 @@ for name, dataset in study.demos_of("adni").items():
             images=directory(dataset.archive.images),
             tables=directory(dataset.archive.tables),
             truth=directory(dataset.demo.truth),
+            splits=dataset.lists_made(),
         log:
             f"logs/{name}/make_demo.log",
         benchmark:
@@ -23,9 +24,12 @@ for name, dataset in study.demos_of("adni").items():
         params:
             version=STAGES["make-demo-adni"].version,
             settings=study.demo_settings(name),
+            splits=lambda wildcards, output: (
+                ["--splits", *output.splits] if output.splits else []
+            ),
         shell:
             "python -m pipeline make-demo-adni {output.images:q} {output.tables:q}"
-            " {output.truth:q} --settings {params.settings:q} --log {log:q}"
+            " {output.truth:q} {params.splits:q} --settings {params.settings:q} --log {log:q}"
 
 
 for name, dataset in study.demos_of("copd").items():

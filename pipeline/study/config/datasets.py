@@ -191,12 +191,13 @@ class CohortDataset(Dataset):
         return self.is_demo or self.is_fetched
 
     def paths(self) -> Paths:
-        """The archive, unless a job makes it; the lists of the splits."""
+        """The archive and the lists of the splits, unless a job makes them."""
         for key, path in self.archive.paths().items():
             if not (self.is_demo or (self.is_fetched and key == "films")):
                 yield f"archive.{key}", path
         for split, path in self.split_lists().items():
-            yield "cohort.list" if self.cohort else f"splits.lists.{split}", path
+            if path not in self.lists_made():
+                yield "cohort.list" if self.cohort else f"splits.lists.{split}", path
         yield from super().paths()
 
     def ingest_settings(self) -> dict[str, Any]:
@@ -209,6 +210,10 @@ class CohortDataset(Dataset):
         if self.cohort:
             return dict.fromkeys(SplitLists.model_fields, self.cohort.list)
         return self.splits.lists.model_dump() if self.splits.lists else {}
+
+    def lists_made(self) -> list[str]:
+        """Lists of the splits that a simulation writes, in the order of the splits."""
+        return []
 
     @model_validator(mode="after")
     def _check_published(self) -> Self:
@@ -282,6 +287,21 @@ class AdniDataset(VolumeDataset):
     )
     columns: Columns = None
     demo: AdniDemo | None = None
+
+    def lists_made(self) -> list[str]:
+        """Where a head is held out for the test, the simulation tells whose it is."""
+        lists = self.splits.lists
+        return (
+            list(lists.model_dump().values()) if lists and self.demo and self.demo.held_out else []
+        )
+
+    @model_validator(mode="after")
+    def _check_held_out(self) -> Self:
+        if self.demo and self.demo.held_out and self.splits.lists is None:
+            raise mistake(
+                "expected 0, or splits.lists, which the simulation then writes", "demo.held_out"
+            )
+        return self
 
 
 class CopdDataset(FilmDataset):

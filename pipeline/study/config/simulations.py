@@ -1,6 +1,18 @@
 """Studies that are simulated, in place of an archive."""
 
-from pipeline.study.config.values import AtLeastZero, Count, NumberOf, Range, Section, Text
+from typing import Self
+
+from pydantic import model_validator
+
+from pipeline.study.config.values import (
+    AtLeastZero,
+    Count,
+    NumberOf,
+    Range,
+    Section,
+    Text,
+    mistake,
+)
 
 
 class Demo(Section):
@@ -29,6 +41,8 @@ class AdniDemo(Demo):
     ----------
     converters : int
         Subjects with MCI first and AD later: the pairs.
+    held_out : int
+        Of these, made from a head that no other subject is made from, for the test.
     stable_mci : int
         Subjects with MCI only.
     ad_at_baseline : int
@@ -56,6 +70,7 @@ class AdniDemo(Demo):
     """
 
     converters: Count
+    held_out: NumberOf = 0
     stable_mci: NumberOf
     ad_at_baseline: NumberOf
     field_mismatch: NumberOf
@@ -68,6 +83,12 @@ class AdniDemo(Demo):
     translation: AtLeastZero
     bias: AtLeastZero
     noise: AtLeastZero
+
+    @model_validator(mode="after")
+    def _check_held_out(self) -> Self:
+        if self.held_out and self.held_out >= self.converters:
+            raise mistake("expected fewer than converters", "held_out")
+        return self
 
 
 class CopdDemo(Demo):

@@ -1,6 +1,7 @@
 """The archive of the MRI demonstration, made from a made-up anatomy, through the real ingest."""
 
 import hashlib
+from dataclasses import replace
 
 import nibabel as nib
 import numpy as np
@@ -36,6 +37,12 @@ def made_up_anatomies():
     return [Anatomy(ndimage.gaussian_filter(blob(26), 1) - 0.5 * blob(5), affine, regions)]
 
 
+def brighter_anatomy():
+    """One that its voxels tell from the made-up one."""
+    (anatomy,) = made_up_anatomies()
+    return replace(anatomy, image=2 * anatomy.image)
+
+
 @pytest.fixture(scope="module")
 def make(tmp_path_factory):
     """Write an archive; the packaged heads take half a minute to label, a made-up one none."""
@@ -44,6 +51,7 @@ def make(tmp_path_factory):
         folder = tmp_path_factory.mktemp("demo")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(adni_studies, "load_anatomies", made_up_anatomies)
+            patch.setattr(adni_studies, "load_held_out_anatomy", brighter_anatomy)
             adni_studies.make_demo_adni(
                 folder / "ADNI", folder / "tables", folder / "truth", **({"seed": 1} | settings)
             )
@@ -169,3 +177,22 @@ def test_another_count_leaves_the_other_subjects_as_they_are(archive, make):
 
     assert contents(alone) == contents(archive)
     assert len(contents(alone)) == 2
+
+
+def test_subjects_of_the_test_split_and_no_others_have_the_head_held_out(make, tmp_path):
+    lists = {split: tmp_path / f"{split}.txt" for split in ("train", "validation", "test")}
+    common = make(**COUNTS)
+    folder = make(**COUNTS, held_out=1, splits=lists)
+    listed = {split: path.read_text().split() for split, path in lists.items()}
+    assert [name[-4:] for name in listed["test"]] == ["1001"]
+    assert [name[-4:] for name in listed["validation"]] == ["1000", "4000"]
+    assert [name[-4:] for name in listed["train"]] == ["2000", "3000"]
+    cohort = ingest_adni(folder / "ADNI", folder / "tables", splits={"lists": lists})
+    assert set(cohort.manifest["split"]) == set(lists)
+    assert set(cohort.pairs["split"]) == {"validation", "test"}
+    changed = {
+        path.relative_to(folder).parts[1]
+        for path in folder.glob("ADNI/**/*.nii")
+        if path.read_bytes() != (common / path.relative_to(folder)).read_bytes()
+    }
+    assert changed == set(listed["test"])

@@ -12,6 +12,7 @@ from pipeline.demo.anatomy import (
     GRID_SPACING,
     Anatomy,
     load_anatomies,
+    load_held_out_anatomy,
 )
 from pipeline.geometry.diffeomorphism import (
     grid_positions,
@@ -224,7 +225,7 @@ def test_a_pose_is_rigid_and_within_its_bounds():
 @pytest.mark.slow
 def test_the_packaged_heads():
     pattern = {"left ventricle": 1.0, "right ventricle": 0.7, "right medial temporal": -0.6}
-    for number, anatomy in enumerate(load_anatomies()):
+    for number, anatomy in enumerate([*load_anatomies(), load_held_out_anatomy()]):
         millilitres = {name: share.sum() * 0.027 for name, share in anatomy.regions.items()}
         assert 1000 < millilitres["brain"] < 2000
         for side in ("left", "right"):

@@ -91,7 +91,8 @@ def test_tables_make_an_ingest_run_again(ready, folder):
 
 def test_what_a_job_makes_makes_an_ingest_run_again():
     demo = cohorts_of(shipped("config.yaml"))
-    assert demo.files_read("adni") == ["demo/adni/ADNI", "demo/adni/tables"]
+    lists = [f"demo/adni/splits/{split}.txt" for split in ("train", "validation", "test")]
+    assert demo.files_read("adni") == ["demo/adni/ADNI", "demo/adni/tables", *lists]
     assert demo.files_read("copd") == ["demo/copd/films", "demo/copd/spirometry.csv"]
     config = changed(shipped("config/paper.yaml"), {"datasets.copd.archive.orthanc": SERVER})
     fetched = ["results/copd/fetched.csv", "data/copd/spirometry.csv"]

@@ -143,10 +143,7 @@ def test_run_that_hardly_did_more_than_start_tells_nothing_of_a_larger_one(confi
 
 
 def test_earlier_run_is_scaled_from_the_images_that_it_had(config, tmp_path):
-    images, tables = tmp_path / "ADNI", tmp_path / "tables"
-    write_adni_archive(images, tables, subjects=40, seed=1)
-    dataset = config["datasets"]["adni"]
-    dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
+    set_ready_archive(config, tmp_path)
     cohort = ingest_dataset(parse_config(config).datasets["adni"].ingest_settings())
     few = replace(cohort, manifest=cohort.manifest.head(5))
     write_cohort(few, tmp_path / "results/adni/ingest")
@@ -162,6 +159,15 @@ def test_job_too_short_for_a_processor_time_counts_by_the_clock(config, tmp_path
     (tmp_path / "benchmarks/table1.tsv").write_text(text)
     table, _ = plan_study(config, tmp_path)
     assert row(table, "", "make_table")["cpu_hours"] == pytest.approx(1.8 / 3600)
+
+
+def set_ready_archive(config, folder):
+    """Have a data set read an archive that is there, in place of a simulated one."""
+    images, tables = folder / "ADNI", folder / "tables"
+    write_adni_archive(images, tables, subjects=40, seed=1)
+    dataset = config["datasets"]["adni"]
+    dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
+    dataset["splits"] = {"seed": 1, "fractions": {"train": 0.0, "validation": 0.4, "test": 0.6}}
 
 
 def hours_of_training(config, folder, dataset="adni"):
@@ -299,10 +305,7 @@ def test_removed_intermediates_take_no_room(config, tmp_path):
 
 
 def test_ready_archive_is_counted(config, tmp_path):
-    images, tables = tmp_path / "ADNI", tmp_path / "tables"
-    write_adni_archive(images, tables, subjects=40, seed=1)
-    dataset = config["datasets"]["adni"]
-    dataset |= {"demo": None, "archive": {"images": str(images), "tables": str(tables)}}
+    set_ready_archive(config, tmp_path)
     ready = parse_config(config).datasets["adni"]
     counts = count_cohort(ready, tmp_path / "results/adni", tmp_path / "cohorts")
     assert counts.images > 10

@@ -60,8 +60,8 @@ def test_mistakes_are_told_as_well_as_before(case):
             "modality of data; did you mean 'tables'?",
         ),
         (
-            {"datasets.adni.splits.lists": {"train": "x", "validation": "y", "test": "z"}},
-            "datasets.adni.splits: expected either seed and fractions, or lists, found both",
+            {"datasets.copd.splits.lists": {"train": "x", "validation": "y", "test": "z"}},
+            "datasets.copd.splits: expected either seed and fractions, or lists, found both",
         ),
         (
             {"datasets.adni.disease": {"name": "AD"}},
