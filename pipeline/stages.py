@@ -82,7 +82,7 @@ STAGES = {
         "check a volume and turn it to the axes of the template",
         rule="orient_volume",
         function="pipeline.brain.orient:orient_volume",
-        version=6,
+        version=7,
         volume=True,
         engines=True,
         told="turned to the axes of the template",
