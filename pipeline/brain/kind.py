@@ -11,7 +11,7 @@ AIR_HU = (-1100, -900)  # air in a CT, in Hounsfield units
 LEAST_AIR = 0.05  # share of a CT; MRI has no such values, but where it was scaled by chance
 BONE_HU = 300
 # Under the crown of a head lie scalp, skull and brain: bright, dark, bright. The columns of voxels
-# that end within 40 mm of its top are followed downwards, but for those that the field of view cuts.
+# that end within 40 mm of its top are followed downwards, if the field of view does not cut them.
 CROWN_MM = 40.0
 MOST_CUT = 0.5  # share of them that may begin at the border of the field of view
 SURFACE = 0.1  # of the brightest; what is darker is air

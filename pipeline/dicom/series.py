@@ -85,8 +85,10 @@ def find_series(path: Path) -> list[Path]:
     OSError
         A file cannot be opened.
     """
+    # A file of many slices lacks none, whatever damaged files lie beside it.
+    complete = not path.is_dir() and len(_read(path) or ()) > 1
     series: dict[str, list[_Slice]] = {}
-    for one in _read_all(_files(path if path.is_dir() else path.parent)):
+    for one in _read_all(_files(path if path.is_dir() else path.parent), strict=not complete):
         series.setdefault(one.series, []).append(one)
     if not path.is_dir():
         series = {uid: held for uid, held in series.items() if path in [one.file for one in held]}
@@ -154,11 +156,11 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
-def _read_all(files: Sequence[Path]) -> list[_Slice]:
-    """The slices of all files; `ImageError` where one of them cannot be read."""
+def _read_all(files: Sequence[Path], *, strict: bool) -> list[_Slice]:
+    """The slices of all files; `ImageError` where one of them cannot be read, if `strict`."""
     read = [_read(file) for file in files]
     lost = [number for number, found in enumerate(read, start=1) if found is None]
-    if lost:
+    if lost and strict:
         # Their names may tell of the patient.
         told = (f"{number} ({files[number - 1].stat().st_size} bytes)" for number in lost)
         log.warning("unreadable of the %d files by name: number %s", len(files), ", ".join(told))

@@ -242,6 +242,9 @@ def test_all_slices_in_one_file(folder, slices):
     file = join_slices(slices)
     assert find_series(folder) == find_series(file) == [file]
     check_series(folder)
+    (folder / "other.dcm").touch()
+    assert find_series(file) == [file]
+    (folder / "other.dcm").unlink()
     shutil.copy(file, folder / "again.dcm")
     assert refusal(folder)["reason"] == "several volumes: 2 files of many slices each"
 
