@@ -18,6 +18,7 @@ import nibabel as nib
 from pipeline.brain.engines import CONVERTER
 from pipeline.brain.external import run_tool
 from pipeline.dicom.series import find_series
+from pipeline.dicom.slice_copies import copy_slices, tell_compression
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -28,6 +29,7 @@ OPTIONS = [
     *("-g", "i"),  # no settings of the user's
     *("-b", "n"),  # no JSON
     *("-c", ""),  # no comment of the header
+    *("-m", "y"),  # one volume, though echo or repetition time of its slices differ a little
     *("-x", "i"),  # neither cropped nor turned
     *("-z", "n"),
     *("-f", NAME),
@@ -64,7 +66,7 @@ def convert_series(source: Path, destination: Path) -> dict:
     """
     files = find_series(Path(source))
     with tempfile.TemporaryDirectory(prefix="convert-") as place:
-        volume = _run(files, Path(place))
+        volume = _make_volume(files, Path(place))
         _empty_texts(volume)
         with (
             volume.open("rb") as voxels,
@@ -75,10 +77,29 @@ def convert_series(source: Path, destination: Path) -> dict:
     return {"engine": CONVERTER.title, "version": CONVERTER.probe(), "slices": len(files)}
 
 
+def _make_volume(files: Sequence[Path], folder: Path) -> Path:
+    """The volume that dcm2niix makes of slices, or of copies if it does not take them as they are.
+
+    `find_series` found them to be one volume: whatever else parts them for dcm2niix is no reason.
+    """
+    try:
+        return _run(files, folder / "slices")
+    except ImageError as error:
+        log.info("%s; tried once more with copies, inflated and of one study time", error)
+        (folder / "copies").mkdir()
+    try:
+        return _run(copy_slices(files, folder / "copies"), folder / "alike")
+    except ImageError as error:
+        rule, told = error.exclusion["rule"], tell_compression(files[0])
+        if not told or rule not in (Rule.TOOL_FAILED, Rule.EMPTY_RESULT):
+            raise
+        raise ImageError(rule, f"{error}; {told}") from error
+
+
 def _run(files: Sequence[Path], folder: Path) -> Path:
     """The volume that dcm2niix makes of slices."""
     slices, volumes = folder / "slices", folder / "volumes"
-    slices.mkdir()
+    slices.mkdir(parents=True)
     volumes.mkdir()
     for number, file in enumerate(files, start=1):
         (slices / f"{number:05}.dcm").symlink_to(file.resolve())
@@ -99,6 +120,10 @@ def _run(files: Sequence[Path], folder: Path) -> Path:
         raise ImageError(Rule.WRONG_KIND, reason)
     if PHASE.search(made[0].name):
         raise ImageError(Rule.WRONG_KIND, "an image of the phase, not of the magnitude")
+    count = nib.load(made[0]).shape[2]
+    if len(files) not in (1, count):
+        reason = f"dcm2niix took {count} of the {len(files)} slices"
+        raise ImageError(Rule.EMPTY_RESULT, reason)
     return made[0]
 
 

@@ -11,7 +11,7 @@ AIR_HU = (-1100, -900)  # air in a CT, in Hounsfield units
 LEAST_AIR = 0.05  # share of a CT; MRI has no such values, but where it was scaled by chance
 BONE_HU = 300
 # Under the crown of a head lie scalp, skull and brain: bright, dark, bright. The columns of voxels
-# that end within 40 mm of its top are followed downwards.
+# that end within 40 mm of its top are followed downwards, if the field of view does not cut them.
 CROWN_MM = 40.0
 MOST_CUT = 0.5  # share of them that may begin at the border of the field of view
 SURFACE = 0.1  # of the brightest; what is darker is air
@@ -80,16 +80,22 @@ def check_skull(data: np.ndarray, affine: np.ndarray) -> None:
 
 
 def _darkening(bright: np.ndarray, voxel_mm: float) -> float:
-    """By how much it gets darker below the crown; infinite where the field of view cuts that."""
+    """By how much it gets darker below the crown.
+
+    Infinite where the field of view cuts most of that, or nothing lies below it.
+    """
     downwards = bright[:, :, ::-1]
     inside = downwards > SURFACE * np.percentile(bright[bright > 0], 98)
     surface = inside.argmax(axis=2)
     columns = inside.any(axis=2)
     columns &= surface <= surface[columns].min() + CROWN_MM / voxel_mm
-    if np.mean(surface[columns] == 0) > MOST_CUT:
+    cut = surface == 0
+    if np.mean(cut[columns]) > MOST_CUT:
         return np.inf
+    columns &= ~cut
     brain, last = (round(depth / voxel_mm) for depth in BRAIN_MM)
     ways = np.minimum(surface[columns][:, None] + np.arange(last), bright.shape[2] - 1)
     seen = np.median(np.take_along_axis(downwards[columns], ways, axis=1), axis=0)
     darker = np.maximum.accumulate(seen) - seen
-    return float(darker[:brain].max() / np.median(seen[brain:]))
+    level = np.median(seen[brain:])
+    return float(darker[:brain].max() / level) if level > 0 else np.inf

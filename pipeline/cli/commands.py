@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,22 @@ def load_yaml(path: Path) -> dict[str, Any]:
     """A configuration, not checked; `InputError` where the file is none."""
     import yaml
 
+    class Loader(yaml.SafeLoader):
+        """Refuses a key that stands twice, of which YAML's own takes the last."""
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+            keys = [key for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+            for key, times in Counter(key.value for key in keys).items():
+                if times > 1:
+                    mark, told = node.start_mark, f"the key {key!r} stands there twice; remove one"
+                    raise yaml.constructor.ConstructorError(problem=told, problem_mark=mark)
+            return super().construct_mapping(node, deep)
+
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not UTF-8; save it so") from None
+    except (OSError, yaml.YAMLError) as error:
         raise InputError(f"{path}: the configuration cannot be read: {error}") from None
 
 

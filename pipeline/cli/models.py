@@ -89,11 +89,12 @@ def _benchmark(args: argparse.Namespace) -> None:
 def _explain(args: argparse.Namespace) -> None:
     from pipeline.method.explain import NOT_DIAGNOSTIC
     from pipeline.study.new_image import NewImages
-    from pipeline.study.new_images import explain_folder
+    from pipeline.study.new_images import explain_folder, find_images
 
     print(NOT_DIAGNOSTIC)
     _, dataset = _configured(args.config, args.dataset)
-    if args.source.is_dir():
+    place = (args.source, args.destination, dataset.modality)
+    if args.source.is_dir() and [*find_images(*place)] != ["."]:
         if args.apply or args.apply_labels:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
         table = explain_folder(args.source, args.generator, args.destination, dataset)
@@ -158,7 +159,7 @@ def add_commands(commands: Commands) -> None:
         "explain a new scan or film, or a folder of them, with a trained model (not a diagnostic "
         "device)",
     )
-    sub.add_argument("source", type=Path, help="scan or film, or a folder of them")
+    sub.add_argument("source", type=Path, help="scan, film or DICOM series, or a folder of them")
     sub.add_argument("generator", type=Path, help="generator.safetensors of a trained model")
     sub.add_argument("destination", type=Path, help="folder written")
     sub.add_argument("--dataset", required=True, help="data set that the model was trained on")

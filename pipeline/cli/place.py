@@ -40,6 +40,12 @@ def _init(args: argparse.Namespace) -> None:
     for option, owner in (("images", "table"), ("tables", "adni"), ("spirometry", "films")):
         if vars(args)[option] and not vars(args)[owner]:
             raise InputError(f"--{option} belongs to --{owner}; leave it out")
+    for option in ("bids", "adni", "films", "images", "tables"):
+        folder = vars(args)[option]
+        if folder and not folder.is_dir():
+            raise InputError(f"--{option}: there is no folder {folder}; correct the path")
+    if args.output.parent.exists() and not args.output.parent.is_dir():
+        raise InputError(f"--output: {args.output.parent} is no folder; give another path")
     if args.bids:
         look = look_at_bids(args.bids)
     elif args.table:

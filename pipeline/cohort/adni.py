@@ -99,7 +99,7 @@ def ingest_adni(
     targets = pd.Series(same_files(paths))
     reject(files, targets == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
     reject_copies(files, targets, files["source"])
-    reject_series(files, paths)
+    reject_series(files, paths, originals=series == "original")
 
     _drop_repeated_exams(exams)
     exams["diagnosis"] = _diagnose(exams, diagnoses, merge)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.rejection import reject, usable
+from pipeline.dicom import series
 from pipeline.dicom.film import film_format
-from pipeline.dicom.series import check_series
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
@@ -23,11 +23,13 @@ def is_series(path: str | Path) -> bool:
         return True
     try:
         return film_format(Path(path)) == "dicom"
-    except (ImageError, OSError):
+    except FileNotFoundError:
         return False
+    except (ImageError, OSError):  # a damaged slice is one
+        return str(path).lower().endswith(series.SUFFIXES)
 
 
-def reject_series(rows: pd.DataFrame, paths: pd.Series) -> None:
+def reject_series(rows: pd.DataFrame, paths: pd.Series, *, originals: bool = False) -> None:
     """Leave out series that are no scan by their headers, in place; see `check_series`.
 
     Parameters
@@ -36,12 +38,14 @@ def reject_series(rows: pd.DataFrame, paths: pd.Series) -> None:
         Columns rule and reason; rows that are left out already are not looked at.
     paths
         Of the scans, with the index of `rows`.
+    originals
+        Leave out those that are derived from other images, too.
     """
     for row, path in paths[usable(rows).index].items():
         if not is_series(path):
             continue
         try:
-            check_series(Path(path))
+            series.check_series(Path(path), originals=originals)
         except ImageError as error:
             reject(rows, rows.index == row, **error.exclusion)
         except OSError as error:

@@ -59,7 +59,7 @@ READ = [*IDENTIFYING, *HEADER, *PIXELS]
 SLICE = [
     "SeriesInstanceUID",  # U by the profile: tells which slices are of one series; not in results
     *("ImageType", "Modality", "NumberOfFrames", "Rows", "Columns", "SamplesPerPixel"),
-    *("BitsAllocated", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("BitsAllocated", "ImagePositionPatient", "ImageOrientationPatient", "EchoTime"),
     # Of these only where frames lie.
     *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
 ]

@@ -3,8 +3,10 @@
 Nothing of a header gets into a message: the reasons raised here end up in tables and logs.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +25,17 @@ from pipeline.stage.content import NOT_HERE
 from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule, Told
 
+log = logging.getLogger(__name__)
+
 IMAGES = (MRImageStorage, EnhancedMRImageStorage)  # kinds of files
-UNREADABLE = "the header of a slice breaks off or cannot be read"
+SUFFIXES = (".dcm", ".ima")  # how files of slices are named, if they are
 SAME_AXES = 1e-3  # by which direction cosines of one volume may differ
 SAME_PLACE_MM = 0.01
 # Of the distance of slices, its median: what differs by more is uneven, from here on a slice lacks.
 UNEVEN, GAP = 0.05, 1.5
 LARGEST_TILT = 0.01  # a cosine; as of the axes of any scan
 FEW = 10  # files
+SAME_ECHO = 0.1  # relative, by which the times of one echo may differ; a second is far later
 AXES, POSITION = "ImageOrientationPatient", "ImagePositionPatient"
 # What is no scan at all is passed over beside one that is; what is damaged may be the one.
 NO_SCAN = (Rule.WRONG_KIND, Rule.OTHER_SERIES)
@@ -44,6 +49,8 @@ class _Slice:
     series: str
     fault: Told | None  # that needs no other slice
     size: tuple[int, int]
+    derived: bool  # from other images
+    echo_ms: float | None
     axes: tuple[float, ...]
     position: tuple[float, ...]
 
@@ -61,8 +68,9 @@ def find_series(path: Path) -> list[Path]:
     ----------
     path
         Folder of DICOM files, those of folders below it do not count; or one of them, which names
-        its series. Localizers, derived images, several volumes in one series and all that is not
-        MRI are passed over if a folder holds one other series.
+        its series. Localizers, several volumes in one series and all that is not MRI are passed
+        over if a folder holds one other series; so are images derived from others, if it holds
+        originals.
 
     Returns
     -------
@@ -72,12 +80,15 @@ def find_series(path: Path) -> list[Path]:
     Raises
     ------
     ImageError
-        There is no such series, there are several, or slices are damaged, missing or misplaced.
+        There is no such series, there are several, slices are damaged, missing or misplaced, or a
+        file of the folder cannot be read: it may be one of them.
     OSError
         A file cannot be opened.
     """
+    # A file of many slices lacks none, whatever damaged files lie beside it.
+    complete = not path.is_dir() and len(_read(path) or ()) > 1
     series: dict[str, list[_Slice]] = {}
-    for one in _read_all(_files(path if path.is_dir() else path.parent)):
+    for one in _read_all(_files(path if path.is_dir() else path.parent), strict=not complete):
         series.setdefault(one.series, []).append(one)
     if not path.is_dir():
         series = {uid: held for uid, held in series.items() if path in [one.file for one in held]}
@@ -85,6 +96,7 @@ def find_series(path: Path) -> list[Path]:
         raise ImageError(Rule.NO_FILE, "there is no DICOM image")
     faults = {uid: _fault(found) for uid, found in series.items()}
     scans = [uid for uid, fault in faults.items() if not fault or fault["rule"] not in NO_SCAN]
+    scans = [uid for uid in scans if not any(one.derived for one in series[uid])] or scans
     if len(scans) > 1:
         raise ImageError(
             Rule.SEVERAL_SERIES,
@@ -101,28 +113,35 @@ def find_series(path: Path) -> list[Path]:
     return [*dict.fromkeys(one.file for one in _in_order(series[uid]))]
 
 
-def check_series(path: Path) -> None:
+def check_series(path: Path, *, originals: bool = False) -> None:
     """Look at a series as an ingest does: at the slice that names it, or at three of a folder.
 
     Only where those three are no slices of one scan the others are read, too; what is damaged or
     missing elsewhere `find_series` tells when the volume is made.
+
+    Parameters
+    ----------
+    path
+        As of `find_series`.
+    originals
+        Refuse a series that is derived from other images; the user named it where this is not set.
 
     Raises
     ------
     ImageError, OSError
         As of `find_series`.
     """
-    if not path.is_dir():
-        slices = _read(path)
-        if not slices:
-            raise ImageError(Rule.WRONG_KIND, "not a DICOM image")
-        if slices[0].fault:
-            raise ImageError(**slices[0].fault)
-        return
-    seen = _read_all(_sample(_files(path)))
+    read = [_read(file) for file in (_sample(_files(path)) if path.is_dir() else [path])]
+    seen = [one for found in read for one in found or ()]
     alike = {(one.series, one.size, tuple(np.round(one.axes, 2))) for one in seen}
-    if len(alike) != 1 or any(one.fault for one in seen):
+    if None in read or (path.is_dir() and (len(alike) != 1 or any(one.fault for one in seen))):
         find_series(path)
+    elif not seen:
+        raise ImageError(Rule.WRONG_KIND, "not a DICOM image")
+    elif seen[0].fault:
+        raise ImageError(**seen[0].fault)
+    if originals and any(one.derived for one in seen):
+        raise ImageError(Rule.OTHER_SERIES, "derived from other images, no original")
 
 
 def _sample(files: Sequence[Path]) -> list[Path]:
@@ -137,29 +156,54 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in files if path.is_file()]
 
 
-def _read_all(files: Sequence[Path]) -> list[_Slice]:
-    return [one for file in files for one in _read(file)]
+def _read_all(files: Sequence[Path], *, strict: bool) -> list[_Slice]:
+    """The slices of all files; `ImageError` where one of them cannot be read, if `strict`."""
+    read = [_read(file) for file in files]
+    lost = [number for number, found in enumerate(read, start=1) if found is None]
+    if lost and strict:
+        # Their names may tell of the patient.
+        told = (f"{number} ({files[number - 1].stat().st_size} bytes)" for number in lost)
+        log.warning("unreadable of the %d files by name: number %s", len(files), ", ".join(told))
+        count = sum(found != [] for found in read)
+        reason = f"{len(lost)} of {count} DICOM files cannot be read; copy the series again"
+        raise ImageError(Rule.UNREADABLE, reason)
+    return [one for found in read for one in found or ()]
 
 
-def _read(file: Path) -> list[_Slice]:
-    """The slices of a file by its header, whose pixels are not read; none if it is no image."""
+def _read(file: Path) -> list[_Slice] | None:
+    """The slices of a file by its header, whose pixels are not read.
+
+    None are in a file that is no image; ``None`` if it is one that cannot be read.
+    """
     with file.open("rb") as stream, quiet_pydicom():
-        if stream.read(PREAMBLE + len(DICOM_PREFIX))[PREAMBLE:] != DICOM_PREFIX:
-            return []
+        start = stream.read(PREAMBLE + len(DICOM_PREFIX))
+        if start[PREAMBLE:] != DICOM_PREFIX:
+            return None if _was_dicom(file, start) else []
         stream.seek(0)
         try:
             header = dcmread(stream, stop_before_pixels=True, specific_tags=SLICE)
             if not header.get("Rows"):
-                if header.file_meta.get("MediaStorageSOPClassUID") in IMAGES:
-                    raise ImageError(Rule.UNREADABLE, UNREADABLE)
-                return []
+                kind = header.file_meta.get("MediaStorageSOPClassUID")
+                return None if kind is None or kind in IMAGES else []
             series = str(header.get("SeriesInstanceUID") or "")
             fault = _fault_of_header(header, file.stat().st_size - stream.tell())
             size = int(header.Rows), int(header.Columns)
-            return [_Slice(file, series, fault, size, *place) for place in _places(header)]
+            derived = "DERIVED" in str(header.get("ImageType")).upper()
+            echo = float(header.get("EchoTime") or 0) or None
+            placed = partial(_Slice, file, series, fault, size, derived, echo)
+            return [placed(*place) for place in _places(header)]
         except Exception as error:  # a malformed header can make pydicom raise nearly anything
             pass_on_system_error(error)
-            raise ImageError(Rule.UNREADABLE, UNREADABLE) from error
+            return None
+
+
+def _was_dicom(file: Path, start: bytes) -> bool:
+    """Whether a file that does not begin as DICOM is called so, or lost what it held.
+
+    Slices are often called by numbers; then only what is empty is no longer one.
+    """
+    suffix = file.suffix.lower()
+    return suffix in SUFFIXES or (not start.strip(b"\0") and not suffix.strip(".0123456789"))
 
 
 def _places(header: FileDataset) -> list[tuple[tuple[float, ...], tuple[float, ...]]]:
@@ -202,11 +246,8 @@ def _numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
 def _fault_of_header(header: FileDataset, bytes_left: int) -> Told | None:
     if header.get("Modality") != "MR":
         return Told(rule=Rule.WRONG_KIND, reason="not MRI by the modality of its header")
-    kind = str(header.get("ImageType")).upper()
-    if "LOCALIZER" in kind:
+    if "LOCALIZER" in str(header.get("ImageType")).upper():
         return Told(rule=Rule.OTHER_SERIES, reason="a localizer")
-    if "DERIVED" in kind:
-        return Told(rule=Rule.OTHER_SERIES, reason="derived from other images, no original")
     samples = int(header.get("SamplesPerPixel") or 1)
     if samples != 1:
         return Told(rule=Rule.WRONG_KIND, reason="the voxels are colours, not grey values")
@@ -234,11 +275,24 @@ def _fault(slices: Sequence[_Slice]) -> Told | None:
         return Told(rule=Rule.WRONG_KIND, reason="the slices are of several sizes")
     if not all(one.is_placed for one in slices):
         return Told(rule=Rule.BAD_GEOMETRY, reason="a slice does not tell where it lies")
+    echoes = _echoes(slices)
+    if len(echoes) > 1:
+        reason = f"{len(echoes)} echoes ({', '.join(echoes)} ms); give one of them"
+        return Told(rule=Rule.WRONG_KIND, reason=reason)
     axes = np.array([one.axes for one in slices])
     if np.ptp(axes, axis=0).max() > SAME_AXES:
         reason = "the slices lie in several directions, as those of a localizer"
         return Told(rule=Rule.OTHER_SERIES, reason=reason)
     return _misplaced(*_along_normal(slices))
+
+
+def _echoes(slices: Sequence[_Slice]) -> list[str]:
+    """Echo times in ms, the shortest of each echo; none where headers tell none."""
+    found: list[float] = []
+    for echo in sorted({one.echo_ms for one in slices if one.echo_ms}):
+        if not found or echo > found[-1] * (1 + SAME_ECHO):
+            found.append(echo)
+    return [f"{echo:g}" for echo in found]
 
 
 def _along_normal(slices: Sequence[_Slice]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +20,10 @@ from pipeline.biomarkers.population import (
     population_range,
     volume_ruler,
 )
-from pipeline.brain.chain import ENTRY
+from pipeline.brain.chain import CONVERSION, ENTRY
 from pipeline.brain.scan import read_scan
 from pipeline.cohort.derivatives import brain_mask
-from pipeline.cohort.scans import SUFFIXES
+from pipeline.cohort.scans import SUFFIXES, is_series
 from pipeline.geometry.diffeomorphism import jacobian_determinant
 from pipeline.method.explain import (
     NOT_DIAGNOSTIC,
@@ -37,7 +38,8 @@ from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_csv, write_json
 from pipeline.stage.progress import progress
-from pipeline.stage.sidecar import read_sidecar, run_image_stage
+from pipeline.stage.rules import Rule
+from pipeline.stage.sidecar import has_sidecar, read_sidecar, run_image_stage, write_sidecar
 from pipeline.stages import stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
 from pipeline.study.image_page import write_image_page
@@ -46,7 +48,7 @@ from pipeline.study.other_images import check_others, warp_others
 log = logging.getLogger(__name__)
 
 FACTS = "explanation.json"
-SCAN_FIELD = "scan_displacement.nii.gz"
+SCAN, SCAN_FIELD = "scan.nii.gz", "scan_displacement.nii.gz"
 Steps = list[dict[str, Any]]  # of the preparation, as sidecars hold them
 
 
@@ -95,9 +97,9 @@ class NewImages:
         Parameters
         ----------
         source
-            T1 volume (NIfTI or MGH), raw or prepared as those of the data set; raw film (DICOM or
-            PNG); or image of the grid's size (NPY, as it is; or PNG, black and white of which are
-            -1 and 1).
+            T1 volume (NIfTI or MGH; or a DICOM series, by its folder or a file), raw or prepared as
+            those of the data set; raw film (DICOM or PNG); or image of the grid's size (NPY, as it
+            is; or PNG, black and white of which are -1 and 1).
         destination
             Folder written; one that holds anything but an earlier explanation is left alone.
             docs/explain.md describes its files.
@@ -112,15 +114,18 @@ class NewImages:
         """
         dataset, method = self.dataset, self.model.method
         explain, wanted, _ = MODALITIES[dataset.modality]
-        if not Path(source).is_file():
+        source, volumes = Path(source), dataset.modality == "brain"
+        if not source.is_file() and not (volumes and source.is_dir()):
             raise InputError(f"{source} is not there; give {wanted}")
         _check_destination(destination)
-        if others := [*apply, *apply_labels]:
-            if dataset.modality != "brain" or not find_method(method).deforms:
-                raise InputError("other images are deformed by a model that deforms volumes only")
-            check_others(others, Path(source))
-        with atomic_directory(destination) as folder:
-            explanation, steps, make_ruler = explain(source, self.model, folder, dataset)
+        others = [*apply, *apply_labels]
+        if others and not (volumes and find_method(method).deforms):
+            raise InputError("other images are deformed by a model that deforms volumes only")
+        with _refused(source), atomic_directory(destination) as folder:
+            image = _as_volume(source, folder / SCAN) if volumes else source
+            if others:
+                check_others(others, image)
+            explanation, steps, make_ruler = explain(image, self.model, folder, dataset)
             if others:
                 warp_others(apply, apply_labels, folder / SCAN_FIELD, folder / "applied")
             _draw(explanation, method, dataset.describe(), folder)
@@ -150,6 +155,15 @@ class NewImages:
             self._ruler, shape = make_ruler(), self.dataset.image_shape()
             self._population = population_range(self.generator, self.model, self._ruler, shape)
         return beside_population(self._ruler(explanation), self._population)
+
+
+@contextmanager
+def _refused(source: Path) -> Iterator[None]:
+    """Tell which image it is that cannot be used."""
+    try:
+        yield
+    except ImageError as error:
+        raise InputError(f"{source} cannot be used: {error}") from error
 
 
 def _check_destination(destination: Path) -> None:
@@ -215,35 +229,45 @@ def _chain(dataset: VolumeDataset, source: Path) -> list[ChainStage]:
     ]
 
 
+def _as_volume(source: Path, volume: Path) -> Path:
+    """A scan; of a DICOM series the `volume` that is made of it, as the workflow does."""
+    if not is_series(source):
+        return source
+    facts = stage_function(CONVERSION)(source, volume)
+    write_sidecar(volume, CONVERSION, [{"stage": CONVERSION, **facts}])
+    return volume
+
+
 def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> Steps:
     """Run every stage of the brain's preparation on one volume, as raw as those of the data set.
 
     Returns
     -------
     list of dict
-        The processing steps.
+        The processing steps; also that by which `source` was converted.
 
     Raises
     ------
-    InputError
-        If a stage refuses the volume; the message has its reason.
+    ImageError
+        If a stage refuses the volume.
     """
-    chain = _chain(dataset, Path(source))
+    chain = _chain(dataset, source)
+    converted = has_sidecar(source) and read_sidecar(source)["stage"] == CONVERSION
     with (
         tempfile.TemporaryDirectory(prefix="explain-") as name,
         progress(total=len(chain), desc="preparing", unit="stage", leave=False) as bar,
     ):
-        image = Path(source)
+        image = source
         for stage in chain:
             last = stage is chain[-1]
             result = destination if last else Path(name) / f"{stage.name}.nii.gz"
-            first = stage is chain[0]
+            first = stage is chain[0] and not converted
             run_image_stage(stage.name, stage.function, image, result, stage.settings, first=first)
             image = result
             bar.update()
     status = read_sidecar(destination)
     if status["status"] == "excluded":
-        raise InputError(f"{source} cannot be used ({status['stage']}): {status['reason']}")
+        raise ImageError(Rule(status["rule"]), f"{status['reason']} ({status['stage']})")
     return status["steps"]
 
 
@@ -292,11 +316,8 @@ def _explain_film(source: Path, model: Explainer, folder: Path, dataset: FilmDat
     from pipeline.dicom.film import read_film
 
     chest = dataset.chest
-    try:
-        raw = read_film(source)
-        film = prepare_film(raw, chest.resize)
-    except ImageError as error:
-        raise InputError(f"{source} cannot be used: {error}") from error
+    raw = read_film(source)
+    film = prepare_film(raw, chest.resize)
     explanation = explain_image(model, centre_crop(film, chest.crop))
     _write_arrays(explanation, folder)
     frame = find_frame(raw)._asdict()
@@ -370,7 +391,7 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 
 # How an image is explained, what file it comes in, and how such files are named in a folder.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
-    "brain": (_explain_volume, "a NIfTI or MGH volume (of DICOM `convert` makes one)", SUFFIXES),
+    "brain": (_explain_volume, "a NIfTI or MGH volume or a DICOM series", SUFFIXES),
     "chest": (_explain_film, "a DICOM or PNG film", ("",)),
     "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.cohort.scans import is_series
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import write_csv
 from pipeline.stage.progress import progress
@@ -15,6 +16,7 @@ from pipeline.study.new_image import MODALITIES, NewImages
 log = logging.getLogger(__name__)
 
 TABLE = "explained.csv"
+INDEX = "DICOMDIR"  # of a medium: a DICOM file, but no slice
 
 
 def explain_folder(
@@ -68,22 +70,35 @@ def explain_folder(
 def find_images(source: Path, destination: Path, modality: str) -> dict[str, str]:
     """Images below a folder, and for each the folder that is named after it, without suffixes.
 
-    Images that differ by their suffixes alone keep them.
+    Images that differ by their suffixes alone keep them. A folder of DICOM slices is one scan, also
+    `source` itself, which is ``.``.
     """
     _, _, suffixes = MODALITIES[modality]
-    found = [
-        path.relative_to(source)
-        for path in sorted(source.rglob("*"))
-        if path.is_file()
-        and path.name.lower().endswith(suffixes)
-        and not any(part.startswith(".") for part in path.relative_to(source).parts)
-        and destination.resolve() not in path.resolve().parents
-    ]
-    bare = {path: _bare(path) for path in found}
+    found: set[Path] = set()
+    for path in sorted(source.rglob("*")):
+        within = path.relative_to(source)
+        if (
+            not path.is_file()
+            or any(part.startswith(".") for part in within.parts)
+            or destination.resolve() in path.resolve().parents
+        ):
+            continue
+        if path.name.lower().endswith(suffixes):
+            found.add(within)
+        elif modality == "brain" and within.parent not in found and _is_slice(path):
+            found.add(within.parent)
+    bare = {path: _bare(path) for path in sorted(found)}
     times = Counter(bare.values())
-    return {str(path): str(name if times[name] == 1 else path) for path, name in bare.items()}
+    named = {str(path): str(name if times[name] == 1 else path) for path, name in bare.items()}
+    return named | ({".": source.resolve().name} if "." in named else {})
+
+
+def _is_slice(path: Path) -> bool:
+    return path.name != INDEX and is_series(path)
 
 
 def _bare(path: Path) -> Path:
+    if not path.name:
+        return path
     name = path.name[:-3] if path.name.lower().endswith(".gz") else path.name
     return path.with_name(Path(name).stem)

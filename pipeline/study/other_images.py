@@ -11,7 +11,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.spatialimages import SpatialImage
 
 from pipeline.brain.scan import read_scan
-from pipeline.stage.errors import ImageError, InputError
+from pipeline.stage.errors import InputError
 
 
 def check_others(paths: Sequence[Path], source: Path) -> None:
@@ -19,23 +19,22 @@ def check_others(paths: Sequence[Path], source: Path) -> None:
 
     Raises
     ------
+    ImageError
+        If the scan cannot be used.
     InputError
         If one cannot be read, holds several volumes, does not lie where the scan does, or two
         would be written to one file.
     """
     if len({_name(path) for path in paths}) < len(paths):
         raise InputError("two of the other images have one name; rename one")
-    try:
-        scan = read_scan(source)
-    except ImageError as error:
-        raise InputError(f"{source} cannot be used: {error}") from error
+    scan = read_scan(source)
     for path in paths:
         image = _read(path)
         middle = apply_affine(image.affine, (np.array(image.shape[:3]) - 1) / 2)
         index = apply_affine(np.linalg.inv(scan.affine), middle)
         if np.any(index < -0.5) or np.any(index > np.array(scan.shape) - 0.5):
             raise InputError(
-                f"{path} does not lie where {source} does; resample it to the scan's space first"
+                f"{path} does not lie where the scan does; resample it to the scan's space first"
             )
 
 

@@ -24,7 +24,10 @@ BOUNDS = {
 def explain(error: ValidationError, model: type[BaseModel], given: object) -> list[str]:
     """A line for each mistake that pydantic found in what was given for a model."""
     told = _Mistakes(model.model_json_schema(), given)
-    lines = (line for mistake in error.errors() for line in told.lines(mistake))
+    mistakes = error.errors()
+    # YAML takes names such as 1 or no for other than text; under them nothing can be looked up.
+    names = [m for m in mistakes if m["type"] == "string_type" and m["loc"][-1] == "[key]"]
+    lines = (line for mistake in names or mistakes for line in told.lines(mistake))
     return sorted(dict.fromkeys(lines))
 
 
@@ -59,6 +62,8 @@ class _Mistakes:
             case "string_pattern_mismatch" if whole or last == "[key]":
                 place = inside if last == "[key]" else prefix
                 yield f"{place}{error['input']!r} cannot be a name: letters and digits only"
+            case "string_type" if last == "[key]":
+                yield f"{inside}{error['input']!r} is no text; write the name in quotation marks"
             case "mistake":
                 yield f"{'.'.join([*keys, *filter(None, [error['ctx']['key']])])}: {error['msg']}"
             case _:

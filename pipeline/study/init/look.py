@@ -23,6 +23,7 @@ from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.wording import number_of
 from pipeline.study.init.groups import Groups, find_groups
 
+LOOKED_AT = 10  # images of a table, to tell scans from films: some may be damaged
 # Other names of columns, as letters and digits in lower case.
 OTHER_NAMES = {
     "subject": ("subjectid", "participant", "participantid", "patient", "patientid", "ptid", "id"),
@@ -81,16 +82,18 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     rows = read_table(table, REQUIRED, [*OPTIONAL, *others], columns)
     folder = images or table.parent
     there = [path for path in rows["path"] if path and (folder / path).exists()]
+    if rows.empty:
+        raise InputError(f"{table} has a header and no rows; give a row to each image")
     if not there:
         raise InputError(
-            f"{table}: none of its {len(rows)} paths leads to a file below {folder}; give the "
-            "folder that they begin in with --images"
+            f"{table}: none of its {len(rows)} paths, such as {rows['path'][0]}, leads to a file "
+            f"below {folder}; give the folder that they begin in with --images"
         )
     visits = rows.copy()
     add_labels(visits)
     _add_order(visits, visits["day"], visits["date"])
     archive = {"table": str(table)} | ({"images": str(images)} if images else {})
-    modality = "brain" if _is_scan(folder / there[0]) else "chest"
+    modality = "brain" if any(_is_scan(folder / path) for path in there[:LOOKED_AT]) else "chest"
     section: dict[str, Any] = {"source": "manifest", "modality": modality, "archive": archive}
     section |= {"columns": columns} if columns else {}
     missing = []

@@ -14,6 +14,7 @@ from helpers.dicom_series import join_slices, write_series
 from helpers.film_files import compress_dicom
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from scipy.spatial.transform import Rotation
 
 from pipeline import cli
@@ -87,6 +88,51 @@ def test_compressed_slices(tmp_path, head, converted, syntax):
     assert_same(volume, head.slicer[:, :, 20:28])
 
 
+def deflate(file):
+    slice_ = dcmread(file)
+    slice_.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    slice_.save_as(file)
+
+
+def test_deflated_slices(tmp_path, head, converted):
+    """All of them, or the last alone, without which dcm2niix would make a shorter volume."""
+    few = head.slicer[:, :, 20:26]
+    files = write_series(tmp_path / "S7", few)
+    deflate(files[-1])
+    assert_same(converted(tmp_path / "S7")[0], few)
+    for file in files[:-1]:
+        deflate(file)
+    assert_same(converted(tmp_path / "S7")[0], few)
+
+
+def test_compression_that_dcm2niix_does_not_know_is_named(tmp_path, head):
+    few = head.slicer[:, :, 20:26]
+    for file in write_series(tmp_path / "S7", few, BitsStored=12, HighBit=11):
+        compress_dicom(file, file, "JPEGExtended12Bit")
+    with pytest.raises(
+        ImageError, match=r"with `dcmdjpeg`: their transfer syntax is JPEG Extended"
+    ):
+        convert_series(tmp_path / "S7", tmp_path / "scan.nii.gz")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        *("StudyTime", "StudyDate", "SeriesNumber", "EchoTime", "RepetitionTime"),
+        *("EchoNumbers", "FlipAngle", "ProtocolName"),
+    ],
+)
+def test_values_of_their_own_do_not_part_the_slices_of_a_stack(tmp_path, head, converted, tag):
+    few = head.slicer[:, :, 20:26]
+    for number, file in enumerate(write_series(tmp_path / "S7", few), start=1):
+        slice_ = dcmread(file)
+        values = {"StudyTime": f"1011{number}0", "StudyDate": f"2001020{number}"}
+        values |= {"EchoTime": 2.98 + number / 1000, "ProtocolName": f"{number}"}
+        setattr(slice_, tag, values.get(tag, number))
+        slice_.save_as(file)
+    assert_same(converted(tmp_path / "S7")[0], few)
+
+
 @pytest.mark.parametrize(
     "tags", [{"Manufacturer": "Philips Medical Systems", "TriggerTime": "500"}, {"EchoNumbers": 2}]
 )
@@ -105,10 +151,9 @@ def test_image_of_the_phase_is_left_out(tmp_path, head, converted):
 
 
 def test_volume_that_dcm2niix_takes_apart_is_left_out(tmp_path, head):
-    files = write_series(tmp_path / "S7", head)
-    for file in files[24:]:
+    for number, file in enumerate(write_series(tmp_path / "S7", head)):
         slice_ = dcmread(file)
-        slice_.EchoTime, slice_.EchoNumbers = 30, 2
+        slice_.Manufacturer = "SIEMENS" if number < 24 else "GE"
         slice_.save_as(file)
     with pytest.raises(ImageError) as error:
         convert_series(tmp_path / "S7", tmp_path / "scan.nii.gz")

@@ -121,3 +121,22 @@ def test_head_whose_top_is_cut_off_is_not_judged(person):
     data, brain, affine = person
     top = np.argwhere(brain)[:, 2].max()
     check_skull(np.where(brain, data, 0)[:, :, : top - 15], affine)
+
+
+@pytest.mark.parametrize("mm", [10, 15, 20])
+def test_crown_that_is_partly_cut_off_is_judged_by_the_rest(person, mm):
+    data, brain, affine = person
+    smaller = np.diag([0.8, 0.8, 0.8, 1]) @ affine
+    head = without_air(data, brain)
+    top = np.argwhere(head)[:, 2].max() + 1 - round(mm / smaller[2, 2])
+    check_skull(head[:, :, :top], smaller)
+    stripped = np.where(brain, data, 0)
+    top = np.argwhere(brain)[:, 2].max() + 1 - round(mm / 2 / smaller[2, 2])
+    with pytest.raises(ImageError, match="the skull is gone"):
+        check_skull(stripped[:, :, :top], smaller)
+
+
+def test_hollow_volume_is_no_brain():
+    noise = np.random.default_rng(0).normal(0, 10, SHAPE)
+    with np.errstate(all="raise"):
+        check_skull(np.where(ellipsoid(100) & ~ellipsoid(85), 300 + noise, 0), AFFINE)

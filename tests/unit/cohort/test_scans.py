@@ -29,8 +29,9 @@ def test_a_series_is_named_by_its_folder_or_a_file(tmp_path):
     bare = file.rename(file.with_suffix(""))
     nib.save(VOLUME, tmp_path / "scan.nii")
     (tmp_path / "notes.txt").write_text("none")
-    named = [tmp_path / "S7", bare, tmp_path / "scan.nii", tmp_path / "notes.txt", tmp_path / "x"]
-    assert [is_series(path) for path in named] == [True, True, False, False, False]
+    (tmp_path / "empty.DCM").touch()
+    named = ["S7", bare.relative_to(tmp_path), "empty.DCM", "scan.nii", "notes.txt", "x.dcm"]
+    assert [is_series(tmp_path / name) for name in named] == [True] * 3 + [False] * 3
 
 
 def test_state_of_a_series_follows_each_of_its_slices(tmp_path):

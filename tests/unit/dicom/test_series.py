@@ -64,7 +64,6 @@ def test_slices_are_in_the_order_in_which_they_lie(folder, slices):
     [
         ({"Modality": "CT"}, "wrong_kind", "not MRI by the modality of its header"),
         (LOCALIZER, "other_series", "a localizer"),
-        (DERIVED, "other_series", "derived from other images, no original"),
     ],
 )
 def test_what_is_no_scan_is_told_by_one_slice(folder, volume, tags, rule, reason):
@@ -87,6 +86,54 @@ def test_localizer_that_is_not_marked(folder, volume):
     )
     with pytest.raises(ImageError, match="several directions"):
         check_series(folder)
+
+
+def test_derived_series_is_taken_where_it_is_named(folder, slices, volume):
+    """By one of its files, or as all that its folder holds; an original is taken before it."""
+    derived = write_series(folder, volume, SeriesNumber=3, **DERIVED)
+    assert find_series(folder) == slices
+    assert find_series(derived[2]) == derived
+    for file in slices:
+        file.unlink()
+    assert find_series(folder) == derived
+    for path in (folder, derived[0]):
+        check_series(path)
+        with pytest.raises(ImageError, match="derived from other images, no original"):
+            check_series(path, originals=True)
+
+
+@pytest.mark.parametrize(
+    ("number", "suffix", "content"),
+    [(0, ".dcm", b""), (11, ".IMA", b"\0" * 500), (0, ".12", b"\0" * 500), (11, "", None)],
+    ids=["empty", "zeros", "zeros-by-number", "cut"],
+)
+def test_series_with_an_unreadable_slice_is_no_shorter_volume(
+    folder, slices, number, suffix, content, caplog
+):
+    files = [file.rename(file.with_suffix(suffix)) for file in slices]
+    damaged = files[number]
+    damaged.write_bytes(damaged.read_bytes()[:140] if content is None else content)
+    for name in ("DICOMDIR", "README", "README.txt", "scan.json", "README.1"):
+        (folder / name).write_text("{}")
+    (folder / "notes.txt").touch()
+    told = {"rule": "unreadable"}
+    told["reason"] = "1 of 12 DICOM files cannot be read; copy the series again"
+    assert refusal(folder) == refusal(files[5]) == told
+    with pytest.raises(ImageError) as error:
+        check_series(damaged)
+    assert error.value.exclusion == told
+    assert f"number {number + 1} ({damaged.stat().st_size} bytes)" in caplog.text
+    assert damaged.name not in caplog.text
+
+
+def test_echoes_of_one_series_are_told(folder, slices):
+    for number, file in enumerate(slices):
+        change(file, EchoTime=2.98 + 0.001 * number)  # as anonymisers round
+    assert find_series(folder) == slices
+    for file in slices[6:]:
+        change(file, EchoTime=4.8)
+    told = {"rule": "wrong_kind", "reason": "2 echoes (2.98, 4.8 ms); give one of them"}
+    assert refusal(folder) == told
 
 
 def remove(files):
@@ -139,7 +186,7 @@ def forget(files):
     [
         (remove, "bad_geometry", "slices are missing: 1 of 12"),
         (cut, "unreadable", "a slice is cut off in the middle; copy it again"),
-        (spoil, "unreadable", "the header of a slice breaks off or cannot be read"),
+        (spoil, "unreadable", "1 of 12 DICOM files cannot be read; copy the series again"),
         (
             repeat,
             "bad_geometry",
@@ -159,7 +206,7 @@ def test_slices_that_are_no_volume(folder, slices, damage, rule, reason):
 
 
 def test_of_several_series_the_one_scan_is_taken(folder, slices, volume):
-    for number, tags in enumerate((LOCALIZER, DERIVED, {"Modality": "PR"}), start=5):
+    for number, tags in enumerate((LOCALIZER, {"Modality": "PR"}), start=5):
         write_series(folder, volume, SeriesNumber=number, **tags)
     assert find_series(folder) == slices
     check_series(folder)
@@ -167,7 +214,7 @@ def test_of_several_series_the_one_scan_is_taken(folder, slices, volume):
         file.unlink()
     told = refusal(folder)
     assert told["rule"] == "other_series"
-    assert told["reason"].startswith("none of the 3 series in the folder is a scan: a localizer; ")
+    assert told["reason"].startswith("none of the 2 series in the folder is a scan: a localizer; ")
 
 
 def test_of_two_scans_one_must_be_named(folder, slices, volume):
@@ -195,6 +242,9 @@ def test_all_slices_in_one_file(folder, slices):
     file = join_slices(slices)
     assert find_series(folder) == find_series(file) == [file]
     check_series(folder)
+    (folder / "other.dcm").touch()
+    assert find_series(file) == [file]
+    (folder / "other.dcm").unlink()
     shutil.copy(file, folder / "again.dcm")
     assert refusal(folder)["reason"] == "several volumes: 2 files of many slices each"
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from helpers.dicom_series import write_series
 from helpers.film_files import make_dicom, ramp_film
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -118,6 +119,38 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
         own.affine[:3, 3] - template.affine[:3, 3], [3.0, -2.0, 1.0], atol=1e-4
     )
     assert own.shape == (16, 16, 16, 1, 3)
+
+
+def test_series_from_the_command_line(tmp_path, monkeypatch, capsys):
+    """Its volume is made as the workflow makes it, and is the scan from there on."""
+    grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
+    chain = [
+        new_image.ChainStage("orient", orient_volume, {}),
+        new_image.ChainStage("template", _copy_in_place, {}),
+        new_image.ChainStage("grid", resample_to_grid, grid),
+    ]
+    monkeypatch.setattr(new_image, "_chain", lambda dataset, source: chain)
+    data = np.random.default_rng(0).integers(1, 1000, (16, 16, 16)).astype(np.int16)
+    scan = nib.Nifti1Image(data, np.diag([8.0, 8, 8, 1]))
+    files = write_series(tmp_path / "S7", scan)
+    nib.save(scan, tmp_path / "labels.nii")
+    model = save_untrained(tmp_path / "g.safetensors", dimensions=3, method="defi-gan")
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(CONFIG))
+    out = tmp_path / "out"
+    command = ["explain", *map(str, (tmp_path / "S7", model, out)), "--dataset", "adni"]
+    command += ["--config", str(config), "--apply-labels", str(tmp_path / "labels.nii")]
+    main(command)
+    volume = nib.as_closest_canonical(nib.load(out / "scan.nii.gz"))
+    np.testing.assert_array_equal(volume.get_fdata(), data)
+    steps = json.loads((out / "explanation.json").read_text())["preparation"]
+    assert [step["stage"] for step in steps] == ["convert", "orient", "template", "grid"]
+    assert nib.load(out / "scan_modified.nii.gz").shape == nib.load(out / "scan.nii.gz").shape
+    assert (out / "applied/labels.nii.gz").is_file()
+    files[5].unlink()
+    with pytest.raises(SystemExit):
+        main(command)
+    assert "S7 cannot be used: slices are missing: 1 of 16" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):

@@ -1,10 +1,12 @@
 """A folder of images, explained in one go."""
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
+from helpers.dicom_series import write_series
 
 from pipeline.cli import main
 from pipeline.method.explain import save_model
@@ -87,6 +89,18 @@ def test_folders_are_named_after_images_without_falling_together(tmp_path):
         "s2.nii": "s2.nii",
         "sub/s1.NII.gz": "sub/s1",
     }
+
+
+def test_folder_of_slices_is_one_scan(tmp_path):
+    volume = nib.Nifti1Image(np.zeros((4, 4, 12), np.int16), np.eye(4))
+    write_series(tmp_path / "s1/v1", volume)
+    for file in write_series(tmp_path / "s1/v2", volume):
+        file.rename(file.with_suffix(""))
+    (tmp_path / "DICOMDIR").write_bytes(bytes(128) + b"DICM")
+    (tmp_path / "s1/v3.nii").touch()
+    found = {"s1/v1": "s1/v1", "s1/v2": "s1/v2", "s1/v3.nii": "s1/v3"}
+    assert find_images(tmp_path, tmp_path / "out", "brain") == found
+    assert find_images(tmp_path / "s1/v1", tmp_path / "s1/v1/out", "brain") == {".": "v1"}
 
 
 def test_somebodys_folder_is_not_replaced(squares, model, tmp_path):

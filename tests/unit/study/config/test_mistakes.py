@@ -90,3 +90,10 @@ def test_every_mistake_is_told_at_once():
 
 def test_what_is_no_configuration_is_told():
     assert said_of([1]) == ["expected object, found [1]"]
+
+
+@pytest.mark.parametrize("name", [1, False, 1.5])
+def test_name_that_is_no_text_is_told(name):
+    config = effective("config.yaml")
+    config["datasets"] = {name: {**config["datasets"]["adni"], "disease": 5}}
+    assert said_of(config) == [f"datasets: {name} is no text; write the name in quotation marks"]

@@ -138,6 +138,18 @@ def test_options_that_belong_together(folder, caplog):
     assert "--tables belongs to --adni" in refusal("--bids x --tables y", caplog)
 
 
+@pytest.mark.parametrize("command", ["--bids x", "--adni x", "--films x --spirometry y.csv"])
+def test_folder_that_is_none_is_told(folder, caplog, command):
+    assert "there is no folder x; correct the path" in refusal(command, caplog)
+    (folder / "x").touch()
+    assert "there is no folder x; correct the path" in refusal(command, caplog)
+
+
+def test_file_is_no_place_for_a_configuration(folder, caplog):
+    said = refusal(write_table(folder) + " --output ward.csv/study.yaml", caplog)
+    assert said == "--output: ward.csv is no folder; give another path"
+
+
 def test_scans_that_are_none_are_named_with_their_reason(folder):
     data = np.random.default_rng(0).integers(0, 900, (50, 50, 50)).astype(np.int16)
     kinds = {

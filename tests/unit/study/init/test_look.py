@@ -93,7 +93,7 @@ def test_table_beside_its_images_needs_no_folder(tmp_path):
 
 def test_table_whose_images_are_elsewhere(tmp_path):
     table = write_rows(tmp_path)
-    with pytest.raises(InputError, match=r"ward.csv: none of its 8 paths leads .* --images"):
+    with pytest.raises(InputError, match=r"ward.csv: none of its 8 paths, .* leads .* --images"):
         look_at_table(table)
 
 
@@ -182,3 +182,21 @@ def test_adni_of_original_scans_alone(tmp_path):
     archive.image(30, "2006-03-09")
     archive.write(tmp_path / "ADNI", tmp_path / "tables")
     assert "series" not in look_at_adni(tmp_path).section
+
+
+def test_scans_of_which_the_first_is_damaged_are_no_films(tmp_path):
+    table = write_rows(tmp_path)
+    rows = pd.read_csv(table)
+    rows.loc[0, "path"] = "first.dcm"
+    rows.to_csv(table, index=False)
+    (tmp_path / "images/first.dcm").touch()
+    assert look_at_table(table, tmp_path / "images").section["modality"] == "brain"
+
+
+def test_table_without_rows_or_files(tmp_path):
+    table = write_rows(tmp_path)
+    with pytest.raises(InputError, match=r"none of its 8 paths, such as S0-0\.nii\.gz, leads to"):
+        look_at_table(table)
+    table.write_text(table.read_text().partition("\n")[0])
+    with pytest.raises(InputError, match="has a header and no rows"):
+        look_at_table(table)
