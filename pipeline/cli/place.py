@@ -40,6 +40,8 @@ def _init(args: argparse.Namespace) -> None:
     for option, owner in (("images", "table"), ("tables", "adni"), ("spirometry", "films")):
         if vars(args)[option] and not vars(args)[owner]:
             raise InputError(f"--{option} belongs to --{owner}; leave it out")
+    if args.films and not args.spirometry:
+        raise InputError("--films needs --spirometry, the table of the lung function tests")
     for option in ("bids", "adni", "films", "images", "tables"):
         folder = vars(args)[option]
         if folder and not folder.is_dir():
@@ -52,10 +54,8 @@ def _init(args: argparse.Namespace) -> None:
         look = look_at_table(args.table, args.images)
     elif args.adni:
         look = look_at_adni(args.adni, args.tables)
-    elif args.spirometry:
-        look = look_at_films(args.films, args.spirometry)
     else:
-        raise InputError("--films needs --spirometry, the table of the lung function tests")
+        look = look_at_films(args.films, args.spirometry)
     print(begin_study(look, args.output))
 
 

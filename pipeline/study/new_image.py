@@ -38,7 +38,6 @@ from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, write_csv, write_json
 from pipeline.stage.progress import progress
-from pipeline.stage.rules import Rule
 from pipeline.stage.sidecar import has_sidecar, read_sidecar, run_image_stage, write_sidecar
 from pipeline.stages import stage_function
 from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
@@ -267,7 +266,7 @@ def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> S
             bar.update()
     status = read_sidecar(destination)
     if status["status"] == "excluded":
-        raise ImageError(Rule(status["rule"]), f"{status['reason']} ({status['stage']})")
+        raise ImageError(status["rule"], f"{status['reason']} ({status['stage']})")
     return status["steps"]
 
 
