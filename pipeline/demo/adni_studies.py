@@ -163,11 +163,15 @@ def make_demo_adni(
             for position, (scan, date, visit) in enumerate(simulate):
                 _write_visit(archive, folders[2], case, position, scan, date, visit)
                 line.update()
-        for number in range(faulty):
+        truncated = [
             _add_faults(archive, seed, FAULTY + 20 * number, cases[number % len(cases)])
+            for number in range(faulty)
+        ]
         archive.write_tables(folders[1])
         for split, path in (splits or {}).items():
             members = [case.person.ptid for case in cases if case.split == split]
+            if split == "train":
+                members += [person.ptid for person in truncated]
             with atomic_path(path) as temporary:
                 temporary.write_text("".join(f"{member}\n" for member in members), encoding="utf-8")
 
@@ -266,8 +270,11 @@ def _write_visit(
         nib.save(visit.disease, folder / f"ses-{session}_disease.nii.gz")
 
 
-def _add_faults(archive: DemoArchive, seed: int, rid: int, case: _Case) -> None:
-    """Add one of everything that an ingest must leave out; some of it to `case`, a used subject."""
+def _add_faults(archive: DemoArchive, seed: int, rid: int, case: _Case) -> Person:
+    """Add one of everything that an ingest must leave out; some of it to `case`, a used subject.
+
+    Returns the one whose image breaks off: by the tables alone it is like any other.
+    """
     used, _ = CORRECTIONS[1.5]
 
     def person(offset: int, phase: str = "ADNI1", diagnosis: str = "LMCI") -> Person:
@@ -317,3 +324,4 @@ def _add_faults(archive: DemoArchive, seed: int, rid: int, case: _Case) -> None:
     archive.add_small_image(case.person, "Localizer", case.person.baseline)
     if first.tesla == 1.5:
         archive.add_exam(case.person, 0, case.person.baseline, 3.0)
+    return truncated

@@ -186,7 +186,7 @@ def test_subjects_of_the_test_split_and_no_others_have_the_head_held_out(make, t
     listed = {split: path.read_text().split() for split, path in lists.items()}
     assert [name[-4:] for name in listed["test"]] == ["1001"]
     assert [name[-4:] for name in listed["validation"]] == ["1000", "4000"]
-    assert [name[-4:] for name in listed["train"]] == ["2000", "3000"]
+    assert [name[-4:] for name in listed["train"]] == ["2000", "3000", "5006"]
     cohort = ingest_adni(folder / "ADNI", folder / "tables", splits={"lists": lists})
     assert set(cohort.manifest["split"]) == set(lists)
     assert set(cohort.pairs["split"]) == {"validation", "test"}
