@@ -108,7 +108,7 @@ def _run(files: Sequence[Path], folder: Path) -> Path:
     told = [line for line in lines if TOLD.match(line)]
     for line in told:
         log.info("%s", line)
-    log.info("not here, since they may quote a header: %d other lines", len(lines) - len(told))
+    log.info("%d more lines are not shown: they may quote the header", len(lines) - len(told))
     made = sorted(volumes.iterdir())
     if not made:
         raise ImageError(Rule.EMPTY_RESULT, "dcm2niix made no volume of the series")

@@ -129,7 +129,7 @@ def ingest_bids(
     cohort = plain_cohort(
         images, {"participant": people, "visit": visits}, splits, f"BIDS dataset {dataset.name}"
     )
-    log.info("BIDS: %d of %d T1w images used", len(cohort.manifest), len(images))
+    log.info("BIDS: %d of %d T1w images are in the cohort", len(cohort.manifest), len(images))
     return cohort
 
 

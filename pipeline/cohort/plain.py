@@ -97,7 +97,9 @@ def ingest_manifest(
     add_days(visits, visits["day"] if visits["day"].notna().any() else moments[visits.index])
     rows["day"] = visits["day"].reindex(rows.index, fill_value=0)
     cohort = plain_cohort(rows.assign(date=""), {}, splits, Path(table).name)
-    log.info("%s: %d of %d images used", Path(table).name, len(cohort.manifest), len(rows))
+    log.info(
+        "%s: %d of %d images are in the cohort", Path(table).name, len(cohort.manifest), len(rows)
+    )
     return cohort
 
 

@@ -221,7 +221,7 @@ def _engines(config: Config) -> Iterator[Finding]:
             yield Finding("wrong", "engines", f"datasets.{name}.brain.engines: {error}")
             continue
         told = (
-            f"{stage}: {engine.name}, {engine.version}"
+            f"{stage}: {', '.join(filter(None, (engine.name, engine.version)))}"
             + (f" ({engine.reason})" if engine.reason else "")
             for stage, engine in engines.items()
         )

@@ -106,6 +106,9 @@ def test_version_and_reason_of_every_engine_are_told(config, tmp_path, no_slurm,
     (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
     assert "skull_refine: brainextractor, 0." in engines
     assert "(fsl is not found)" in engines
+    config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "none"
+    (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
+    assert engines.endswith("skull_refine: none")
 
 
 @pytest.mark.parametrize(
