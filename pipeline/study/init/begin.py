@@ -108,6 +108,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
         [
             *(plan, "", f"{output} is written:"),
             *(f"- {fact}" for fact in facts),
+            "- for a first try at the size of the demonstration remove the two marks at its end",
             *("", "missing, or worth a look:" if missing else "nothing is missing"),
             *(f"- {sentence}" for sentence in missing),
         ]
