@@ -56,7 +56,12 @@ class Study:
         command += ["--workflow-profile", self.profile, *arguments]
         with (self.folder / "said.txt").open("w") as said:
             return subprocess.Popen(
-                list(map(str, command)), cwd=self.folder, stdout=said, stderr=subprocess.STDOUT
+                list(map(str, command)),
+                cwd=self.folder,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                # Else it is deaf to Ctrl-C where these tests run in the background of a shell.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def run(self, *arguments: object) -> str:
