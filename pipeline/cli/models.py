@@ -93,11 +93,12 @@ def _explain(args: argparse.Namespace) -> None:
 
     print(NOT_DIAGNOSTIC)
     _, dataset = _configured(args.config, args.dataset)
-    place = (args.source, args.destination, dataset.modality)
-    if args.source.is_dir() and [*find_images(*place)] != ["."]:
+    is_folder = args.source.is_dir()
+    images = find_images(args.source, args.destination, dataset.modality) if is_folder else {}
+    if is_folder and [*images] != ["."]:
         if args.apply or args.apply_labels:
             raise InputError("--apply and --apply-labels belong to one scan, not to a folder")
-        table = explain_folder(args.source, args.generator, args.destination, dataset)
+        table = explain_folder(args.source, images, args.generator, args.destination, dataset)
         used = (table["refused"] == "").sum()
         print(f"Images explained in {args.destination}: {used} of {len(table)}.")
         return

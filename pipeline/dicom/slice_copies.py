@@ -64,6 +64,6 @@ def tell_compression(file: Path) -> str:
         return "the transfer syntax of the slices is unknown"
     if not syntax.is_compressed:
         return ""
-    # GDCM decodes lossy JPEG of 12 bits, but what rounding makes negative turns white.
+    # Lossy JPEG of 12 bits that GDCM wrote comes back from GDCM with some black pixels white.
     tool = "dcmdjpeg" if syntax == JPEGExtended12Bit else "gdcmconv --raw"
     return f"decompress the slices with `{tool}`: their transfer syntax is {syntax.name}"

@@ -2,6 +2,7 @@
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -20,14 +21,14 @@ INDEX = "DICOMDIR"  # of a medium: a DICOM file, but no slice
 
 
 def explain_folder(
-    source: Path, generator: Path, destination: Path, dataset: Dataset
+    source: Path, images: Mapping[str, str], generator: Path, destination: Path, dataset: Dataset
 ) -> pd.DataFrame:
     """Explain every image below a folder; one that cannot be used stops no other.
 
     Parameters
     ----------
-    source
-        Folder, whose folders are searched, too; hidden files and `destination` are left alone.
+    source, images
+        Folder, and what `find_images` found there.
     generator, dataset
         As of `NewImages`.
     destination
@@ -44,7 +45,6 @@ def explain_folder(
     InputError
         If the folder holds no image, none could be used, or the model does not suit.
     """
-    images = find_images(source, destination, dataset.modality)
     if not images:
         _, wanted, _ = MODALITIES[dataset.modality]
         raise InputError(f"{source}: there is no image in this folder; give {wanted}")
@@ -70,8 +70,9 @@ def explain_folder(
 def find_images(source: Path, destination: Path, modality: str) -> dict[str, str]:
     """Images below a folder, and for each the folder that is named after it, without suffixes.
 
-    Images that differ by their suffixes alone keep them. A folder of DICOM slices is one scan, also
-    `source` itself, which is ``.``.
+    Folders are searched, too; hidden files and `destination` are left alone. Images that differ by
+    their suffixes alone keep them. A folder of DICOM slices is one scan, also `source` itself,
+    which is ``.``.
     """
     _, _, suffixes = MODALITIES[modality]
     found: set[Path] = set()

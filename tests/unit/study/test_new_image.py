@@ -86,8 +86,9 @@ def _copy_in_place(source, destination, **settings):
     return {"engine": "fake", "version": "0", "matrix": matrix.tolist()}
 
 
-@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mgz"])
-def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
+@pytest.fixture
+def short_chain(monkeypatch):
+    """Preparation of a scan in no time, to a grid of 8 mm."""
     grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
     chain = [
         new_image.ChainStage("orient", orient_volume, {}),
@@ -95,6 +96,10 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
         new_image.ChainStage("grid", resample_to_grid, grid),
     ]
     monkeypatch.setattr(new_image, "_chain", lambda dataset, source: chain)
+
+
+@pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mgz"])
+def test_scan_is_also_explained_in_its_own_space(tmp_path, short_chain, name):
     data = gaussian_filter(np.random.default_rng(0).random((64, 64, 64)), 3).astype(np.float32)
     scan = nib.spatialimages.SpatialImage(data, np.diag([-2.0, 2.0, 2.0, 1.0]))
     kind = nib.MGHImage if name.endswith("mgz") else nib.Nifti1Image
@@ -121,15 +126,8 @@ def test_scan_is_also_explained_in_its_own_space(tmp_path, monkeypatch, name):
     assert own.shape == (16, 16, 16, 1, 3)
 
 
-def test_series_from_the_command_line(tmp_path, monkeypatch, capsys):
+def test_series_from_the_command_line(tmp_path, short_chain, capsys):
     """Its volume is made as the workflow makes it, and is the scan from there on."""
-    grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
-    chain = [
-        new_image.ChainStage("orient", orient_volume, {}),
-        new_image.ChainStage("template", _copy_in_place, {}),
-        new_image.ChainStage("grid", resample_to_grid, grid),
-    ]
-    monkeypatch.setattr(new_image, "_chain", lambda dataset, source: chain)
     data = np.random.default_rng(0).integers(1, 1000, (16, 16, 16)).astype(np.int16)
     scan = nib.Nifti1Image(data, np.diag([8.0, 8, 8, 1]))
     files = write_series(tmp_path / "S7", scan)

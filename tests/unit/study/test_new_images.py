@@ -69,14 +69,19 @@ def test_one_bad_image_does_not_stop_the_others(squares, model, tmp_path, capsys
         assert not (out / "bad").exists()
 
 
+def explain_found(source, model, destination):
+    images = find_images(source, destination, SQUARES.modality)
+    explain_folder(source, images, model, destination, SQUARES)
+
+
 def test_nothing_to_explain_is_an_error(squares, model, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="there is no image in this folder; give an NPY or PNG"):
-        explain_folder(tmp_path / "empty", model, tmp_path / "out", SQUARES)
+        explain_found(tmp_path / "empty", model, tmp_path / "out")
     for path in squares.rglob("*.npy"):
         np.save(path, np.zeros((8, 8)))
     with pytest.raises(InputError, match=r"no image of .* could be explained; .*explained.csv"):
-        explain_folder(squares, model, tmp_path / "out", SQUARES)
+        explain_found(squares, model, tmp_path / "out")
 
 
 def test_folders_are_named_after_images_without_falling_together(tmp_path):
