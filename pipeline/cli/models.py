@@ -102,6 +102,8 @@ def _explain(args: argparse.Namespace) -> None:
         used = (table["refused"] == "").sum()
         print(f"Images explained in {args.destination}: {used} of {len(table)}.")
         return
+    if dataset.modality == "brain":
+        print("A raw scan takes about a minute.", flush=True)
     others = {"apply": args.apply, "apply_labels": args.apply_labels}
     NewImages(args.generator, dataset).explain(args.source, args.destination, **others)
     print(f"The explanation lies in {args.destination}; open {args.destination / 'page.html'}.")

@@ -279,8 +279,8 @@ def _slurm(folder: Path) -> Iterator[Finding]:
         known = partitions()
         jobs = jobs_of_folder(folder)
     except InputError as error:
-        remedy = "only runs with profiles/slurm need it: ask the site, or see slurm.conf"
-        yield Finding("warning", "Slurm", str(error), remedy)
+        remedy = "only runs with profiles/slurm need it: then ask the site, or see slurm.conf"
+        yield Finding("ok", "Slurm", f"not in use: {error}", remedy)
         return
     yield Finding("ok", "Slurm", f"partitions {' '.join(known)}")
     if (folder / SLURM_PROFILE).is_file():

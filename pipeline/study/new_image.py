@@ -254,7 +254,7 @@ def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> S
     converted = has_sidecar(source) and read_sidecar(source)["stage"] == CONVERSION
     with (
         tempfile.TemporaryDirectory(prefix="explain-") as name,
-        progress(total=len(chain), desc="preparing", unit="stage", leave=False) as bar,
+        progress(total=len(chain), desc="preparing", unit="stage") as bar,
     ):
         image = source
         for stage in chain:

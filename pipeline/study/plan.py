@@ -8,6 +8,7 @@ earlier run trained on one, it is as fast as `pipeline.study.costs.gpu_speed` sa
 """
 
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -318,18 +319,28 @@ def _row(
     )
 
 
+def plan_summary(table: pd.DataFrame) -> str:
+    """The sums of a plan."""
+    total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
+    return (
+        f"{total['jobs']:,.0f} jobs, {total['cpu_hours']:,.1f} CPU hours, "
+        f"{total['gpu_hours']:,.1f} GPU hours, {total['gigabytes']:,.1f} GB of disk"
+    )
+
+
 def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
     """The table with its sums and notes, for a terminal."""
     titles = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "gigabytes": "GB"}
-    shown = table.rename(columns=titles | {"measured": "source"})
+    shown = table.rename(columns=titles | {"measured": "hours from"})
     text = shown.to_string(index=False, na_rep="?", float_format="{:,.2f}".format)
-    total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
-    summary = (
-        f"in all: {total['jobs']:,.0f} jobs, {total['cpu_hours']:,.1f} CPU hours, "
-        f"{total['gpu_hours']:,.1f} GPU hours, {total['gigabytes']:,.1f} GB of disk"
-    )
+    if (table["measured"] == "demonstration").any():
+        notes = [*notes, "hours from the demonstration: as shipped, scaled to this study"]
     unknown = table.loc[table["measured"] == "no", "rule"].unique()
     if len(unknown):
         notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
-    wrapped = (textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes)
-    return "\n".join([text, "", summary, *wrapped])
+    return "\n".join([text, "", f"in all: {plan_summary(table)}", *listed(notes)])
+
+
+def listed(notes: Iterable[str]) -> list[str]:
+    """Notes as the items of a list, for a terminal."""
+    return [textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes]

@@ -31,7 +31,7 @@ from pipeline.study.config import parse_config
 from pipeline.study.config.datasets import CohortDataset, VolumeDataset
 from pipeline.study.config.origins import yaml_value
 from pipeline.study.init.look import Look
-from pipeline.study.plan import plan_study, plan_text
+from pipeline.study.plan import listed, plan_study, plan_summary
 
 SCANS = 10  # that are looked at
 REFERENCE = reference_method().name
@@ -77,7 +77,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
     Returns
     -------
     str
-        For a terminal: the plan's estimate, what is there, and what is missing.
+        For a terminal: what is there, what is missing, and what a run takes.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
     if not isinstance(dataset, CohortDataset):
         raise TypeError(f"{dataset.source}: no archive of people")
     try:
-        plan = plan_text(*plan_study(config, folder))
+        plan, notes = plan_study(config, folder)
         settings = dataset.ingest_settings()
         cohort = planned_cohort(settings, folder / CACHE / fingerprint(settings))
     except InputError as error:
@@ -104,13 +104,22 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
     facts = [*_facts(cohort), *facts]
     _write(look, name, dataset.modality, facts, output)
     missing = [*look.missing, *_missing(cohort, isinstance(dataset, VolumeDataset)), *odd]
+    small = parse_config({"datasets": {name: look.section | SMALL[dataset.modality]}})
+    a_try, _ = plan_study(small, folder)
     return "\n".join(
         [
-            *(plan, "", f"{output} is written:"),
-            *(f"- {fact}" for fact in facts),
-            "- for a first try at the size of the demonstration remove the two marks at its end",
+            *(f"{output} is written:", *listed(facts)),
             *("", "missing, or worth a look:" if missing else "nothing is missing"),
-            *(f"- {sentence}" for sentence in missing),
+            *listed(missing),
+            *("", f"what it takes (python -m pipeline plan --configfile {output} tells more):"),
+            *listed(
+                [
+                    f"a first try, at the size of the demonstration: {plan_summary(a_try)}; for it "
+                    f"remove the two marks at the end of {output}",
+                    f"as it is, at the size of the paper: {plan_summary(plan)}",
+                    *notes,
+                ]
+            ),
         ]
     )
 
@@ -137,7 +146,7 @@ def _facts(cohort: Cohort) -> Iterator[str]:
     healthy = int((manifest["label"] == 0).sum())
     images = number_of(len(manifest), "image")
     yield (
-        f"{images} of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: {healthy} "
+        f"{images} listed, of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: {healthy} "
         f"healthy, {len(manifest) - healthy} diseased"
     )
     split = pairs.groupby("split").size()

@@ -174,7 +174,7 @@ def test_slurm_that_does_not_answer_is_told(tmp_path, monkeypatch):
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/bin")
     (finding,) = doctor._slurm(tmp_path)
-    assert finding.state == "warning"
+    assert finding.state == "ok"  # who has no jobs for it need not care
     assert "Unable to contact" in finding.found
     # A run that wants to submit jobs ends there, before the first.
     (mistake,) = wrong(check_submission([], ["cpu"]))

@@ -65,8 +65,11 @@ def write_films(folder):
 def begun(command, capsys):
     """What the command says and writes: a smallest configuration, which can be planned."""
     cli.main(["init", *command.split(), "--output", "mine.yaml"])
-    said = capsys.readouterr().out
-    assert re.search(r"in all: \d+ jobs, [\d.,]+ CPU hours", said)
+    said = capsys.readouterr().out.replace("\n  ", " ")
+    cost = r"\d+ jobs, ([\d.,]+) CPU hours"
+    a_try = re.search(f"- a first try, at the size of the demonstration: {cost}", said)
+    whole = re.search(f"- as it is, at the size of the paper: {cost}", said)
+    assert float(a_try[1]) < float(whole[1].replace(",", "")) / 100
     text = Path("mine.yaml").read_text()
     assert len([line for line in text.splitlines() if not line.lstrip().startswith("#")]) <= 15
     (dataset,) = read_config(yaml.safe_load(text)).datasets.values()
@@ -80,7 +83,7 @@ def begun(command, capsys):
 
 def test_bids(folder, capsys):
     said, text = begun(write_bids(folder), capsys)
-    assert "- 16 images of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
+    assert "- 16 images listed, of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
     assert "- voxels of 4 x 4 x 4 mm (9 of 16 scans read)" in said
     assert "- left out: 3 (image): Neither healthy nor diseased" in said
     assert "- 1 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
