@@ -9,8 +9,9 @@ table1: install
 	snakemake --cores all results/table1.csv results/overview.png
 	@cat results/table1.md
 
+# Two files of tests at a time where there are two cores, four at most: each takes up to 2 GB.
 test: install
-	pytest
+	OMP_NUM_THREADS=1 pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 install: $(VENV)/installed
 
