@@ -146,8 +146,8 @@ def _facts(cohort: Cohort) -> Iterator[str]:
     healthy = int((manifest["label"] == 0).sum())
     images = number_of(len(manifest), "image")
     yield (
-        f"{images} listed, of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: {healthy} "
-        f"healthy, {len(manifest) - healthy} diseased"
+        f"{images} listed, of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: "
+        f"{healthy} healthy, {len(manifest) - healthy} diseased"
     )
     split = pairs.groupby("split").size()
     told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
