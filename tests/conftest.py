@@ -14,8 +14,8 @@ from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
+from pipeline.brain.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 from pipeline.brain.volume import save_volume
-from pipeline.measure.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 
 
 @dataclass
@@ -50,7 +50,7 @@ def necked_brain() -> nib.Nifti1Image:
 
 @pytest.fixture(name="resample", scope="session")
 def resample_fixture() -> Callable[..., np.ndarray]:
-    """See `pipeline.measure.packaged_heads.sample`."""
+    """See `pipeline.brain.packaged_heads.sample`."""
     return sample
 
 

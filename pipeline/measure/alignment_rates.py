@@ -18,6 +18,7 @@ import numpy as np
 from nibabel.affines import apply_affine
 
 from pipeline.brain.alignment import find_alignment
+from pipeline.brain.packaged_heads import CORNERS, HEADS, SINGLE_HEAD, TEMPLATE_HEAD, sample
 from pipeline.brain.skull import can_be_brain, strip_skull
 from pipeline.brain.template import (
     LOWEST_OVERLAP,
@@ -39,7 +40,6 @@ from pipeline.measure.changed_heads import (
     packaged,
 )
 from pipeline.measure.engines_page import markdown_table
-from pipeline.measure.packaged_heads import CORNERS, HEADS, SINGLE_HEAD, TEMPLATE_HEAD, sample
 from pipeline.qc.asymmetry import LOWEST_LIKENESS as LEAST_ALIKE
 from pipeline.qc.asymmetry import brain_asymmetry, likeness
 from pipeline.stage.errors import ImageError

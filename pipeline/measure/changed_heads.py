@@ -15,8 +15,8 @@ from nibabel.processing import resample_to_output
 from scipy.ndimage import binary_dilation, binary_fill_holes, center_of_mass
 from scipy.spatial.transform import Rotation
 
+from pipeline.brain.packaged_heads import load_head, sample
 from pipeline.geometry.affine import voxel_sizes
-from pipeline.measure.packaged_heads import load_head, sample
 
 VOXEL_MM = 2.0
 NECK_MM = 30.0  # below the middle of the brain begin cheeks and neck, outside the brain

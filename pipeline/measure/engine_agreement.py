@@ -27,11 +27,11 @@ from scipy.ndimage import (
 from scipy.spatial.transform import Rotation
 
 from pipeline.brain.engines import Choice
+from pipeline.brain.packaged_heads import CORNERS, HEADS, TEMPLATE_HEAD, load_head, sample
 from pipeline.brain.template import head_correlation, packaged_template
 from pipeline.brain.volume import load_volume, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.measure.engines_page import engines_page, installed_engines
-from pipeline.measure.packaged_heads import CORNERS, HEADS, TEMPLATE_HEAD, load_head, sample
 from pipeline.stage.files import atomic_path
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import read_sidecar

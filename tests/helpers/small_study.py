@@ -9,7 +9,7 @@ from helpers.made_up_adni import write_adni_archive
 from helpers.workflow import ROOT
 from scipy.ndimage import binary_dilation
 
-from pipeline.measure.packaged_heads import TEMPLATE_HEAD, load_head
+from pipeline.brain.packaged_heads import TEMPLATE_HEAD, load_head
 
 VOXEL = 4  # every fourth voxel of the packaged head: 4 mm
 THINNED = (slice(None, None, VOXEL),) * 3

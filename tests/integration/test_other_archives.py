@@ -21,11 +21,11 @@ from helpers.made_up_bids import write_bids_dataset
 from helpers.workflow import ROOT, planned_jobs, run_snakemake
 from scipy.ndimage import gaussian_filter, zoom
 
+from pipeline.brain.packaged_heads import TEMPLATE_HEAD, load_head
 from pipeline.brain.volume import save_volume
 from pipeline.cohort.copd import ingest_copd
 from pipeline.dataset.packed import PackedDataset
 from pipeline.demo.copd_studies import make_demo_copd
-from pipeline.measure.packaged_heads import TEMPLATE_HEAD, load_head
 from pipeline.stage import layout
 from pipeline.stage.sidecar import write_sidecar
 from pipeline.stages import BRAIN_STAGES

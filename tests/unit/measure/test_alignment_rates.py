@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pipeline.brain.packaged_heads import TEMPLATE_HEAD
 from pipeline.brain.template import Template, load_template, template_brain
 from pipeline.brain.volume import save_volume
 from pipeline.measure.alignment_rates import (
@@ -23,7 +24,6 @@ from pipeline.measure.changed_heads import (
     scaled,
     turned,
 )
-from pipeline.measure.packaged_heads import TEMPLATE_HEAD
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,10 @@ import yaml
 from nibabel.affines import apply_affine, from_matvec
 from scipy.ndimage import binary_dilation, gaussian_filter, map_coordinates
 
+from pipeline.brain.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 from pipeline.brain.volume import save_volume
 from pipeline.cli import main
 from pipeline.geometry.itk import to_itk
-from pipeline.measure.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head, sample
 from pipeline.method.explain import save_model
 
 # The engines that take least time, and a coarse grid.
