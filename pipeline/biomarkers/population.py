@@ -30,6 +30,7 @@ KEYS = ["structure", "measure", "unit"]
 RANGE = {"low": 0.05, "median": 0.5, "high": 0.95}  # quantiles
 # Enough for these quantiles, and at full size minutes of a processor, once a model.
 SUBJECTS = 50
+FEWEST = 20  # of fewer images the least and the largest are these quantiles
 BACKGROUND = -1.0
 
 Ruler = Callable[[ImageExplanation], pd.DataFrame]

@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)
+    except BrokenPipeError:  # who reads has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except OSError as error:
         if error.errno not in PLACE_ERRORS:
             log.exception("%s failed", args.stage)

@@ -48,6 +48,8 @@ def load_yaml(path: Path) -> dict[str, Any]:
                     raise yaml.constructor.ConstructorError(problem=told, problem_mark=mark)
             return super().construct_mapping(node, deep)
 
+    if not path.is_file():
+        raise InputError(f"there is no configuration {path}; correct the path")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader)
     except UnicodeDecodeError:
@@ -64,7 +66,7 @@ def add_settings(sub: argparse.ArgumentParser, option: str = "--settings") -> No
 def add_configuration(sub: argparse.ArgumentParser, what: str = "configuration") -> None:
     """Add the option of a configuration file, in Snakemake's spelling, too."""
     options = {"dest": "config", "type": Path, "default": Path("config.yaml"), "help": what}
-    sub.add_argument("--config", "--configfile", **options)
+    sub.add_argument("--configfile", "--config", **options)
 
 
 def add_device(sub: argparse.ArgumentParser) -> None:

@@ -49,16 +49,20 @@ def _choose_lambda(args: argparse.Namespace) -> None:
     summarise_sweep(args.names, args.trainings, args.titles, args.csv, args.png)
 
 
-def _configured(path: Path, dataset: str) -> tuple["Config", "AnyDataset"]:
-    """A configuration, and a data set of it."""
+def _configured(path: Path, dataset: str | None) -> tuple["Config", "AnyDataset"]:
+    """A configuration, and a data set of it; None is its only one."""
     from pipeline.study.config import parse_config
 
     config = parse_config(load_yaml(path))
+    known = ", ".join(config.datasets)
+    if dataset is None and len(config.datasets) > 1:
+        raise InputError(f"{path} has several data sets, {known}; give one with --dataset")
+    if dataset is None:
+        (dataset,) = config.datasets
     if dataset not in config.datasets:
-        known = ", ".join(config.datasets)
         raise InputError(
-            f"{path} has no data set {dataset!r}; it knows {known}. "
-            "Give the configuration of the training with --configfile"
+            f"{path} has no data set {dataset!r}; it has {known}. Give one of these, or the "
+            "configuration of the training with --configfile"
         )
     return config, config.datasets[dataset]
 
@@ -103,7 +107,7 @@ def _explain(args: argparse.Namespace) -> None:
         print(f"Images explained in {args.destination}: {used} of {len(table)}.")
         return
     if dataset.modality == "brain":
-        print("A raw scan takes about a minute.", flush=True)
+        print("A raw scan takes about half a minute.", flush=True)
     others = {"apply": args.apply, "apply_labels": args.apply_labels}
     NewImages(args.generator, dataset).explain(args.source, args.destination, **others)
     print(f"The explanation lies in {args.destination}; open {args.destination / 'page.html'}.")
@@ -165,7 +169,9 @@ def add_commands(commands: Commands) -> None:
     sub.add_argument("source", type=Path, help="scan, film or DICOM series, or a folder of them")
     sub.add_argument("generator", type=Path, help="generator.safetensors of a trained model")
     sub.add_argument("destination", type=Path, help="folder written")
-    sub.add_argument("--dataset", required=True, help="data set that the model was trained on")
+    sub.add_argument(
+        "--dataset", help="that the model was trained on, where the configuration has several"
+    )
     add_configuration(sub, "configuration of its training")
     for option, how in (("--apply", "linearly"), ("--apply-labels", "by the nearest voxel")):
         sub.add_argument(

@@ -9,10 +9,16 @@ from pipeline.stage.description import load
 from pipeline.stage.errors import InputError
 
 
+def _tell_which(args: argparse.Namespace) -> None:
+    """Without --configfile it is the demonstration's, which not everybody means."""
+    print(f"configuration: {args.config}\n")
+
+
 def _doctor(args: argparse.Namespace) -> None:
     from pipeline.study.doctor import examine, wrong
 
     findings = examine(load_yaml(args.config))
+    _tell_which(args)
     print("\n".join(map(str, findings)))
     if wrong(findings):
         sys.exit(1)
@@ -22,7 +28,9 @@ def _plan(args: argparse.Namespace) -> None:
     from pipeline.study.config import read_config
     from pipeline.study.plan import plan_study, plan_text
 
-    print(plan_text(*plan_study(read_config(load_yaml(args.config)))))
+    text = plan_text(*plan_study(read_config(load_yaml(args.config))))
+    _tell_which(args)
+    print(text)
 
 
 def _config(args: argparse.Namespace) -> None:
@@ -64,6 +72,7 @@ def _status(args: argparse.Namespace) -> None:
     from pipeline.study.status import training_status
 
     table = training_status(read_config(load_yaml(args.config)), args.results)
+    _tell_which(args)
     print(table.to_string(index=False, na_rep="", float_format="{:.3f}".format))
 
 

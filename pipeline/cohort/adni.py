@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest
+from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest, told_sexes
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.readings import ISO, parse_dates, read_numbers
 from pipeline.cohort.rejection import excluded_rows, reject, usable
@@ -37,7 +37,6 @@ EXAM_TABLES = {"MRIMETA": 1.5, "MRI3META": 3.0}
 UNDIAGNOSED_VISIT = "m03"
 AT_BASELINE = ["VISCODE", "EXAMDATE", "AGE", "PTGENDER"]  # columns of ADNIMERGE: who the subject is
 LARGEST_NUMBER = 1e9  # of RIDs and codes
-SEXES = {"female": "F", "male": "M"}
 
 
 def ingest_adni(
@@ -319,7 +318,7 @@ def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame, formats: Seque
     )
     visits["age"] = (age + since.dt.days / 365.25) // 1
     visits["age"] = visits["age"].clip(upper=OLDEST)
-    visits["sex"] = visits["rid"].map(rows["PTGENDER"].str.lower().map(SEXES)).fillna("")
+    visits["sex"] = visits["rid"].map(told_sexes(rows["PTGENDER"])).fillna("")
 
 
 def _account_for_files(files: pd.DataFrame, exams: pd.DataFrame) -> None:

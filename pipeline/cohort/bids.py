@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.derivatives import by_preference
-from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort, told_ages, told_sexes
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
@@ -55,7 +55,8 @@ def ingest_bids(
         looked for among the subject's sessions, then among the participants.
     columns
         Names of columns in the tables where they differ from the standard's: participant_id,
-        session_id, acq_time, site.
+        session_id, acq_time, site, age, sex. A participant's age is that of the first visit, if
+        no row of the visit tells one.
     date_format
         See `read_dates`.
     prepared
@@ -82,8 +83,8 @@ def ingest_bids(
     reject(images, files == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
     reject_copies(images, files, images["source"])
     column = labels["column"]
-    people = _read_participants(dataset, ["site", column], columns)
-    visits = _read_sessions(dataset, ["acq_time", column], columns)
+    people = _read_participants(dataset, ["site", "age", "sex", column], columns)
+    visits = _read_sessions(dataset, ["acq_time", "age", column], columns)
     add_labels(images, people, visits)
     if (people[column] == "").all() and (visits[column] == "").all():
         raise InputError(
@@ -105,6 +106,7 @@ def ingest_bids(
         reject(images, contradictory, Rule.CONTRADICTION, rows["reason"])
     images["diagnosis"] = images["diagnosis"].fillna("")
     images["site"] = of_subject["site"].fillna("")
+    images["sex"] = told_sexes(of_subject["sex"].fillna(""))
     _exclude_misspelt(images, people, visits, column)
     label_visits(images, labels)
     twice = usable(images).duplicated(["subject", "session"])
@@ -116,6 +118,8 @@ def ingest_bids(
     moments = read_dates(times, lines, "acq_time", date_format)
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
+    at_first = told_ages(of_subject["age"].fillna("")).where(images["day"] == 0)
+    images["age"] = told_ages(at_visit["age"].fillna("")).fillna(at_first)
     images["field_strength"] = [
         _field_strength(dataset, Path(source), Path(path)) if not rule else np.nan
         for source, path, rule in zip(images["source"], images["path"], images["rule"], strict=True)

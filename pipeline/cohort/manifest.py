@@ -38,6 +38,7 @@ UNKNOWN = {
 }  # where an archive does not tell
 LARGEST_AGE = 125  # years; what is above it is no age
 FIELD_STRENGTHS = (0.01, 25.0)  # tesla; what lies outside is none
+SEXES = {"female": "F", "f": "F", "male": "M", "m": "M", "other": "O", "o": "O"}
 OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
 
@@ -96,6 +97,17 @@ def ages(dates: pd.Series, births: pd.Series) -> pd.Series:
     """Whole years from birth to a date, at most `OLDEST`; NaN where either is missing."""
     early = dates.dt.strftime("%m%d") < births.dt.strftime("%m%d")
     return (dates.dt.year - births.dt.year - early).clip(upper=OLDEST).astype("float64")
+
+
+def told_ages(text: pd.Series) -> pd.Series:
+    """Whole years from text, at most `OLDEST`; NaN where it is no age. ``89+`` is 89."""
+    years = pd.to_numeric(text.str.strip().str.removesuffix("+"), errors="coerce")
+    return (years.where(years.between(0, LARGEST_AGE)) // 1).clip(upper=OLDEST)
+
+
+def told_sexes(text: pd.Series) -> pd.Series:
+    """``F``, ``M`` or ``O`` from a word or its first letter; ``""`` where it is neither."""
+    return text.str.strip().str.lower().map(SEXES).fillna("")
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
-from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort
+from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort, told_ages, told_sexes
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, reject_repeated, usable
@@ -22,7 +22,7 @@ from pipeline.stage.rules import Rule
 log = logging.getLogger(__name__)
 
 REQUIRED = ["subject", "session", "path"]
-OPTIONAL = ["day", "date", "field_strength", "site", "score"]
+OPTIONAL = ["day", "date", "field_strength", "site", "score", "age", "sex"]
 NO_FILE = "there is no file of this path"
 LARGEST_DAY = 1e7  # Julian days are below it
 # What a number may be, and how that is called.
@@ -50,7 +50,8 @@ def ingest_manifest(
     table
         CSV with the columns subject and session (see `add_labels`), path (relative to `images`),
         the column of `labels`, and optionally day (since any day) or date,
-        field_strength in tesla, site and score. Dates are not kept.
+        field_strength in tesla, site, score, and age (in years, at the image) and sex. Dates are
+        not kept.
     images
         Folder of the images.
     splits, labels
@@ -91,6 +92,7 @@ def ingest_manifest(
     moments = read_dates(rows["date"], rows["source"], "date", date_format)
     undated = is_given(rows["date"]) & moments.isna()
     reject(rows, undated, Rule.BAD_VALUE, "date is not a date as the others are")
+    rows["age"], rows["sex"] = told_ages(rows["age"]), told_sexes(rows["sex"])
     rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
     visits = usable(rows).copy()

@@ -101,6 +101,11 @@ def load_untrained(path: Path, seed: int, device: str | torch.device = "cpu") ->
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    if not Path(path).is_file():
+        raise InputError(
+            f"there is no file {path}; trained models are called "
+            "results/{dataset}/models/{method}/seed-{seed}/generator.safetensors"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}

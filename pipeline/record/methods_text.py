@@ -131,7 +131,8 @@ def _training(run: dict[str, Any]) -> str:
     once = [method.title for method in _used(run) if not method.seeded]
     seeds = f"{number_of(len(run['seeds']), 'seed')} ({', '.join(map(str, run['seeds']))})"
     if once:
-        seeds += f", but for {' and '.join(once)}, which know no chance and were fitted once,"
+        verbs = "knows no chance and was" if len(once) == 1 else "know no chance and were"
+        seeds += f", but for {' and '.join(once)}, which {verbs} fitted once,"
     devices = sorted({model["device"] for model in run["models"].values()})
     return (
         f"**Training.** Every method was trained with {seeds} {'; '.join(sentences)}; "

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader
 
-from pipeline.biomarkers.population import SUBJECTS
+from pipeline.biomarkers.population import FEWEST, SUBJECTS
 from pipeline.stage.about import About
 from pipeline.stage.files import atomic_path
 
@@ -55,6 +55,7 @@ def write_image_page(
         rows=shown,
         images=max((int(row["images"]) for row in shown), default=0),
         most=SUBJECTS,
+        fewest=FEWEST,
         files=sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()),
     )
     with atomic_path(folder / PAGE) as temporary:

@@ -36,7 +36,7 @@ from pipeline.method.interface import Explainer
 from pipeline.method.registry import find_method
 from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
-from pipeline.stage.files import atomic_directory, write_csv, write_json
+from pipeline.stage.files import atomic_directory, sha256, write_csv, write_json
 from pipeline.stage.progress import progress
 from pipeline.stage.sidecar import has_sidecar, read_sidecar, run_image_stage, write_sidecar
 from pipeline.stages import stage_function
@@ -134,6 +134,7 @@ class NewImages:
             facts = {
                 "notice": NOT_DIAGNOSTIC,
                 "method": method,
+                "model_sha256": sha256(self.generator),
                 "preparation": steps,
                 "pipeline": version("defigan-pipeline"),
                 **_facts(explanation),

@@ -67,6 +67,8 @@ def warp_others(
 
 
 def _read(path: Path) -> SpatialImage:
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; correct the path")
     try:
         image = nib.load(path)
         data = np.asanyarray(image.dataobj)

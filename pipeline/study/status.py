@@ -46,7 +46,7 @@ def training_status(config: Config, results: Path) -> pd.DataFrame:
             settings = config.training_settings(dataset, method, seed)
             model = Path(results) / dataset / "models" / method / f"seed-{seed}"
             rows.append((dataset, method, seed, *_status(model, settings)))
-    return pd.DataFrame(rows, columns=STATUS_COLUMNS)
+    return pd.DataFrame(rows, columns=STATUS_COLUMNS).astype({"best_ncc": float})
 
 
 def _status(model: Path, settings: Mapping[str, Any]) -> Status:

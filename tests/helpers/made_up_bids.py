@@ -21,9 +21,9 @@ def write_bids_dataset(
     """
     folder.mkdir(parents=True)
     (folder / "T1w.json").write_text(json.dumps({"MagneticFieldStrength": 3}))
-    people = ["participant_id\tsite\tage"]
+    people = ["participant_id\tsite\tage\tsex"]
     for subject, first, last in [*CONVERTERS, *STABLE, ("H0", "CN", "CN")]:
-        people.append(f"sub-{subject}\tA{len(people) % 2}\t70")
+        people.append(f"sub-{subject}\tA{len(people) % 2}\t{69 + len(people)}\tfemale")
         rows = ["session_id\tacq_time\tgroup"]
         for month, group in ((0, first), (6, first), (12, last)):
             day = "n/a" if subject == "C3" else f"2010-{month + 1:02d}-03T10:00:00"
@@ -36,7 +36,7 @@ def write_bids_dataset(
             rows += ["ses-M24\t2012-01-03\tMCI", "ses-M36\t2013-01-03\tn/a"]
             _image(folder, subject, "M36", "", write_image)
         (folder / f"sub-{subject}/sub-{subject}_sessions.tsv").write_text("\n".join(rows) + "\n")
-    people.append("sub-N0\tA1\t70")
+    people.append("sub-N0\tA1\t89+\tn/a")
     (folder / "participants.tsv").write_text("\n".join(people) + "\n")
     _image(folder, "S1", "M12", "_run-2", write_image)
     (folder / "sub-S1/ses-M12/anat/sub-S0_ses-M12_T1w.nii.gz").touch()

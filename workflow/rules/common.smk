@@ -16,6 +16,7 @@ from pipeline.stage.errors import InputError
 from pipeline.stages import STAGES
 from pipeline.study.config import read_config
 from pipeline.study.doctor import check_jobs, quick_checks, wrong
+from pipeline.study.one_folder import check_folder, closing_words
 from pipeline.study.patterns import (
     COHORT_FILES,
     figure,

@@ -1,4 +1,5 @@
-# What is looked at between planning and the first job: it depends on where the jobs run.
+# What is looked at between planning and the first job, since it depends on where the jobs run; and
+# what is said after the last.
 
 
 onstart:
@@ -8,4 +9,10 @@ onstart:
     if not workflow.touch:
         scheduler = None if workflow.local_exec else workflow.executor_plugin.name
         device = None if CONDA else study.config.device
-        stop_if_wrong(check_jobs(workflow.dag.needrun_jobs(), scheduler, device))
+        jobs = list(workflow.dag.needrun_jobs())
+        stop_if_wrong(check_folder(jobs, study.datasets))
+        stop_if_wrong(check_jobs(jobs, scheduler, device))
+
+
+onsuccess:
+    logger.info(closing_words(study.datasets))

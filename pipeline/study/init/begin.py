@@ -197,8 +197,9 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
             odd[f"it will be left out: {error}"].append(path)
             continue
         sizes.append(voxel_sizes(scan.affine))
+    scans = number_of(len(chosen), "scan")
     sentences = [
-        f"{len(found)} of {number_of(len(chosen), 'scan')} read, such as {found[0]}: {why}"
+        f"{len(found)} of the {scans} looked at, such as {found[0]}: {why}"
         for why, found in odd.items()
     ]
     if not sizes:
@@ -206,7 +207,7 @@ def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:
     by_axis = pd.DataFrame(sizes).round(2)
     told = " x ".join(_range(by_axis[axis]) for axis in by_axis)
     return [
-        f"voxels of {told} mm ({len(sizes)} of {number_of(len(paths), 'scan')} read)"
+        f"voxels of {told} mm ({len(chosen)} of {number_of(len(paths), 'scan')} looked at)"
     ], sentences
 
 

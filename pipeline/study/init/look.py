@@ -33,6 +33,8 @@ OTHER_NAMES = {
     "day": ("days",),
     "field_strength": ("tesla", "magneticfieldstrength"),
     "site": ("center", "centre", "siteid"),
+    "age": ("ageyears", "ageatscan", "ageatvisit"),
+    "sex": ("gender",),
 }
 OTHER_TEST_NAMES = {
     "patient": ("patientid", "patient", "subject", "subjectid", "id"),

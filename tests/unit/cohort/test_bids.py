@@ -1,5 +1,6 @@
 """Ingest of BIDS datasets."""
 
+import numpy as np
 import pytest
 from helpers.made_up_bids import write_bids_dataset
 
@@ -29,11 +30,23 @@ def test_visits_are_labelled_dated_and_paired(dataset):
     assert visits.loc["C2", "field_strength"].tolist() == [1.5, 1.5]
     assert visits.loc["C0", "field_strength"].tolist() == [3.0, 3.0]
     assert visits.loc[("C1", "M00"), "site"] == "A0"
+    assert (visits["sex"] == "F").all()
+    assert visits.loc[("C1", "M00"), "age"] == 71
+    assert np.isnan(visits.loc[("C1", "M12"), "age"])  # the participant's is of the first visit
     assert set(visits.loc["S0"].index) == {"M00", "M06", "M12"}
     assert (cohort.manifest["date"] == "").all()
     pairs = cohort.pairs[["subject", "baseline", "followup"]].to_numpy().tolist()
     assert pairs == [[f"C{n}", "M00", "M12"] for n in range(4)]
     assert sorted(cohort.pairs["split"]) == ["test", "test", "validation", "validation"]
+
+
+def test_age_of_a_visit_goes_before_the_participants(dataset):
+    path = dataset / "sub-C1/sub-C1_sessions.tsv"
+    head, *rows = path.read_text().splitlines()
+    told = [f"{head}\tage", f"{rows[0]}\t70.9", f"{rows[1]}\tn/a", f"{rows[2]}\t93"]
+    path.write_text("\n".join(told) + "\n")
+    ages = ingest(dataset).manifest.set_index(["subject", "session"]).loc["C1", "age"]
+    assert ages.to_dict() == {"M00": 70, "M12": 90}  # above 89 all are one
 
 
 def test_every_image_and_row_is_used_or_excluded(dataset):
@@ -102,7 +115,7 @@ def add_line(table, line):
 
 def test_repeated_and_contradictory_rows(dataset):
     expected = ingest(dataset).manifest
-    add_line(dataset / "participants.tsv", "sub-C0\tA1\t70")
+    add_line(dataset / "participants.tsv", "sub-C0\tA1\t70\tfemale")
     add_line(dataset / "sub-C1/sub-C1_sessions.tsv", "ses-M06\t2010-07-03T10:00:00\tMCI")
     cohort = ingest(dataset)
     assert list(cohort.manifest["path"]) == list(expected["path"])
@@ -123,7 +136,7 @@ def test_contradictory_participants(dataset):
     table = dataset / "participants.tsv"
     groups = ["group", *["MCI"] * 7, "AD"]
     lines = [f"{a}\t{b}" for a, b in zip(table.read_text().splitlines(), groups, strict=True)]
-    table.write_text("\n".join([*lines, "sub-H0\tA0\t70\tAD"]) + "\n")
+    table.write_text("\n".join([*lines, "sub-H0\tA0\t70\tfemale\tAD"]) + "\n")
     sessions = dataset / "sub-H0/sub-H0_sessions.tsv"
     sessions.write_text(sessions.read_text().replace("CN", "n/a"))
     told = ingest(dataset).exclusions.set_index("source")["reason"]

@@ -63,7 +63,7 @@ def test_other_files_are_refused(saved):
     saved.write_bytes(saved.read_bytes()[:100])
     with pytest.raises(InputError, match="is not a model"):
         load_model(saved)
-    with pytest.raises(InputError, match="is not a model"):
+    with pytest.raises(InputError, match="there is no file"):
         load_model(saved.with_name("missing.safetensors"))
 
 

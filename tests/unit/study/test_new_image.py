@@ -169,7 +169,7 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
         (
             "nobody",
             yaml.safe_dump(CONFIG),
-            "config.yaml has no data set 'nobody'; it knows adni, copd",
+            "config.yaml has no data set 'nobody'; it has adni, copd",
         ),
         ("copd", "[1, 2]", "expected object, found [1, 2]"),
         ("copd", "[1, 2", "the configuration cannot be read"),

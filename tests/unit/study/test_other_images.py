@@ -23,7 +23,7 @@ def test_what_cannot_be_used_is_told(tmp_path):
         (save(tmp_path / "many.nii", (40, 40, 40, 2)), "not one volume of numbers"),
         (save(tmp_path / "waves.nii", (40, 40, 40), dtype=np.complex64), "not one volume"),
         (tmp_path / "text.nii", "cannot be read as a NIfTI or MGH image"),
-        (tmp_path / "none.nii", "cannot be read as a NIfTI or MGH image"),
+        (tmp_path / "none.nii", "there is no file"),
     ):
         with pytest.raises(InputError, match=said):
             check_others([path], scan)

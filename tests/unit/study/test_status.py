@@ -81,5 +81,7 @@ def test_status_on_the_command_line(tmp_path):
         check=True,
     )
     lines = done.stdout.splitlines()
-    assert lines[0].split() == STATUS_COLUMNS
-    assert len(lines) == 1 + 5 * 3 + 2  # two methods are fitted once
+    assert lines[0] == f"configuration: {ROOT / 'config/toy.yaml'}"
+    assert lines[2].split() == STATUS_COLUMNS
+    assert "None" not in done.stdout
+    assert len(lines) == 3 + 5 * 3 + 2  # two methods are fitted once

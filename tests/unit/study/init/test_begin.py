@@ -84,9 +84,9 @@ def begun(command, capsys):
 def test_bids(folder, capsys):
     said, text = begun(write_bids(folder), capsys)
     assert "- 16 images listed, of 6 subjects, 2 to 3 each: 9 healthy, 7 diseased" in said
-    assert "- voxels of 4 x 4 x 4 mm (9 of 16 scans read)" in said
+    assert "- voxels of 4 x 4 x 4 mm (10 of 16 scans looked at)" in said
     assert "- left out: 3 (image): Neither healthy nor diseased" in said
-    assert "- 1 of 10 scans read, such as my-study/sub-C0/ses-M00/anat/" in said
+    assert "- 1 of the 10 scans looked at, such as my-study/sub-C0/ses-M00/anat/" in said
     assert "it will be left out: the skull is gone; give the original scan" in said
     assert "test pairs: 1; with fewer than 10" in said
     assert "    # from MCI to AD: 4 subjects\n" in text
@@ -98,7 +98,10 @@ def test_table(folder, capsys):
     assert "pairs of a healthy and a later diseased image: 1 for validation, 1 for test" in said
     assert "field strength of 12 images" in said
     assert "- voxels of" not in said  # none could be read
-    assert "- 10 of 10 scans read, such as 0-0.nii: it will be left out: the file is empty" in said
+    assert (
+        "- 10 of the 10 scans looked at, such as 0-0.nii: it will be left out: the file is empty"
+        in said
+    )
 
 
 @pytest.mark.parametrize("write", [write_adni, write_films])
@@ -168,8 +171,8 @@ def test_scans_that_are_none_are_named_with_their_reason(folder):
     (folder / "empty.nii").touch()
     paths = [f"{name}.nii" for name in (*kinds, "cut", "empty", "absent")]
     facts, odd = look_at_scans(paths)
-    assert facts == ["voxels of 4 x 4 x 4 mm (1 of 8 scans read)"]
-    told = {line.split()[7].rstrip(":"): line.partition("left out: ")[2] for line in odd}
+    assert facts == ["voxels of 4 x 4 x 4 mm (8 of 8 scans looked at)"]
+    told = {line.split()[9].rstrip(":"): line.partition("left out: ")[2] for line in odd}
     assert set(told) == {*paths} - {"scan.nii"}
     assert "a mask; give the scan itself" in told["mask.nii"]
     assert "a CT; give a T1 MRI" in told["ct.nii"]
@@ -186,9 +189,9 @@ def test_voxels_of_a_series_are_those_of_the_volume_that_is_made_of_it(folder):
     write_series(folder / "S7", volume)
     write_series(folder / "S8", volume)[9].unlink()
     facts, odd = look_at_scans(["S7", "S8"])
-    assert facts == ["voxels of 4 x 4 x 5 mm (1 of 2 scans read)"]
+    assert facts == ["voxels of 4 x 4 x 5 mm (2 of 2 scans looked at)"]
     assert odd == [
-        "1 of 2 scans read, such as S8: it will be left out: slices are missing: 1 of 24"
+        "1 of the 2 scans looked at, such as S8: it will be left out: slices are missing: 1 of 24"
     ]
 
 
@@ -196,7 +199,7 @@ def test_voxels_of_a_series_are_those_of_the_volume_that_is_made_of_it(folder):
 def test_ten_scans_are_read_wherever_there_are_as_many_the_last_too(folder, scans, read):
     paths = [f"{number}.nii" for number in range(scans)]
     _, (odd,) = look_at_scans(paths)
-    assert odd.startswith(f"{read} of {read} scans read, such as 0.nii: ")
+    assert odd.startswith(f"{read} of the {read} scans looked at, such as 0.nii: ")
     (folder / paths[-1]).touch()
     _, odd = look_at_scans(paths)
     assert any(f"such as {paths[-1]}: it will be left out: the file is empty" in o for o in odd)
