@@ -74,7 +74,8 @@ def draw_overview(
         about = datasets[name]
         title = about["title"] + (" (simulated)" if about["data"] == "demo" else "")
         title += f"\n{about['disease']['name']}"
-        row[0].set_ylabel(f"{title}\n{find_method(model.method).title}, NCC {pair['ncc']:.2f}")
+        method = f"{find_method(model.method).title}, seed {pair['seed']}"
+        row[0].set_ylabel(f"{title}\n{method}: NCC {pair['ncc']:.2f}")
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)
     for axes in grid.flat:

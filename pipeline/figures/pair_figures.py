@@ -183,7 +183,7 @@ def _load_pair(
     return Case(
         f"{title}, {disease['name']}: subject {pair['subject']}, visit {pair['followup']} "
         f"({disease['diseased']}) against {pair['baseline']} ({disease['healthy']});\n"
-        f"{words} ({first}'s NCC {pair['ncc']:.2f})",
+        f"{words} ({first}, seed {pair['seed']}: NCC {pair['ncc']:.2f})",
         disease["diseased"],
         image,
         np.array(packed.pairs_difference[row]),

@@ -21,10 +21,11 @@ MOTHILAL = "Mothilal et al., FAT* 2020"
 
 
 class Column(NamedTuple):
-    """What a column says, in a sentence, and who measured it first."""
+    """What a column says, in a sentence, who measured it first, and what it must be."""
 
     sentence: str
     source: str
+    must: tuple[str, str] | None = None  # above or below, and what: another column or ``0``
 
 
 COLUMNS = {
@@ -35,11 +36,13 @@ COLUMNS = {
         "Score of a patient's own explanation minus that of other patients' explanations on the"
         " same image: above 0, or it is no evidence of this patient.",
         HERE,
+        ("above", "0"),
     ),
     "endpoint_error_px": Column(
         "Mean distance of predicted and true displacement, in voxels: below true_length_px, or no"
         " field at all would be better.",
         "Baker et al., International Journal of Computer Vision 2011",
+        ("below", "true_length_px"),
     ),
     "true_length_px": Column(
         "Mean length of the true displacement, in voxels: the endpoint error of no field at all.",
@@ -54,10 +57,12 @@ COLUMNS = {
         "Area under the precision-recall curve of the absolute change against the region where the"
         " true displacement is at least half its maximum: above prevalence.",
         ARUN,
+        ("above", "prevalence"),
     ),
     "pointing_game": Column(
         "Share of the images whose largest change lies in that region: above prevalence.",
         "Zhang et al., International Journal of Computer Vision 2018",
+        ("above", "prevalence"),
     ),
     "prevalence": Column(
         "Share of the voxels in that region: what both are of a map that knows nothing.", ARUN
@@ -66,6 +71,7 @@ COLUMNS = {
         "Share of the change that lies where the true displacement is below a twentieth of its"
         " maximum: below still_prevalence.",
         HERE,
+        ("below", "still_prevalence"),
     ),
     "still_prevalence": Column(
         "Share of the voxels that are still: that of a change that is the same everywhere.", HERE
@@ -98,6 +104,7 @@ COLUMNS = {
         "Mean absolute change of the patients' healthy images, in which there is nothing to take"
         " off: 0, and in any case below proximity.",
         f"{MONTEIRO} (composition)",
+        ("below", "proximity"),
     ),
     "idempotence": Column(
         "Change of an image whose disease was taken off before, over the first change: 0, since"
@@ -114,6 +121,7 @@ COLUMNS = {
         "Score of the same generator with random weights: must fall to the floor, which the random"
         " field shows, and lie below ncc.",
         f"Adebayo et al., NeurIPS 2018; {ARUN}",
+        ("below", "ncc"),
     ),
     "random_weights_similarity": Column(
         "NCC of the changes by the trained generator and by the one with random weights: near 0, or"
@@ -142,7 +150,8 @@ def make_credibility_table(
         CSV written: a row a data set and method: dataset, data, method, seeds, pairs, subjects and
         the columns of `COLUMNS`; empty where a truth, a field or other seeds would be needed.
     destination_md
-        The same for readers, a table a data set with a row a column, and what each column means.
+        The same for readers, a table a data set with a row a column, what is not as it must be, and
+        what each column means.
     datasets
         By name, in the wanted order.
     """
@@ -169,6 +178,24 @@ def make_credibility_table(
         temporary.write_text(_markdown(table, datasets), encoding="utf-8")
 
 
+def _failed(rows: pd.DataFrame, titles: Mapping[str, str]) -> list[str]:
+    """Items of a list: what is not as it must be, by method; nothing of the truth itself."""
+    found = []
+    for row in rows[rows["method"] != TRUE_DEFORMATION].to_dict("records"):
+        for name, column in COLUMNS.items():
+            if column.must is None:
+                continue
+            side, bound = column.must
+            value, limit = row[name], row[bound] if bound in COLUMNS else float(bound)
+            holds = value > limit if side == "above" else value < limit
+            if holds or pd.isna(value) or pd.isna(limit):
+                continue
+            limited = f"{bound} {limit:.3f}" if bound in COLUMNS else bound
+            title = titles[row["method"]]
+            found.append(f"- {title}: {name} {value:.3f} is not {side} {limited}")
+    return ["What is not as it must be:", "", *found, ""] if found else []
+
+
 def _markdown(table: pd.DataFrame, datasets: Mapping[str, About]) -> str:
     titles, lines = scored_titles(), []
     for name, rows in table.groupby("dataset", sort=False):
@@ -185,7 +212,7 @@ def _markdown(table: pd.DataFrame, datasets: Mapping[str, About]) -> str:
             if rows[column].notna().any():
                 cells = ("" if pd.isna(value) else f"{value:.3f}" for value in rows[column])
                 lines.append(f"| {column} | {' | '.join(cells)} |")
-        lines.append("")
+        lines += ["", *_failed(rows, titles)]
     lines += ["| | What it means | Source |", "|---|---|---|"]
     lines += [
         f"| {name} | {column.sentence} | {column.source} |" for name, column in COLUMNS.items()

@@ -19,6 +19,7 @@ from pipeline.stage.errors import InputError
 
 SCORES = pd.DataFrame(
     {
+        "seed": 0,
         "subject": ["a", "b", "b", "c", "d"],
         "baseline": "bl",
         "followup": ["m12", "m12", "m24", "m12", "m12"],

@@ -6,7 +6,8 @@ import pytest
 from helpers.studies import ADNI, COPD
 from helpers.workflow import ROOT
 
-from pipeline.score.credibility_table import COLUMNS, make_credibility_table
+from pipeline.score.credibility_table import COLUMNS, _failed, make_credibility_table
+from pipeline.score.scored import TRUE_DEFORMATION
 from pipeline.stage.files import read_csv, write_csv, write_parquet
 
 
@@ -72,6 +73,24 @@ def test_page_shows_what_there_is_and_says_what_each_column_means(made):
     assert "| | true deformation | VA-GAN | DeFI-GAN |" in adni
     for name, column in COLUMNS.items():
         assert f"| {name} | {column.sentence} | {column.source} |" in adni
+
+
+def test_what_is_not_as_it_must_be_is_told(made):
+    _, page = made
+    failed = [line for line in page.splitlines() if " is not " in line and line.startswith("- ")]
+    assert failed == ["- VA-GAN: specificity 0.000 is not above 0"]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "fails"), [(0.2, 0.1, True), (0.1, 0.1, True), (0.1, 0.2, False)]
+)
+def test_a_column_is_held_against_another(value, limit, fails):
+    row = dict.fromkeys(COLUMNS, np.nan) | {"random_weights_ncc": value, "ncc": limit}
+    told = _failed(
+        pd.DataFrame([row | {"method": "x"}, row | {"method": TRUE_DEFORMATION}]), {"x": "X"}
+    )
+    expected = f"- X: random_weights_ncc {value:.3f} is not below ncc {limit:.3f}"
+    assert told[2:-1] == ([expected] if fails else [])
 
 
 def test_documentation_says_the_same_of_each_column():
