@@ -343,4 +343,5 @@ def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
 
 def listed(notes: Iterable[str]) -> list[str]:
     """Notes as the items of a list, for a terminal."""
-    return [textwrap.fill(f"- {note}", 100, subsequent_indent="  ") for note in notes]
+    paths_whole = {"break_on_hyphens": False, "break_long_words": False}
+    return [textwrap.fill(f"- {n}", 100, subsequent_indent="  ", **paths_whole) for n in notes]
