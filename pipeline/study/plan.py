@@ -343,5 +343,6 @@ def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
 
 def listed(notes: Iterable[str]) -> list[str]:
     """Notes as the items of a list, for a terminal."""
-    paths_whole = {"break_on_hyphens": False, "break_long_words": False}
-    return [textwrap.fill(f"- {n}", 100, subsequent_indent="  ", **paths_whole) for n in notes]
+    wrapper = textwrap.TextWrapper(100, subsequent_indent="  ")
+    wrapper.break_on_hyphens = wrapper.break_long_words = False  # paths stay whole
+    return [wrapper.fill(f"- {note}") for note in notes]
