@@ -96,7 +96,8 @@ class Training(Section):
         Whether an epoch's updates are those of critic and generator together, or the
         generator's.
     precision : str
-        ``tf32`` and ``bf16`` are faster on a GPU and give other digits.
+        ``tf32`` (on a GPU) and ``bf16`` (there, or on a processor with instructions for it) are
+        faster and give other digits.
     gradient_penalty : float
         Weight of the critic's gradient penalty, Eq. 3.
     methods : dict
