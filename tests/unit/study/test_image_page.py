@@ -1,0 +1,47 @@
+"""The page of one explained image."""
+
+import pandas as pd
+import pytest
+
+from pipeline.biomarkers.population import FEWEST
+from pipeline.study.image_page import write_image_page
+
+ABOUT = {
+    "title": "ADNI",
+    "modality": "brain",
+    "disease": {"name": "Alzheimer's disease", "healthy": "MCI", "diseased": "AD"},
+    "data": "real",
+}
+FACTS = {
+    "notice": "No diagnosis.",
+    "largest_displacement_voxels": 1.5,
+    "folded_share": 0.0,
+    "preparation": [{"stage": "orient", "engine": "nibabel", "version": "5"}],
+}
+
+
+@pytest.fixture
+def page(tmp_path):
+    """What the page says of a region of 5 %, beside a range of 0 to 1 % of so many images."""
+
+    def write(images, value=5.0):
+        (tmp_path / "figure.png").write_bytes(b"PNG")
+        row = {"structure": "ventricles", "measure": "volume change", "unit": "%", "value": value}
+        regions = pd.DataFrame([row | {"images": images, "low": 0.0, "median": 0.5, "high": 1.0}])
+        write_image_page(tmp_path, "mine", ABOUT, "DeFI-GAN", FACTS, regions)
+        return (tmp_path / "page.html").read_text(encoding="utf-8")
+
+    return write
+
+
+@pytest.mark.parametrize(("images", "marked"), [(3, False), (FEWEST - 1, False), (FEWEST, True)])
+def test_what_lies_outside_is_marked_where_a_range_is_one(page, images, marked):
+    text = page(images)
+    assert ('<tr class="outside">' in text) == marked
+    assert ("rows outside it are marked" in text) == marked
+    assert (f"With fewer than {FEWEST} images that is no range" in text) != marked
+
+
+def test_nothing_has_a_sign(page):
+    assert '<td class="number">-0.00</td>' not in page(3, value=-0.0004)
+    assert '<td class="number">-0.01</td>' in page(3, value=-0.006)
