@@ -322,19 +322,25 @@ def _row(
 def plan_summary(table: pd.DataFrame) -> str:
     """The sums of a plan."""
     total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
-    return (
-        f"{total['jobs']:,.0f} jobs, {total['cpu_hours']:,.1f} CPU hours, "
-        f"{total['gpu_hours']:,.1f} GPU hours, {total['gigabytes']:,.1f} GB of disk"
+    spent = (
+        f"{total[column]:,.1f} {what} hours"
+        if total[column] >= 1
+        else f"{60 * total[column]:.0f} {what} minutes"
+        for column, what in (("cpu_hours", "CPU"), ("gpu_hours", "GPU"))
     )
+    return f"{total['jobs']:,.0f} jobs, {', '.join(spent)}, {total['gigabytes']:,.1f} GB of disk"
 
 
 def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
     """The table with its sums and notes, for a terminal."""
-    titles = {"cpu_hours": "CPU hours", "gpu_hours": "GPU hours", "gigabytes": "GB"}
-    shown = table.rename(columns=titles | {"measured": "hours from"})
+    hours = ["cpu_hours", "gpu_hours"]
+    unit, size = ("hours", 1) if table[hours].sum().sum() >= 1 else ("minutes", 60)
+    titles = {"cpu_hours": f"CPU {unit}", "gpu_hours": f"GPU {unit}", "gigabytes": "GB"}
+    shown = table.assign(**size * table[hours])
+    shown = shown.rename(columns=titles | {"measured": f"{unit} from"})
     text = shown.to_string(index=False, na_rep="?", float_format="{:,.2f}".format)
     if (table["measured"] == "demonstration").any():
-        notes = [*notes, "hours from the demonstration: as shipped, scaled to this study"]
+        notes = [*notes, f"{unit} from the demonstration: as shipped, scaled to this study"]
     unknown = table.loc[table["measured"] == "no", "rule"].unique()
     if len(unknown):
         notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
