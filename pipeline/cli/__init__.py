@@ -73,6 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         _start_logging(args.log)
         args.command(args)
+        sys.stdout.flush()  # a pipe that nobody reads any more shows here, not at the exit
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)

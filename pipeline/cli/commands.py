@@ -48,7 +48,7 @@ def load_yaml(path: Path) -> dict[str, Any]:
                     raise yaml.constructor.ConstructorError(problem=told, problem_mark=mark)
             return super().construct_mapping(node, deep)
 
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"there is no configuration {path}; correct the path")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader)

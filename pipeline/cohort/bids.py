@@ -83,16 +83,19 @@ def ingest_bids(
     reject(images, files == "", Rule.NO_FILE, f"a link: {NOT_HERE}")
     reject_copies(images, files, images["source"])
     column = labels["column"]
-    people = _read_participants(dataset, ["site", "age", "sex", column], columns)
-    visits = _read_sessions(dataset, ["acq_time", "age", column], columns)
+    # The diagnosis may be told by one of the other columns.
+    of_people = list(dict.fromkeys(["site", "age", "sex", column]))
+    of_visits = list(dict.fromkeys(["acq_time", "age", column]))
+    people = _read_participants(dataset, of_people, columns)
+    visits = _read_sessions(dataset, of_visits, columns)
     add_labels(images, people, visits)
     if (people[column] == "").all() and (visits[column] == "").all():
         raise InputError(
             f"{dataset}: no participants.tsv or sessions.tsv has a column {column!r}, in which "
             "labels.column looks for the diagnosis"
         )
-    reject_repeated(people, ["subject"], ["site", column], "participant")
-    reject_repeated(visits, ["subject", "session"], ["acq_time", column], "visit")
+    reject_repeated(people, ["subject"], of_people, "participant")
+    reject_repeated(visits, ["subject", "session"], of_visits, "visit")
     by_subject = people[people["rule"] != Rule.REPEATED].drop_duplicates("subject")
     by_visit = visits[visits["rule"] != Rule.REPEATED].drop_duplicates(["subject", "session"])
     keys = pd.MultiIndex.from_frame(images[["subject", "session"]])
@@ -106,7 +109,8 @@ def ingest_bids(
         reject(images, contradictory, Rule.CONTRADICTION, rows["reason"])
     images["diagnosis"] = images["diagnosis"].fillna("")
     images["site"] = of_subject["site"].fillna("")
-    images["sex"] = told_sexes(of_subject["sex"].fillna(""))
+    agreed = of_subject["rule"] != Rule.CONTRADICTION
+    images["sex"] = told_sexes(of_subject["sex"].where(agreed).fillna(""))
     _exclude_misspelt(images, people, visits, column)
     label_visits(images, labels)
     twice = usable(images).duplicated(["subject", "session"])
@@ -118,7 +122,10 @@ def ingest_bids(
     moments = read_dates(times, lines, "acq_time", date_format)
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
-    at_first = told_ages(of_subject["age"].fillna("")).where(images["day"] == 0)
+    first = images.assign(moment=moments).sort_values(["moment", "session"])
+    first = first.groupby("subject")["session"].first().reindex(images["subject"])
+    is_first = agreed & (images["session"].to_numpy() == first.to_numpy())
+    at_first = told_ages(of_subject["age"].where(is_first).fillna(""))
     images["age"] = told_ages(at_visit["age"].fillna("")).fillna(at_first)
     images["field_strength"] = [
         _field_strength(dataset, Path(source), Path(path)) if not rule else np.nan

@@ -70,12 +70,14 @@ def ingest_manifest(
         If the table cannot be read, two names fall together, or nothing is left to train on or to
         evaluate. A row with an impossible number or date is excluded.
     """
-    rows = read_table(table, [*REQUIRED, labels["column"]], OPTIONAL, columns)
+    optional = [name for name in OPTIONAL if name != labels["column"]]
+    rows = read_table(table, [*REQUIRED, labels["column"]], optional, columns)
     rows = rows.assign(rule="", reason="")
     add_labels(rows)
     for name, rule in (("subject", Rule.NO_SUBJECT), ("session", Rule.NO_VISIT)):
         reject(rows, rows[name] == "", rule, f"{name} has no letter or digit")
-    told = [*REQUIRED, *OPTIONAL, labels["column"]]
+    told = [*REQUIRED, *optional, labels["column"]]
+    rows["diagnosis"] = rows[labels["column"]]
     reject_repeated(rows, ["subject", "session"], told, "image")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     volumes = modality == "brain"
@@ -93,7 +95,6 @@ def ingest_manifest(
     undated = is_given(rows["date"]) & moments.isna()
     reject(rows, undated, Rule.BAD_VALUE, "date is not a date as the others are")
     rows["age"], rows["sex"] = told_ages(rows["age"]), told_sexes(rows["sex"])
-    rows["diagnosis"] = rows[labels["column"]]
     label_visits(rows, labels)
     visits = usable(rows).copy()
     add_days(visits, visits["day"] if visits["day"].notna().any() else moments[visits.index])

@@ -1,6 +1,7 @@
 """The folder of a run: results of one study, and what is said of them at the end of a run."""
 
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,12 @@ def check_folder(
     table = folder / TABLE
     if not table.is_file() or not any(TABLE in map(str, job.output) for job in jobs):
         return []
-    others = sorted(set(read_csv(table)["dataset"]).difference(datasets))
+    try:
+        others = sorted(set(read_csv(table)["dataset"].astype(str)).difference(datasets))
+    except (KeyError, OSError, ValueError):
+        return [
+            Finding("wrong", "results", f"{TABLE} cannot be read", "remove it, or move it away")
+        ]
     if not others:
         return []
     found = (
@@ -45,11 +51,11 @@ def check_folder(
 
 def closing_words(datasets: Iterable[str], folder: Path = Path()) -> str:
     """What a run has left out and where its results are, as far as they are there; a line each."""
-    tables = {name: folder / f"results/{name}/exclusions.csv" for name in datasets}
-    left_out = (
-        f"{name}: {len(read_exclusions(path))} left out or not needed; {path} says why of each"
-        for name, path in tables.items()
-        if path.is_file()
-    )
+    lines = []
+    for name in datasets:
+        path = folder / f"results/{name}/exclusions.csv"
+        with suppress(OSError, ValueError):  # a run that did what it was told to do has not failed
+            count = len(read_exclusions(path))
+            lines.append(f"{name}: {count} left out or not needed; {path} says why of each")
     pages = (f"results: {folder / page}" for page in PAGES if (folder / page).is_file())
-    return "\n".join([*left_out, *pages])
+    return "\n".join([*lines, *pages])

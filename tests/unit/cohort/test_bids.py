@@ -49,6 +49,29 @@ def test_age_of_a_visit_goes_before_the_participants(dataset):
     assert ages.to_dict() == {"M00": 70, "M12": 90}  # above 89 all are one
 
 
+def test_age_is_unknown_where_the_first_visit_is_not_used(dataset):
+    (dataset / "sub-S0/ses-M00/anat/sub-S0_ses-M00_T1w.nii.gz").unlink()
+    (dataset / "sub-S0/ses-M00/anat/sub-S0_ses-M00_T1w.nii.gz").symlink_to("nowhere")
+    found = ingest(dataset).manifest.set_index("subject").loc["S0"]
+    assert found["age"].isna().all()
+
+
+def test_age_and_sex_that_contradict_each_other_are_unknown(dataset):
+    add_line(dataset / "participants.tsv", "sub-C0\tA1\t55\tmale")
+    found = ingest(dataset).manifest.set_index("subject").loc["C0"]
+    assert found["age"].isna().all()
+    assert (found["sex"] == "").all()
+
+
+@pytest.mark.parametrize("column", ["sex", "age"])
+def test_age_and_sex_may_tell_the_groups(dataset, column):
+    sessions = list(dataset.glob("sub-*/sub-*_sessions.tsv"))
+    for path in sessions:
+        path.write_text(path.read_text().replace("group", column))
+    cohort = ingest(dataset, LABELS | {"column": column})
+    assert len(cohort.pairs) == 4
+
+
 def test_every_image_and_row_is_used_or_excluded(dataset):
     cohort = ingest(dataset)
     reasons = cohort.exclusions.set_index("source")["reason"]

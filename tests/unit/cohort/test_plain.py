@@ -45,6 +45,13 @@ def test_age_and_sex(tmp_path, rows):
     assert sexes.value_counts().to_dict() == {"F": len(rows) - 4, "": 2, "M": 1, "O": 1}
 
 
+@pytest.mark.parametrize("column", ["sex", "age"])
+def test_age_and_sex_may_tell_the_groups(tmp_path, rows, column):
+    told = rows.rename(columns={"class": column})
+    cohort = ingest(tmp_path, told, labels=LABELS | {"column": column})
+    assert len(cohort.pairs) == len(ingest(tmp_path, rows).pairs)
+
+
 def test_first_visit_is_the_baseline(tmp_path, rows):
     cohort = ingest(tmp_path, rows)
     assert len(cohort.manifest) == len(rows)

@@ -33,6 +33,21 @@ def test_the_same_study_goes_on(folder, jobs, datasets):
     assert check_folder(jobs, datasets, folder) == []
 
 
+@pytest.mark.parametrize(
+    "content", [b"", b"method\nx\n", b'dataset\na,b\nc,d,e,f\n"', b"\xff\xfe\x00\x81"]
+)
+def test_damaged_table_is_named(folder, content):
+    (folder / "results/table1.csv").write_bytes(content)
+    (finding,) = check_folder([TABLE_JOB], ["mine"], folder)
+    assert finding.state == "wrong"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00\x81"])
+def test_damaged_exclusions_fail_no_run(folder, content):
+    (folder / "results/mine/exclusions.csv").write_bytes(content)
+    assert closing_words(["mine"], folder) == ""
+
+
 def test_first_run(tmp_path):
     assert check_folder([TABLE_JOB], ["mine"], tmp_path) == []
 
