@@ -132,7 +132,7 @@ def test_it_is_in_the_pictures(config, results, monkeypatch):
     kept = []
     monkeypatch.setattr("pipeline.figures.overview.plt.close", kept.append)
     draw_overview(only, {"toy": {**TOY, "data": "toy"}}, results / "overview.png")
-    assert any("Uniform shift, NCC" in text.get_text() for text in kept[0].findobj(Text))
+    assert any("Uniform shift, seed 0: NCC" in text.get_text() for text in kept[0].findobj(Text))
 
 
 def test_it_is_in_explorer_and_report(config, results):
