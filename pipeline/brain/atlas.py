@@ -9,7 +9,7 @@ only, so the regions are approximate: a mean over one is one over its surroundin
 import numpy as np
 from nibabel.affines import apply_affine
 
-from pipeline.brain.packaged_heads import load_labels
+from pipeline.brain.cerebra import load_labels
 
 # What the paper names (section 3.4), from labels of both sides of the atlas.
 GROUPS = {

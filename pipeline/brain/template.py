@@ -23,7 +23,8 @@ from scipy.ndimage import affine_transform, gaussian_filter
 
 from pipeline.brain.alignment import find_alignment
 from pipeline.brain.engines import EMBEDDED, use_engine
-from pipeline.brain.packaged_heads import HEADS, TEMPLATE_HEAD, package_folder
+from pipeline.brain.external import package_folder
+from pipeline.brain.packaged_heads import HEADS, TEMPLATE_HEAD
 from pipeline.brain.volume import litres, save_volume
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.stage.errors import ImageError, InputError

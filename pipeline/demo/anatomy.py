@@ -15,14 +15,10 @@ import SimpleITK as sitk
 from nibabel.affines import voxel_sizes
 from scipy import ndimage
 
+from pipeline.brain.cerebra import load_labels
 from pipeline.brain.deepbet import find_brain
-from pipeline.brain.packaged_heads import (
-    SINGLE_HEAD,
-    TEMPLATE_HEAD,
-    load_head,
-    load_labels,
-    package_folder,
-)
+from pipeline.brain.external import package_folder
+from pipeline.brain.packaged_heads import SINGLE_HEAD, TEMPLATE_HEAD, load_head
 
 # All deformations live on this grid: RAS mm, brain centre at 0.
 GRID_SPACING = 3.0
