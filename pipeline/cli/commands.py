@@ -48,10 +48,10 @@ def load_yaml(path: Path) -> dict[str, Any]:
                     raise yaml.constructor.ConstructorError(problem=told, problem_mark=mark)
             return super().construct_mapping(node, deep)
 
-    if not path.exists():
-        raise InputError(f"there is no configuration {path}; correct the path")
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader)
+    except FileNotFoundError:
+        raise InputError(f"there is no configuration {path}; correct the path") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not UTF-8; save it so") from None
     except (OSError, yaml.YAMLError) as error:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.loni import PTID, list_images
-from pipeline.cohort.manifest import LARGEST_AGE, OLDEST, Cohort, as_manifest, told_sexes
+from pipeline.cohort.manifest import LARGEST_AGE, Cohort, as_manifest, told_sexes
 from pipeline.cohort.pairs import BASELINE, adni_pairs
 from pipeline.cohort.readings import ISO, parse_dates, read_numbers
 from pipeline.cohort.rejection import excluded_rows, reject, usable
@@ -317,7 +317,6 @@ def _describe_subjects(visits: pd.DataFrame, merge: pd.DataFrame, formats: Seque
         parse_dates(rows["EXAMDATE"], formats)
     )
     visits["age"] = (age + since.dt.days / 365.25) // 1
-    visits["age"] = visits["age"].clip(upper=OLDEST)
     visits["sex"] = visits["rid"].map(told_sexes(rows["PTGENDER"])).fillna("")
 
 

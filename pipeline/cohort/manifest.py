@@ -69,7 +69,7 @@ class Cohort:
 
 
 def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
-    """Order, type and check the rows of a manifest.
+    """Order, type and check the rows of a manifest; no age is above `OLDEST`.
 
     Raises
     ------
@@ -77,6 +77,7 @@ def as_manifest(frame: pd.DataFrame) -> pd.DataFrame:
         If an image occurs twice or a subject stands in two splits.
     """
     frame = _typed(frame)
+    frame["age"] = frame["age"].clip(upper=OLDEST)
     frame = frame.sort_values(["subject", "session"], ignore_index=True)
     twice = frame[frame.duplicated(["subject", "session"])]
     if len(twice):
@@ -94,15 +95,15 @@ def read_manifest(path: Path) -> pd.DataFrame:
 
 
 def ages(dates: pd.Series, births: pd.Series) -> pd.Series:
-    """Whole years from birth to a date, at most `OLDEST`; NaN where either is missing."""
+    """Whole years from birth to a date; NaN where either is missing."""
     early = dates.dt.strftime("%m%d") < births.dt.strftime("%m%d")
-    return (dates.dt.year - births.dt.year - early).clip(upper=OLDEST).astype("float64")
+    return (dates.dt.year - births.dt.year - early).astype("float64")
 
 
 def told_ages(text: pd.Series) -> pd.Series:
-    """Whole years from text, at most `OLDEST`; NaN where it is no age. ``89+`` is 89."""
+    """Whole years from text; NaN where it is no age. ``89+`` is 89."""
     years = pd.to_numeric(text.str.strip().str.removesuffix("+"), errors="coerce")
-    return (years.where(years.between(0, LARGEST_AGE)) // 1).clip(upper=OLDEST)
+    return years.where(years.between(0, LARGEST_AGE)) // 1
 
 
 def told_sexes(text: pd.Series) -> pd.Series:

@@ -77,7 +77,7 @@ class NewImages:
 
     def __init__(self, generator: Path, dataset: Dataset) -> None:
         self.generator, self.dataset = Path(generator), dataset
-        self.model = load_model(generator)
+        self.model, self.model_sha256 = load_model(generator), sha256(generator)
         if self.model.dimensions != len(dataset.image_shape()):
             raise InputError(f"{generator} explains images of {self.model.dimensions} dimensions")
         self._ruler: Ruler | None = None
@@ -134,7 +134,7 @@ class NewImages:
             facts = {
                 "notice": NOT_DIAGNOSTIC,
                 "method": method,
-                "model_sha256": sha256(self.generator),
+                "model_sha256": self.model_sha256,
                 "preparation": steps,
                 "pipeline": version("defigan-pipeline"),
                 **_facts(explanation),
