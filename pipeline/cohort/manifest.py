@@ -101,8 +101,9 @@ def ages(dates: pd.Series, births: pd.Series) -> pd.Series:
 
 
 def told_ages(text: pd.Series) -> pd.Series:
-    """Whole years from text; NaN where it is no age. ``89+`` is 89."""
-    years = pd.to_numeric(text.str.strip().str.removesuffix("+"), errors="coerce")
+    """Whole years from text; NaN where it is no age. ``89+`` is 89, ``45,5`` is 45."""
+    text = text.str.strip().str.removesuffix("+").str.replace(",", ".", regex=False)
+    years = pd.to_numeric(text, errors="coerce")
     return years.where(years.between(0, LARGEST_AGE)) // 1
 
 

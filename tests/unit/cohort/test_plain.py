@@ -36,11 +36,13 @@ def ingest(folder, rows, **settings):
 def test_age_and_sex(tmp_path, rows):
     told = rows.assign(age="71", sex="f")
     told.loc[:3, "age"] = ["89+", "200", "old", ""]
+    told.loc[4, "age"] = "45,5"
     told.loc[:3, "sex"] = ["Male", "O", "2", ""]
     found = ingest(tmp_path, told).manifest.set_index(["subject", "session"])
     ages, sexes = found["age"], found["sex"]
     assert (ages["P0", "a"], sexes["P0", "a"]) == (89, "M")
     assert ages.isna().sum() == 3
+    assert ages.eq(45).sum() == 1
     assert (ages["H", "a"], sexes["H", "a"]) == (71, "F")
     assert sexes.value_counts().to_dict() == {"F": len(rows) - 4, "": 2, "M": 1, "O": 1}
 
