@@ -29,12 +29,14 @@ from pipeline.study.patterns import (
     volume_benchmark,
     volume_log,
 )
+from pipeline.study.scheduling import plan_one_look_at_a_time
 from pipeline.study.study import Study
 
 # The graph only grows while it is planned: looking for garbage in it again and again is in vain and
 # takes long in one of thousands of volumes. Nor does anybody need it taken apart in the end.
 gc.disable()
 atexit.register(gc.freeze)
+plan_one_look_at_a_time()
 
 ENVIRONMENT = "../../envs/{}.yaml"
 PYTHON_ENV = ENVIRONMENT.format("python")
