@@ -122,9 +122,9 @@ def ingest_bids(
     moments = read_dates(times, lines, "acq_time", date_format)
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
-    first = images.assign(moment=moments).sort_values(["moment", "session"])
-    first = first.groupby("subject")["session"].first().reindex(images["subject"])
-    is_first = agreed & (images["session"].to_numpy() == first.to_numpy())
+    of_all = images[["subject", "session"]].copy()  # a visit may be the first and not be used
+    add_days(of_all, moments)
+    is_first = agreed & (of_all["day"] == 0)
     at_first = told_ages(of_subject["age"].where(is_first).fillna(""))
     images["age"] = told_ages(at_visit["age"].fillna("")).fillna(at_first)
     images["field_strength"] = [

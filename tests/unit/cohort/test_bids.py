@@ -56,6 +56,18 @@ def test_age_is_unknown_where_the_first_visit_is_not_used(dataset):
     assert found["age"].isna().all()
 
 
+def test_first_visit_without_dates_is_that_of_the_least_number(dataset):
+    table = dataset / "sub-C3/sub-C3_sessions.tsv"
+    for old, new in (("M00", "2"), ("M06", "6"), ("M12", "12")):
+        folder = (dataset / f"sub-C3/ses-{old}").rename(dataset / f"sub-C3/ses-{new}")
+        image = folder / f"anat/sub-C3_ses-{old}_T1w.nii.gz"
+        image.rename(image.with_name(f"sub-C3_ses-{new}_T1w.nii.gz"))
+        table.write_text(table.read_text().replace(f"ses-{old}", f"ses-{new}"))
+    found = ingest(dataset).manifest.set_index(["subject", "session"]).loc["C3"]
+    assert found["day"].to_dict() == {"12": 2, "2": 0}
+    assert found["age"].dropna().to_dict() == {"2": 73}
+
+
 def test_age_and_sex_that_contradict_each_other_are_unknown(dataset):
     add_line(dataset / "participants.tsv", "sub-C0\tA1\t55\tmale")
     found = ingest(dataset).manifest.set_index("subject").loc["C0"]
