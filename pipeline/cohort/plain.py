@@ -79,6 +79,7 @@ def ingest_manifest(
     told = [*REQUIRED, *optional, labels["column"]]
     rows["diagnosis"] = rows[labels["column"]]
     reject_repeated(rows, ["subject", "session"], told, "image")
+    reject(rows, rows["path"] == "", Rule.NO_FILE, "the row has no path")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     volumes = modality == "brain"
     files = pd.Series(same_files(rows["path"], folders=volumes), rows.index, dtype=object)

@@ -307,6 +307,12 @@ def test_paths_that_can_be_none_stop_no_others(tmp_path, rows):
     assert len(cohort.manifest) == len(rows) - 2
 
 
+def test_row_without_a_path_is_no_scan_of_the_folder(tmp_path, rows):
+    rows.loc[[0, 3], "path"] = ""
+    told = ingest(tmp_path, rows, modality="brain").exclusions[["rule", "reason"]]
+    assert told.to_numpy().tolist() == [["no_file", "the row has no path"]] * 2
+
+
 def test_table_without_rows(tmp_path, rows):
     with pytest.raises(InputError, match="class, which holds nothing"):
         ingest(tmp_path, rows.iloc[:0])
