@@ -144,6 +144,15 @@ def test_impossible_field_strength_is_unknown(dataset, value):
     assert visits.loc[("C2", "M00"), "field_strength"] == 3
 
 
+def test_field_strengths_are_what_scanners_are_called_by(dataset):
+    """Headers of one scanner tell 3 or 2.89362: its visits are a pair all the same."""
+    image = dataset / "sub-C1/ses-M12/anat/sub-C1_ses-M12_T1w.json"
+    image.write_text('{"MagneticFieldStrength": 2.89362}')
+    cohort = ingest(dataset)
+    assert "C1" in set(cohort.pairs["subject"])
+    assert set(cohort.manifest["field_strength"]) == {1.5, 3}
+
+
 def add_line(table, line):
     table.write_text(table.read_text().rstrip("\n") + f"\n{line}\n")
 
