@@ -54,7 +54,7 @@ STAGES = {
         "read an archive: who is studied, and who is not",
         rule="ingest",
         function="pipeline.cohort.ingest:ingest_dataset",
-        version=14,
+        version=15,
         per="dataset",
         work="images",
         benchmark="{dataset}/ingest.tsv",

@@ -9,7 +9,13 @@ import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
 from pipeline.cohort.derivatives import by_preference
-from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort, told_ages, told_sexes
+from pipeline.cohort.manifest import (
+    FIELD_STRENGTHS,
+    Cohort,
+    nominal_tesla,
+    told_ages,
+    told_sexes,
+)
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
@@ -66,8 +72,8 @@ def ingest_bids(
     -------
     Cohort
         Each image and row of the tables is used or among the exclusions. The field strength is
-        MagneticFieldStrength of the JSON file beside the image, or of T1w.json in the folder of the
-        dataset. Dates are not kept.
+        MagneticFieldStrength, as of `nominal_tesla`, of the JSON file beside the image, or of
+        T1w.json in the folder of the dataset. Dates are not kept.
 
     Raises
     ------
@@ -122,15 +128,16 @@ def ingest_bids(
     moments = read_dates(times, lines, "acq_time", date_format)
     add_days(visited, moments[visited.index])
     images["day"] = visited["day"].reindex(images.index, fill_value=0)
-    first = images.assign(moment=moments).sort_values(["moment", "session"])
-    first = first.groupby("subject")["session"].first().reindex(images["subject"])
-    is_first = agreed & (images["session"].to_numpy() == first.to_numpy())
+    of_all = images[["subject", "session"]].copy()  # a visit may be the first and not be used
+    add_days(of_all, moments)
+    is_first = agreed & (of_all["day"] == 0)
     at_first = told_ages(of_subject["age"].where(is_first).fillna(""))
     images["age"] = told_ages(at_visit["age"].fillna("")).fillna(at_first)
-    images["field_strength"] = [
+    tesla = [
         _field_strength(dataset, Path(source), Path(path)) if not rule else np.nan
         for source, path, rule in zip(images["source"], images["path"], images["rule"], strict=True)
     ]
+    images["field_strength"] = nominal_tesla(pd.Series(tesla, images.index, dtype=float))
     images = images.assign(date="", score=np.nan)
     unseen = ~people["subject"].isin(images["subject"])
     reject(people, unseen, Rule.NO_IMAGE, "the participant has no T1w image")

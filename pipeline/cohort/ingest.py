@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,12 @@ from pipeline.cohort.shared_list import keep_listed, read_cohort_list
 from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
+from pipeline.stages import STAGES
 
 # Settings by their keywords.
 SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series", "modality")
 
 log = logging.getLogger(__name__)
-
-INGEST_VERSION = 8  # to be raised when an ingest comes to other results from the same archive
 
 
 def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Cohort:
@@ -96,8 +96,7 @@ def read_cohort(folder: Path) -> Cohort:
 
 def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    for file in files:
+    for file in _files(path) if path.is_dir() else [path]:
         if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
         else:
@@ -105,9 +104,22 @@ def _contents(path: Path) -> Iterator[str]:
             yield f"{file} {stat.st_size} {stat.st_mtime_ns}"
 
 
+def _files(folder: Path) -> Iterator[Path]:
+    """All files of a folder, also behind links to folders, of which each is entered once."""
+    entered = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if (there := os.path.realpath(parent)) in entered:
+            folders.clear()
+            continue
+        entered.add(there)
+        folders.sort()
+        yield from (file for name in sorted(names) if (file := Path(parent, name)).is_file())
+
+
 def fingerprint(settings: dict[str, Any]) -> str:
     """Hash of everything that an ingest of these settings reads."""
-    digest = hashlib.sha256(json.dumps([INGEST_VERSION, settings], sort_keys=True).encode())
+    version = STAGES["ingest"].version
+    digest = hashlib.sha256(json.dumps([version, settings], sort_keys=True).encode())
     lists = settings["splits"].get("lists", {}).values()
     key = settings.get("labels", {}).get("pseudonym_key")
     if key:  # subjects are named by it; made here if there is none yet, lest it be a change later

@@ -38,6 +38,7 @@ UNKNOWN = {
 }  # where an archive does not tell
 LARGEST_AGE = 125  # years; what is above it is no age
 FIELD_STRENGTHS = (0.01, 25.0)  # tesla; what lies outside is none
+NOMINAL = 0.05  # by which a field may differ from that which its scanner is called by
 SEXES = {"female": "F", "f": "F", "male": "M", "m": "M", "other": "O", "o": "O"}
 OLDEST = 90  # an age above 89 identifies: HIPAA, 45 CFR 164.514(b)(2)(i)(C)
 PAIR_COLUMNS = ["subject", "split", "baseline", "followup"]
@@ -105,6 +106,15 @@ def told_ages(text: pd.Series) -> pd.Series:
     text = text.str.strip().str.removesuffix("+").str.replace(",", ".", regex=False)
     years = pd.to_numeric(text, errors="coerce")
     return years.where(years.between(0, LARGEST_AGE)) // 1
+
+
+def nominal_tesla(tesla: pd.Series) -> pd.Series:
+    """Field strengths as scanners are called by them: 2.89362 is 3, 1.494 is 1.5.
+
+    Headers tell the one or the other, also of one scanner before and after an update.
+    """
+    called = (2 * tesla).round() / 2
+    return called.where((called - tesla).abs() <= NOMINAL * tesla, tesla)
 
 
 def told_sexes(text: pd.Series) -> pd.Series:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.copies import reject_copies, same_files
-from pipeline.cohort.manifest import FIELD_STRENGTHS, Cohort, told_ages, told_sexes
+from pipeline.cohort.manifest import (
+    FIELD_STRENGTHS,
+    Cohort,
+    nominal_tesla,
+    told_ages,
+    told_sexes,
+)
 from pipeline.cohort.names import add_labels
 from pipeline.cohort.readings import is_given, read_dates, read_numbers
 from pipeline.cohort.rejection import reject, reject_repeated, usable
@@ -79,6 +85,7 @@ def ingest_manifest(
     told = [*REQUIRED, *optional, labels["column"]]
     rows["diagnosis"] = rows[labels["column"]]
     reject_repeated(rows, ["subject", "session"], told, "image")
+    reject(rows, rows["path"] == "", Rule.NO_FILE, "the row has no path")
     rows["path"] = [str(Path(images) / path) for path in rows["path"]]
     volumes = modality == "brain"
     files = pd.Series(same_files(rows["path"], folders=volumes), rows.index, dtype=object)
@@ -91,6 +98,7 @@ def ingest_manifest(
         rows[name] = read_numbers(rows[name], rows["source"], name)
         impossible = given & ~rows[name].between(least, largest)
         reject(rows, impossible, Rule.BAD_VALUE, f"{name} is not {expected}")
+    rows["field_strength"] = nominal_tesla(rows["field_strength"])
     moments = read_dates(rows["date"], rows["source"], "date", date_format)
     undated = is_given(rows["date"]) & moments.isna()
     reject(rows, undated, Rule.BAD_VALUE, "date is not a date as the others are")

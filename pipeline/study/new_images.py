@@ -90,6 +90,8 @@ def find_images(source: Path, destination: Path, modality: str) -> dict[str, str
             found.add(within.parent)
     bare = {path: _bare(path) for path in sorted(found)}
     times = Counter(bare.values())
+    # Explanations of a folder's images lie below its name: a file beside it keeps its suffix.
+    times.update({parent for path in found for parent in path.parents})
     named = {str(path): str(name if times[name] == 1 else path) for path, name in bare.items()}
     return named | ({".": source.resolve().name} if "." in named else {})
 

@@ -68,9 +68,12 @@ def claimed_device(device: str, jobs_per_gpu: int) -> Iterator[torch.device]:
 
 
 def _slot(index: int, slot: int) -> Path:
-    """Lock file of one place on a GPU, by the name that the GPU has for every job."""
+    """Lock file of one place on a GPU, by the name that the GPU has for every job.
+
+    Each user has files of their own: nobody may write those of others.
+    """
     uuid = torch.cuda.get_device_properties(index).uuid
-    return Path(tempfile.gettempdir()) / f"defigan-gpu-{uuid}-{slot}.lock"
+    return Path(tempfile.gettempdir()) / f"defigan-{os.getuid()}-gpu-{uuid}-{slot}.lock"
 
 
 def use_huge_pages() -> None:

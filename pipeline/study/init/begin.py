@@ -154,7 +154,7 @@ def _facts(cohort: Cohort) -> Iterator[str]:
     )
     split = pairs.groupby("split").size()
     told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
-    yield f"pairs of a healthy and a later diseased image: {told}; the others are trained on"
+    yield f"pairs of a healthy and a diseased image: {told}; the others are trained on"
 
 
 def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
@@ -166,10 +166,10 @@ def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
             f"field strength of {number_of(unknown, 'image')} (MagneticFieldStrength in the JSON "
             "of BIDS, the column field_strength of a table), so pairs may be of different scanners"
         )
-    tested = int((cohort.pairs["split"] == "test").sum())
+    tested = cohort.pairs.loc[cohort.pairs["split"] == "test", "subject"].nunique()
     if tested < FEWEST_SUBJECTS:
-        few = f"with fewer than {FEWEST_SUBJECTS} intervals and tests tell little"
-        yield f"test pairs: {tested}; {few}"
+        few = f"with fewer than {FEWEST_SUBJECTS} there are no intervals"
+        yield f"subjects with a test pair: {tested}; {few}"
 
 
 def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:

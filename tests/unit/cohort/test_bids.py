@@ -56,6 +56,18 @@ def test_age_is_unknown_where_the_first_visit_is_not_used(dataset):
     assert found["age"].isna().all()
 
 
+def test_first_visit_without_dates_is_that_of_the_least_number(dataset):
+    table = dataset / "sub-C3/sub-C3_sessions.tsv"
+    for old, new in (("M00", "2"), ("M06", "6"), ("M12", "12")):
+        folder = (dataset / f"sub-C3/ses-{old}").rename(dataset / f"sub-C3/ses-{new}")
+        image = folder / f"anat/sub-C3_ses-{old}_T1w.nii.gz"
+        image.rename(image.with_name(f"sub-C3_ses-{new}_T1w.nii.gz"))
+        table.write_text(table.read_text().replace(f"ses-{old}", f"ses-{new}"))
+    found = ingest(dataset).manifest.set_index(["subject", "session"]).loc["C3"]
+    assert found["day"].to_dict() == {"12": 2, "2": 0}
+    assert found["age"].dropna().to_dict() == {"2": 73}
+
+
 def test_age_and_sex_that_contradict_each_other_are_unknown(dataset):
     add_line(dataset / "participants.tsv", "sub-C0\tA1\t55\tmale")
     found = ingest(dataset).manifest.set_index("subject").loc["C0"]
@@ -130,6 +142,15 @@ def test_impossible_field_strength_is_unknown(dataset, value):
     beside.write_text(f'{{"MagneticFieldStrength": {value}}}')
     visits = ingest(dataset).manifest.set_index(["subject", "session"])
     assert visits.loc[("C2", "M00"), "field_strength"] == 3
+
+
+def test_field_strengths_are_what_scanners_are_called_by(dataset):
+    """Headers of one scanner tell 3 or 2.89362: its visits are a pair all the same."""
+    image = dataset / "sub-C1/ses-M12/anat/sub-C1_ses-M12_T1w.json"
+    image.write_text('{"MagneticFieldStrength": 2.89362}')
+    cohort = ingest(dataset)
+    assert "C1" in set(cohort.pairs["subject"])
+    assert set(cohort.manifest["field_strength"]) == {1.5, 3}
 
 
 def add_line(table, line):

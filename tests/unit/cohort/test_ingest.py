@@ -99,3 +99,20 @@ def test_ready_archive_is_read_once(adni, tmp_path):
     first = planned_cohort(adni, cache)
     adni["archive"] = {"images": "gone", "tables": "gone"}
     pd.testing.assert_frame_equal(planned_cohort(adni, cache).manifest, first.manifest)
+
+
+def test_fingerprint_sees_what_lies_behind_links_to_folders(tmp_path):
+    """A BIDS dataset may be made of links to the folders of its subjects; one may lead back up."""
+    subject = tmp_path / "elsewhere/sub-01"
+    subject.mkdir(parents=True)
+    table = subject / "sub-01_sessions.tsv"
+    table.write_text("session_id\tgroup\nses-1\tMCI\n")
+    dataset = tmp_path / "bids"
+    dataset.mkdir()
+    (dataset / "sub-01").symlink_to(subject)
+    (subject / "again").symlink_to(tmp_path / "elsewhere")
+    settings = {"source": "bids", "archive": {"dataset": str(dataset)}, "splits": SPLITS}
+    first = fingerprint(settings)
+    assert fingerprint(settings) == first
+    table.write_text("session_id\tgroup\nses-1\tAD\n")
+    assert fingerprint(settings) != first

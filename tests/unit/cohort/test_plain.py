@@ -307,6 +307,20 @@ def test_paths_that_can_be_none_stop_no_others(tmp_path, rows):
     assert len(cohort.manifest) == len(rows) - 2
 
 
+@pytest.mark.parametrize(
+    ("told", "called"), [(2.89362, 3), (1.494, 1.5), (3, 3), (6.98, 7), (0.064, 0.064), (1.2, 1.2)]
+)
+def test_field_strength_is_what_a_scanner_is_called_by(tmp_path, rows, told, called):
+    found = ingest(tmp_path, rows.assign(field_strength=told)).manifest
+    assert (found["field_strength"] == called).all()
+
+
+def test_row_without_a_path_is_no_scan_of_the_folder(tmp_path, rows):
+    rows.loc[[0, 3], "path"] = ""
+    told = ingest(tmp_path, rows, modality="brain").exclusions[["rule", "reason"]]
+    assert told.to_numpy().tolist() == [["no_file", "the row has no path"]] * 2
+
+
 def test_table_without_rows(tmp_path, rows):
     with pytest.raises(InputError, match="class, which holds nothing"):
         ingest(tmp_path, rows.iloc[:0])

@@ -96,6 +96,14 @@ def test_folders_are_named_after_images_without_falling_together(tmp_path):
     }
 
 
+def test_image_beside_a_folder_of_its_name(tmp_path):
+    (tmp_path / "s1").mkdir()
+    for name in ("s1.nii.gz", "s1/v1.nii"):
+        (tmp_path / name).touch()
+    named = {"s1/v1.nii": "s1/v1", "s1.nii.gz": "s1.nii.gz"}
+    assert find_images(tmp_path, tmp_path / "out", "brain") == named
+
+
 def test_folder_of_slices_is_one_scan(tmp_path):
     volume = nib.Nifti1Image(np.zeros((4, 4, 12), np.int16), np.eye(4))
     write_series(tmp_path / "s1/v1", volume)

@@ -47,6 +47,15 @@ def test_a_job_waits_while_every_gpu_is_full(two_gpus, monkeypatch, caplog):
             assert shared.index == 0
 
 
+def test_users_of_one_machine_have_locks_of_their_own(two_gpus, monkeypatch, tmp_path):
+    with claimed_device("cuda", 1) as first:
+        (held,) = tmp_path.iterdir()
+        monkeypatch.setattr(device.os, "getuid", lambda: 123456)
+        with claimed_device("cuda", 1) as second:
+            assert second == first
+            assert {path.name for path in tmp_path.iterdir()} > {held.name}
+
+
 def test_processor_needs_no_claim(monkeypatch):
     with claimed_device("cpu", 1) as first, claimed_device("cpu", 1) as second:
         assert first == second == torch.device("cpu")

@@ -87,14 +87,14 @@ def test_bids(folder, capsys):
     assert "- left out: 3 (image): Neither healthy nor diseased" in said
     assert "- 1 of the 10 scans looked at, such as my-study/sub-C0/ses-M00/anat/" in said
     assert "it will be left out: the skull is gone; give the original scan" in said
-    assert "test pairs: 1; with fewer than 10" in said
+    assert "subjects with a test pair: 1; with fewer than 10 there are no intervals" in said
     assert "    # from MCI to AD: 4 subjects\n" in text
     assert "    labels: {column: group, healthy: [MCI], diseased: [AD]}\n" in text
 
 
 def test_table(folder, capsys):
     said, _ = begun(write_table(folder), capsys)
-    assert "pairs of a healthy and a later diseased image: 1 for validation, 1 for test" in said
+    assert "pairs of a healthy and a diseased image: 1 for validation, 1 for test" in said
     assert "field strength of 12 images" in said
     assert "- voxels of" not in said  # none could be read
     assert (
@@ -106,7 +106,7 @@ def test_table(folder, capsys):
 @pytest.mark.parametrize("write", [write_adni, write_films])
 def test_archives_that_need_no_labels(folder, capsys, write):
     said, text = begun(write(folder), capsys)
-    assert "pairs of a healthy and a later diseased image" in said
+    assert "pairs of a healthy and a diseased image" in said
     assert "labels" not in text.replace("labelled", "")
 
 
