@@ -1,5 +1,6 @@
 """A folder of new images, explained in one go."""
 
+import errno
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from pipeline.study.new_image import MODALITIES, NewImages
 log = logging.getLogger(__name__)
 
 TABLE = "explained.csv"
+NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # for results: no image would have one
 INDEX = "DICOMDIR"  # of a medium: a DICOM file, but no slice
 
 
@@ -58,6 +60,14 @@ def explain_folder(
             except (InputError, PermissionError) as error:
                 refused = str(error)
                 log.warning("%s", error)
+            except OSError as error:
+                if error.errno in NO_PLACE:
+                    raise
+                refused = f"it cannot be read: {error.strerror}"
+                log.warning("%s: %s", image, refused)
+            except Exception as error:
+                refused = f"it could not be explained: {type(error).__name__}"
+                log.exception("%s: %s", image, refused)
             rows.append({"image": image, "folder": folder, "refused": refused})
             bar.update()
     table = pd.DataFrame(rows)

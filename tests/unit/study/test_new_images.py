@@ -1,5 +1,7 @@
 """A folder of images, explained in one go."""
 
+import errno
+
 import nibabel as nib
 import numpy as np
 import pandas as pd
@@ -72,6 +74,42 @@ def test_one_bad_image_does_not_stop_the_others(squares, model, tmp_path, capsys
 def explain_found(source, model, destination):
     images = find_images(source, destination, SQUARES.modality)
     explain_folder(source, images, model, destination, SQUARES)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Lets the explanation of a.npy fail as told."""
+    explain = NewImages.explain
+
+    def with_fault(fault):
+        def fail_at_a(self, image, destination):
+            if image.name == "a.npy":
+                raise fault
+            explain(self, image, destination)
+
+        monkeypatch.setattr(NewImages, "explain", fail_at_a)
+
+    return with_fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(ValueError("of its pixels"), "ValueError"), (OSError(errno.EIO, "I/O error"), "I/O error")],
+)
+def test_a_fault_at_one_image_stops_no_other(squares, model, tmp_path, failing, fault, told):
+    failing(fault)
+    images = find_images(squares, tmp_path / "out", "image")
+    table = explain_folder(squares, images, model, tmp_path / "out", SQUARES)
+    refused = table.set_index("image")["refused"]
+    assert told in refused["a.npy"]
+    assert refused["deeper/b.npy"] == ""
+
+
+def test_a_full_disk_stops_all(squares, model, tmp_path, failing):
+    failing(OSError(errno.ENOSPC, "no space left"))
+    images = find_images(squares, tmp_path / "out", "image")
+    with pytest.raises(OSError, match="no space"):
+        explain_folder(squares, images, model, tmp_path / "out", SQUARES)
 
 
 def test_nothing_to_explain_is_an_error(squares, model, tmp_path):
