@@ -2,8 +2,8 @@
 
 It may start only so many jobs in a timespan (``max-jobs-per-timespan``), so each time it has looked
 at them it plans another look one timespan later, which a thread of its own waits for. But a job
-that ends makes it look, too. Soon as many threads wait as jobs have ended: after 700 they cost a
-sixth of a core, and after tens of thousands there are more than a system may let a user have
+that ends makes it look, too. Soon as many threads wait as jobs have ended: after 700 they cost an
+eighth of a core, and there may be more than a system lets a user have
 (https://github.com/snakemake/snakemake/issues/3804). One look that is waited for is enough.
 """
 

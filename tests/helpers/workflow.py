@@ -16,8 +16,6 @@ def run_snakemake(
     Without `cores`, as a profile of a cluster wants it.
     """
     command = ["snakemake", "--snakefile", ROOT / "Snakefile", "--directory", folder]
-    # A run ends a timespan after its last job: seconds that short ones need not wait.
-    command += ["--max-jobs-per-timespan", "100/1s"]
     if "--configfile" not in arguments:
         command += ["--configfile", ROOT / "config.yaml"]
     if cores is not None:
