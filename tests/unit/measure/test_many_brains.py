@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from helpers.anatomies import made_up_anatomy
+
+from pipeline.dataset.packed import PackedDataset
+from pipeline.measure import many_brains
+from pipeline.measure.many_brains import Brains
+from pipeline.study.config import parse_config
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def brains() -> Brains:
+    given = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    given["datasets"]["adni"]["demo"]["noise"] = 0.0
+    dataset = parse_config(given).datasets["adni"]
+    return Brains(made_up_anatomy(), dataset.demo, dataset.brain)
+
+
+def test_brain_lies_in_the_middle_and_only_the_disease_changes_it(brains):
+    healthy, again, diseased = brains.visits(3, [(False, 0.0), (False, 0.0), (True, 0.0)])
+    assert healthy.shape == tuple(brains.grid.shape)
+    assert np.array_equal(healthy, again)
+    centre = np.mean(np.nonzero(healthy > -1), axis=1) * brains.grid.voxel_mm
+    middle = (np.array(healthy.shape) - 1) / 2 * brains.grid.voxel_mm
+    assert centre == pytest.approx(middle, abs=6)  # a subject's own shape moves it a little
+    assert np.abs(diseased - healthy).max() > 0.2
+
+
+def test_packed_subjects_are_in_one_split_each(brains, tmp_path, monkeypatch):
+    monkeypatch.setattr(many_brains, "PAIRS", {"validation": 1, "test": 1})
+    brains.pack(tmp_path / "packed", 2)
+    data = PackedDataset.open(tmp_path / "packed")
+    assert data.train_index["label"].tolist() == [0, 1]
+    assert data.pairs_index["split"].tolist() == ["validation", "test"]
+    subjects = [*data.train_index["subject"], *data.pairs_index["subject"]]
+    assert len(set(subjects)) == 4
+    image, change, mask = data.pair(0)
+    assert not change[~mask].any()
+    assert np.abs(change[mask]).max() > 0.2
+    assert (image[mask] > -1).all()
