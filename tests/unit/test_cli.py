@@ -84,7 +84,7 @@ def test_error_of_ours_ends_with_1_and_its_traceback_in_the_log(tmp_path):
 
 def test_terminated_stage_leaves_nothing_half_written(tmp_path):
     paths = [tmp_path / name for name in ("films", "tests.csv", "truth", "key")]
-    settings = json.dumps({"seed": 1, "normal": 300, "height": 64})
+    settings = json.dumps({"seed": 1, "normal": 5000, "height": 64})
     command = ["make-demo-copd", *paths, "--settings", settings]
     process = subprocess.Popen([sys.executable, "-m", "pipeline", *map(str, command)])
     deadline = time.monotonic() + 120
