@@ -5,7 +5,6 @@ stage starts at once.
 """
 
 import argparse
-import errno
 import faulthandler
 import logging
 import os
@@ -16,17 +15,10 @@ from pathlib import Path
 
 from pipeline.cli import archives, images, models, place, results
 from pipeline.cli.commands import Commands
-from pipeline.stage.errors import InputError
+from pipeline.stage.errors import PLACE_ERRORS, InputError
 
 log = logging.getLogger("pipeline")
 
-# Neither the input nor the code is wrong: the place where results go cannot take them.
-PLACE_ERRORS = {
-    errno.ENOSPC: "make room",
-    errno.EDQUOT: "make room",
-    errno.EROFS: "make it writable",
-    errno.EACCES: "make it readable and writable",
-}
 # Libraries read these when they start.
 THREAD_VARIABLES = (
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",

@@ -18,12 +18,14 @@ cropped at random, where the pairs are cropped to their centre. Whoever reads th
 neither raw nor prepared images.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from pipeline.stage.files import atomic_directory
 
 ARRAYS = ("train", "pairs_image", "pairs_difference", "pairs_mask")
 GEOMETRY = "geometry.npz"
@@ -137,3 +139,40 @@ def write_array(path: Path, images: Iterable[np.ndarray], count: int, dtype: str
             written += 1
     if written != count or not count:
         raise ValueError(f"{path.name}: {written} images where {count} were announced")
+
+
+def write_made_images(
+    destination: Path,
+    train: Iterable[np.ndarray],
+    labels: Sequence[int],
+    pairs: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    splits: Sequence[str],
+) -> None:
+    """Pack images that are made and come from no archive; each subject is in one split.
+
+    Parameters
+    ----------
+    destination
+        Folder written.
+    train, labels
+        Training images (*shape), taken one at a time, and the label of each.
+    pairs, splits
+        Diseased image, observed difference, and mask of where that counts, each (*shape); and the
+        split of each pair.
+    """
+    with atomic_directory(destination) as folder:
+        write_array(folder / "train.npy", train, len(labels), "float32")
+        images, changes, masks = zip(*pairs, strict=True)
+        write_array(folder / "pairs_image.npy", images, len(pairs), "float32")
+        write_array(folder / "pairs_difference.npy", changes, len(pairs), "float32")
+        write_array(folder / "pairs_mask.npy", masks, len(pairs), "bool")
+        Geometry.of_made_images(len(pairs), images[0].shape).write(folder)
+        index = pd.DataFrame({"row": range(len(labels))})
+        index["subject"] = [f"train{row}" for row in index["row"]]
+        index = index.assign(session="1", label=labels)
+        index.to_parquet(folder / "train.parquet", index=False)
+        index = pd.DataFrame({"row": range(len(pairs)), "split": splits})
+        index["subject"] = [f"{split}{row}" for row, split in enumerate(splits)]
+        index = index.assign(baseline="healthy", followup="diseased", warning="")
+        columns = ["row", "subject", "split", "baseline", "followup", "warning"]
+        index[columns].to_parquet(folder / "pairs.parquet", index=False)

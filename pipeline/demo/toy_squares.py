@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.ndimage import gaussian_filter
 from skimage.transform import resize
 
-from pipeline.dataset.packed import Geometry, write_array
+from pipeline.dataset.packed import write_made_images
 from pipeline.stage.exclusions import exclusion_table
-from pipeline.stage.files import atomic_directory, write_csv
+from pipeline.stage.files import write_csv
 
 FULL_SIDE = 0.8  # of the image's side, for a side factor of 1
 THRESHOLD = 0.7  # smaller side factors are diseased
@@ -134,22 +133,12 @@ def pack_toy(
         for stream, count in zip(streams[1:], counts.values(), strict=True)
         for _ in range(count)
     ]
-    splits = [split for split, count in counts.items() for _ in range(count)]
-    with atomic_directory(destination) as folder:
-        write_array(folder / "train.npy", training_images(), train, "float32")
-        images, changes = zip(*pairs, strict=True)
-        everywhere = (np.ones((size, size), dtype=bool) for _ in pairs)
-        write_array(folder / "pairs_image.npy", images, len(pairs), "float32")
-        write_array(folder / "pairs_difference.npy", changes, len(pairs), "float32")
-        write_array(folder / "pairs_mask.npy", everywhere, len(pairs), "bool")
-        Geometry.of_made_images(len(pairs), (size, size)).write(folder)
-        index = pd.DataFrame({"row": range(train)})
-        index["subject"] = [f"train{row}" for row in index["row"]]
-        index = index.assign(session="1", label=[int(f < THRESHOLD) for f in factors])
-        index.to_parquet(folder / "train.parquet", index=False)
-        index = pd.DataFrame({"row": range(len(pairs)), "split": splits})
-        index["subject"] = [f"{split}{row}" for row, split in enumerate(splits)]
-        index = index.assign(baseline="healthy", followup="diseased", warning="")
-        columns = ["row", "subject", "split", "baseline", "followup", "warning"]
-        index[columns].to_parquet(folder / "pairs.parquet", index=False)
+    everywhere = np.ones((size, size), dtype=bool)
+    write_made_images(
+        destination,
+        training_images(),
+        [int(factor < THRESHOLD) for factor in factors],
+        [(image, change, everywhere) for image, change in pairs],
+        [split for split, count in counts.items() for _ in range(count)],
+    )
     write_csv(exclusion_table([]), exclusions)

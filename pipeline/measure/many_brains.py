@@ -21,7 +21,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.brain.grid import FWHM_PER_SIGMA, resample_to_grid
 from pipeline.brain.volume import load_volume, save_volume
-from pipeline.dataset.packed import Geometry, write_array
+from pipeline.dataset.packed import write_made_images
 from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, Anatomy, load_anatomies
 from pipeline.demo.brain_disease import make_subject
 from pipeline.geometry.diffeomorphism import integrate, sample_field
@@ -29,7 +29,7 @@ from pipeline.geometry.registration import BACKGROUND
 from pipeline.method.fit import fit_model
 from pipeline.score.model import score_model
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import atomic_directory, read_json
+from pipeline.stage.files import read_json
 from pipeline.stage.progress import progress
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import AdniDataset
@@ -99,20 +99,7 @@ class Brains:
         labels = [number % 2 for number in range(volumes)]
         splits = list(chain.from_iterable([split] * count for split, count in PAIRS.items()))
         pairs = [self._pair(volumes + number) for number in range(len(splits))]
-        with atomic_directory(destination) as folder:
-            write_array(folder / "train.npy", self._training(labels), volumes, "float32")
-            images, changes, masks = zip(*pairs, strict=True)
-            write_array(folder / "pairs_image.npy", images, len(pairs), "float32")
-            write_array(folder / "pairs_difference.npy", changes, len(pairs), "float32")
-            write_array(folder / "pairs_mask.npy", masks, len(pairs), "bool")
-            Geometry.of_made_images(len(pairs), pairs[0][0].shape).write(folder)
-            train = pd.DataFrame({"row": range(volumes), "label": labels})
-            train["subject"] = train["row"].astype(str)
-            train.assign(session="1").to_parquet(folder / "train.parquet", index=False)
-            index = pd.DataFrame({"row": range(len(pairs)), "split": splits})
-            index["subject"] = (volumes + index["row"]).astype(str)
-            index = index.assign(baseline="1", followup="2", warning="")
-            index.to_parquet(folder / "pairs.parquet", index=False)
+        write_made_images(destination, self._training(labels), labels, pairs, splits)
 
     def _training(self, labels: list[int]) -> Iterator[np.ndarray]:
         with progress(total=len(labels), desc="brains", unit="volume") as line:

@@ -1,9 +1,18 @@
 """The two ways in which data can be wrong, and how a name that nobody knows is told."""
 
 import difflib
+import errno
 from collections.abc import Sequence
 
 from pipeline.stage.rules import Rule, Told
+
+# Neither the input nor the code is wrong: the place where results go cannot take them.
+PLACE_ERRORS = {
+    errno.ENOSPC: "make room",
+    errno.EDQUOT: "make room",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "make it readable and writable",
+}
 
 
 class InputError(Exception):

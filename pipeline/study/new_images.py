@@ -1,6 +1,5 @@
 """A folder of new images, explained in one go."""
 
-import errno
 import logging
 from collections import Counter
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.cohort.scans import is_series
-from pipeline.stage.errors import InputError
+from pipeline.stage.errors import PLACE_ERRORS, InputError
 from pipeline.stage.files import write_csv
 from pipeline.stage.progress import progress
 from pipeline.study.config.datasets import Dataset
@@ -18,7 +17,6 @@ from pipeline.study.new_image import MODALITIES, NewImages
 log = logging.getLogger(__name__)
 
 TABLE = "explained.csv"
-NO_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # for results: no image would have one
 INDEX = "DICOMDIR"  # of a medium: a DICOM file, but no slice
 
 
@@ -61,7 +59,7 @@ def explain_folder(
                 refused = str(error)
                 log.warning("%s", error)
             except OSError as error:
-                if error.errno in NO_PLACE:
+                if error.errno in PLACE_ERRORS:  # no other image would have a place either
                     raise
                 refused = f"it cannot be read: {error.strerror}"
                 log.warning("%s: %s", image, refused)
