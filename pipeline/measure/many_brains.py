@@ -5,7 +5,8 @@ pose, from the average head alone, and cut by their true brain mask. What scanne
 skull stripping add is left out, so hundreds take minutes, and a method has it easier than in the
 demonstration.
 
-``python -m pipeline.measure.many_brains FOLDER --volumes 400`` prints what docs/demo.md tells.
+``python -m pipeline.measure.many_brains FOLDER METHOD ... --volumes 400`` prints what docs/demo.md
+tells.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pipeline.demo.brain_disease import make_subject
 from pipeline.geometry.diffeomorphism import integrate, sample_field
 from pipeline.geometry.registration import BACKGROUND
 from pipeline.method.fit import fit_model
+from pipeline.method.registry import METHODS
 from pipeline.score.model import score_model
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
@@ -40,7 +42,7 @@ PAIRS = {"validation": 20, "test": 30}  # each of a subject of its own
 # Planes below the part of the field's grid that has the brain in its middle.
 NECK = round(-2 * GRID_ORIGIN[2] / GRID_SPACING) - GRID_SHAPE[2] + 1
 FOLLOW_UP_YEARS = (1.0, 3.0)
-DATASET, METHODS = "adni", ("constant-field", "defi-gan")
+DATASET = "adni"
 
 
 class Brains:
@@ -118,7 +120,9 @@ def _moved(points: np.ndarray, displacement: np.ndarray) -> np.ndarray:
     return points + sample_field(displacement, points)
 
 
-def measure(folder: Path, config: Config, volumes: int, epochs: int, seed: int) -> None:
+def measure(
+    folder: Path, config: Config, methods: list[str], volumes: int, epochs: int, seed: int
+) -> None:
     """Train on so many volumes, and print the scores of the validation and of the test pairs."""
     packed = folder / "packed"
     if not packed.is_dir():
@@ -126,7 +130,7 @@ def measure(folder: Path, config: Config, volumes: int, epochs: int, seed: int) 
         if not isinstance(dataset, AdniDataset) or dataset.demo is None:
             raise InputError(f"{DATASET} is no demonstration; give the configuration of one")
         Brains(load_anatomies()[0], dataset.demo, dataset.brain).pack(packed, volumes)
-    for method in METHODS:
+    for method in methods:
         settings = config.training_settings(DATASET, method, seed)
         settings |= {"epochs": epochs} if "epochs" in settings else {}
         fitted, scores = folder / method, folder / f"{method}.parquet"
@@ -145,10 +149,11 @@ def measure(folder: Path, config: Config, volumes: int, epochs: int, seed: int) 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder for the data set and the models")
+    parser.add_argument("methods", nargs="+", choices=METHODS, metavar="method")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
     parser.add_argument("--volumes", type=int, default=400, help="training volumes")
-    parser.add_argument("--epochs", type=int, default=20, help="of DeFI-GAN")
+    parser.add_argument("--epochs", type=int, default=20, help="of a method that has epochs")
     parser.add_argument("--seed", type=int, default=99, help="one that the tables do not use")
     args = parser.parse_args()
     given = parse_config(yaml.safe_load(args.config.read_text(encoding="utf-8")))
-    measure(args.folder, given, args.volumes, args.epochs, args.seed)
+    measure(args.folder, given, args.methods, args.volumes, args.epochs, args.seed)
