@@ -20,8 +20,16 @@ def tissue_shares(image: np.ndarray, phi: np.ndarray | None) -> dict[str, np.nda
         Diseased brain in [-1, 1], background -1.
     phi : array, shape (3, x, y, z), or None
         The field that modifies it; None leaves it as it is.
+
+    Returns
+    -------
+    dict
+        By tissue; empty where the brain has too few grey values to tell three tissues apart.
     """
-    low, high = threshold_multiotsu(image[image > BACKGROUND], classes=3)
+    values = image[image > BACKGROUND]
+    if len(np.unique(values)) < len(TISSUES):
+        return {}
+    low, high = threshold_multiotsu(values, classes=len(TISSUES))
     if phi is not None:
         tensor = torch.from_numpy(np.ascontiguousarray(phi, np.float32))[None]
         image = warp(torch.from_numpy(np.array(image))[None, None], tensor)[0, 0].numpy()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipeline.method.options import AsWritten, AtLeastZero, Count, mistake
-from pipeline.method.training.settings import SingleOptions, SingleSettings
+from pipeline.method.training.settings import Averaging, SingleOptions, SingleSettings
 from pipeline.method.without_critic import WithoutCritic
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class DdimOptions(SingleOptions):
         Of ``latent``: weight of the divergence of the latents from normal ones.
     """
 
-    averaging: Annotated[float, Field(ge=0, lt=1), AsWritten] = 0.9999
+    averaging: Averaging = 0.9999
     timesteps: Annotated[int, Field(ge=2)] = 1000
     class_dropout: Annotated[float, Field(ge=0, le=1), AsWritten] = 0.35
     steps: Count = 100

@@ -19,8 +19,13 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+def _is_zero(value: object) -> bool:
+    return value == 0
+
+
 Unset = SkipJsonSchema[None]  # the data set's ``training`` says it
 OwnCount = Annotated[Count | Unset, Field(exclude_if=_is_none)]
+Averaging = Annotated[float, Field(ge=0, lt=1), AsWritten]
 
 
 class Architecture(TypedDict):
@@ -87,6 +92,10 @@ class _Adversarial(Options):
         Of both Adam optimisers.
     critic_updates, initial_critic_updates, initial_generator_updates, critic_boost_every : int
         See `pipeline.method.training.schedule.Schedule`.
+    averaging : float
+        The generator that explains is a running average of the one that is trained, with this
+        factor on what was before, an update of the generator (exponential moving average); 0: it
+        is the one that is trained, as in the paper.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
     variant : {"plain", "original", "half"}
@@ -99,6 +108,8 @@ class _Adversarial(Options):
     initial_critic_updates: Count
     initial_generator_updates: NumberOf
     critic_boost_every: NumberOf
+    # Not told where it is 0: so what was trained before there was an average is not trained again.
+    averaging: Annotated[Averaging, Field(exclude_if=_is_zero)] = 0
     flow_scale: Positive
     variant: Variant
 
@@ -123,6 +134,10 @@ class AdversarialOptions(_Adversarial):
     critic_boost_every : int
         So does every update of the generator whose number from 0 is a multiple of this; 0:
         none.
+    averaging : float
+        The generator that explains is a running average of the one that is trained, with this
+        factor on what was before, an update of the generator (exponential moving average); 0: it
+        is the one that is trained, as in the paper.
     flow_scale : float
         Voxels per unit of the generator's output, of a method that deforms.
     variant : str
@@ -219,7 +234,7 @@ class SingleOptions(Options):
     """
 
     learning_rate: Positive = 0.0001
-    averaging: Annotated[float, Field(ge=0, lt=1), AsWritten] = 0
+    averaging: Averaging = 0
     batch_size: OwnCount = None
     epochs: OwnCount = None
     updates_per_epoch: OwnCount = None

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
@@ -24,6 +25,7 @@ class TrainerState(TypedDict):
     """All that updates of a `Trainer` depend on; networks and optimisers as PyTorch has them."""
 
     generator: dict[str, Any]
+    averaged: dict[str, Any] | None
     critic: dict[str, Any]
     generator_adam: dict[str, Any]
     critic_adam: dict[str, Any]
@@ -63,14 +65,18 @@ class Trainer:
             torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=BETAS)
             for network in (generator, critic)
         )
+        self.averaged = None
+        if settings.averaging:  # running statistics of normalisation are averaged, too
+            average = get_ema_multi_avg_fn(settings.averaging)
+            self.averaged = AveragedModel(generator, multi_avg_fn=average, use_buffers=True)
         self.sequence = settings.schedule().updates()
         self.updates = self.generator_updates = 0
         self.begin_epoch()
 
     @property
     def model(self) -> Generator:
-        """The generator."""
-        return self.generator
+        """The generator, or its running average."""
+        return self.generator if self.averaged is None else cast(Generator, self.averaged.module)
 
     def begin_epoch(self) -> None:
         """Forget the losses of the last epoch."""
@@ -140,6 +146,8 @@ class Trainer:
         for _ in range(self.settings.accumulated_batches):
             losses.append(self.add_generator_gradients(self.x1.draw()))
         self.generator_adam.step()
+        if self.averaged is not None:
+            self.averaged.update_parameters(self.generator)
         return dict(zip(GENERATOR_TERMS, torch.stack(losses).mean(0).tolist(), strict=True))
 
     def add_generator_gradients(self, x1: Tensor) -> Tensor:
@@ -161,6 +169,7 @@ class Trainer:
         """Everything that the following updates depend on."""
         return {
             "generator": self.generator.state_dict(),
+            "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "critic": self.critic.state_dict(),
             "generator_adam": self.generator_adam.state_dict(),
             "critic_adam": self.critic_adam.state_dict(),
@@ -175,6 +184,8 @@ class Trainer:
     def restore(self, state: TrainerState) -> None:
         """Go on from a `state`."""
         self.generator.load_state_dict(state["generator"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(cast(Mapping[str, Any], state["averaged"]))
         self.critic.load_state_dict(state["critic"])
         self.generator_adam.load_state_dict(state["generator_adam"])
         self.critic_adam.load_state_dict(state["critic_adam"])

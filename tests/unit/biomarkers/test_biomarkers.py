@@ -58,6 +58,12 @@ def test_tissues_are_told_apart_by_intensity():
     ]
 
 
+def test_a_brain_of_two_grey_values_has_no_three_tissues():
+    image = np.full(SHAPE, -1.0, np.float32)
+    image[4:8], image[8:12] = 0.2, 0.6
+    assert tissue_shares(image, None) == {}
+
+
 @pytest.mark.parametrize("shape", [(48, 56), (28, 32, 30)])
 def test_registration_observes_a_known_field(shape):
     """Of a textured image and one deformed by 2 voxels, most of the displacement is found."""

@@ -27,3 +27,10 @@ def test_wrong_options_are_named(make_settings):
     for wrong in ("ten", True):
         with pytest.raises(InputError, match=rf"epochs: .* integer, found {wrong!r}"):
             TrainSettings.read(options | {"epochs": wrong})
+
+
+def test_averaging_is_told_only_where_it_averages(make_settings):
+    """A training from before there was an average has the settings it had, and stays."""
+    assert "averaging" not in make_settings().to_dict()
+    assert make_settings(averaging=0).to_dict() == make_settings().to_dict()
+    assert make_settings(averaging=0.9).to_dict()["averaging"] == 0.9

@@ -29,7 +29,7 @@ from pipeline.stage.errors import InputError
 def command(make_packed, make_settings, tmp_path):
     """Command line of a training in `folder` that writes its state at every update."""
     packed = make_packed((32, 32), margin=4)
-    settings = make_settings(epochs=4, updates_per_epoch=20, accumulated_batches=2)
+    settings = make_settings(epochs=4, updates_per_epoch=20, accumulated_batches=2, averaging=0.9)
 
     def make(folder, minutes=0):
         text = json.dumps(settings.to_dict())

@@ -63,3 +63,26 @@ def test_epochs_may_count_the_generator_alone(make_packed, make_settings):
     while not trainer.epoch_is_over():
         trainer.update()
     assert (trainer.generator_updates, trainer.updates) == (2, 6)
+
+
+def test_the_average_follows_the_generator(make_packed, make_settings):
+    """The first update is copied; then a quarter of what is new comes in, statistics too."""
+    trainer = trainer_of(make_packed((32, 32)), make_settings(averaging=0.75))
+    norm = next(n for n in trainer.generator.state_dict() if n.endswith("running_mean"))
+    weight = next(n for n, _ in trainer.generator.named_parameters())
+    expected = None
+    for _ in range(4):
+        trainer.update_critic()
+        trainer.update_generator()
+        now = {n: trainer.generator.state_dict()[n].clone() for n in (norm, weight)}
+        if expected is None:
+            expected = now
+        expected = {n: 0.75 * expected[n] + 0.25 * now[n] for n in now}
+        for name, value in expected.items():
+            torch.testing.assert_close(trainer.model.state_dict()[name], value)
+    assert not torch.equal(weights(trainer.model), weights(trainer.generator))
+
+
+def test_without_averaging_the_generator_itself_explains(make_packed, make_settings):
+    trainer = trainer_of(make_packed((32, 32)), make_settings())
+    assert trainer.model is trainer.generator
