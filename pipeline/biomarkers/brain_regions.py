@@ -26,10 +26,10 @@ def tissue_shares(image: np.ndarray, phi: np.ndarray | None) -> dict[str, np.nda
     dict
         By tissue; empty where the brain has too few grey values to tell three tissues apart.
     """
-    values = image[image > BACKGROUND]
-    if len(np.unique(values)) < len(TISSUES):
+    try:
+        low, high = threshold_multiotsu(image[image > BACKGROUND], classes=len(TISSUES))
+    except ValueError:  # of its histogram fewer bins are filled than there are tissues
         return {}
-    low, high = threshold_multiotsu(values, classes=len(TISSUES))
     if phi is not None:
         tensor = torch.from_numpy(np.ascontiguousarray(phi, np.float32))[None]
         image = warp(torch.from_numpy(np.array(image))[None, None], tensor)[0, 0].numpy()

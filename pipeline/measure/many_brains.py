@@ -10,6 +10,7 @@ tells.
 """
 
 import argparse
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -22,13 +23,12 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.brain.grid import FWHM_PER_SIGMA, resample_to_grid
 from pipeline.brain.volume import load_volume, save_volume
-from pipeline.dataset.packed import write_made_images
+from pipeline.dataset.packed import PackedDataset, write_made_images
 from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, Anatomy, load_anatomies
 from pipeline.demo.brain_disease import make_subject
 from pipeline.geometry.diffeomorphism import integrate, sample_field
 from pipeline.geometry.registration import BACKGROUND
 from pipeline.method.fit import fit_model
-from pipeline.method.registry import METHODS
 from pipeline.score.model import score_model
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
@@ -100,12 +100,14 @@ class Brains:
         """Pack a data set with so many training volumes, half of them of each class."""
         labels = [number % 2 for number in range(volumes)]
         splits = list(chain.from_iterable([split] * count for split, count in PAIRS.items()))
-        pairs = [self._pair(volumes + number) for number in range(len(splits))]
-        write_made_images(destination, self._training(labels), labels, pairs, splits)
+        # Subjects of pairs come first: they are the same however many volumes are for training.
+        pairs = [self._pair(subject) for subject in range(len(splits))]
+        training = self._training(labels, len(splits))
+        write_made_images(destination, training, labels, pairs, splits)
 
-    def _training(self, labels: list[int]) -> Iterator[np.ndarray]:
+    def _training(self, labels: list[int], first: int) -> Iterator[np.ndarray]:
         with progress(total=len(labels), desc="brains", unit="volume") as line:
-            for subject, label in enumerate(labels):
+            for subject, label in enumerate(labels, start=first):
                 yield self.visits(subject, [(bool(label), 0.0)])[0]
                 line.update()
 
@@ -124,12 +126,15 @@ def measure(
     folder: Path, config: Config, methods: list[str], volumes: int, epochs: int, seed: int
 ) -> None:
     """Train on so many volumes, and print the scores of the validation and of the test pairs."""
-    packed = folder / "packed"
+    dataset, packed = config.datasets.get(DATASET), folder / "packed"
+    if not isinstance(dataset, AdniDataset) or dataset.demo is None:
+        raise InputError(f"{DATASET} is no demonstration here; give the configuration of one")
+    if unknown := set(methods) - dataset.training.methods.keys():
+        raise InputError(f"the configuration has no settings of {', '.join(sorted(unknown))}")
     if not packed.is_dir():
-        dataset = config.datasets[DATASET]
-        if not isinstance(dataset, AdniDataset) or dataset.demo is None:
-            raise InputError(f"{DATASET} is no demonstration; give the configuration of one")
         Brains(load_anatomies()[0], dataset.demo, dataset.brain).pack(packed, volumes)
+    if (found := len(PackedDataset.open(packed).train_index)) != volumes:
+        raise InputError(f"{packed} holds {found} training volumes; name another folder")
     for method in methods:
         settings = config.training_settings(DATASET, method, seed)
         settings |= {"epochs": epochs} if "epochs" in settings else {}
@@ -149,11 +154,14 @@ def measure(
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path, help="folder for the data set and the models")
-    parser.add_argument("methods", nargs="+", choices=METHODS, metavar="method")
+    parser.add_argument("methods", nargs="+", metavar="method", help="of the configuration")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
     parser.add_argument("--volumes", type=int, default=400, help="training volumes")
     parser.add_argument("--epochs", type=int, default=20, help="of a method that has epochs")
     parser.add_argument("--seed", type=int, default=99, help="one that the tables do not use")
     args = parser.parse_args()
     given = parse_config(yaml.safe_load(args.config.read_text(encoding="utf-8")))
-    measure(args.folder, given, args.methods, args.volumes, args.epochs, args.seed)
+    try:
+        measure(args.folder, given, args.methods, args.volumes, args.epochs, args.seed)
+    except InputError as error:
+        sys.exit(str(error))

@@ -81,7 +81,7 @@ class Adversarial(Method):
         return Cost(work, read.total_updates(), explanation_operations(read, shape))
 
     def words(self, settings: Mapping[str, Any]) -> Words:
-        """Length and batches of a training, and its lambda."""
+        """Length and batches of a training, its lambda and running average."""
         read = TrainSettings.read(settings)
         updates = number_of(read.updates_per_epoch, "update")
         if read.epoch_counts == "generator_updates":
@@ -92,4 +92,7 @@ class Adversarial(Method):
         )
         if read.accumulated_batches > 1:
             how += f" and gradients averaged over {read.accumulated_batches} of them"
-        return Words(how, f"λ = {read.lambda_:g}")
+        detail = f"λ = {read.lambda_:g}"
+        if read.averaging:
+            detail += f" and a running average of its weights ({read.averaging:g})"
+        return Words(how, detail)

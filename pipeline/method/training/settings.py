@@ -94,8 +94,8 @@ class _Adversarial(Options):
         See `pipeline.method.training.schedule.Schedule`.
     averaging : float
         The generator that explains is a running average of the one that is trained, with this
-        factor on what was before, an update of the generator (exponential moving average); 0: it
-        is the one that is trained, as in the paper.
+        factor on what was before at each of its updates (exponential moving average), which are to
+        be several times 1 / (1 - averaging); 0: it is the one that is trained, as in the paper.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
     variant : {"plain", "original", "half"}
@@ -136,8 +136,8 @@ class AdversarialOptions(_Adversarial):
         none.
     averaging : float
         The generator that explains is a running average of the one that is trained, with this
-        factor on what was before, an update of the generator (exponential moving average); 0: it
-        is the one that is trained, as in the paper.
+        factor on what was before at each of its updates (exponential moving average), which are to
+        be several times 1 / (1 - averaging); 0: it is the one that is trained, as in the paper.
     flow_scale : float
         Voxels per unit of the generator's output, of a method that deforms.
     variant : str

@@ -58,9 +58,10 @@ def test_tissues_are_told_apart_by_intensity():
     ]
 
 
-def test_a_brain_of_two_grey_values_has_no_three_tissues():
+@pytest.mark.parametrize("values", [(0.2, 0.2, 0.6), (0.2, 0.2001, 0.9), (-0.9999, -0.9998, 1.0)])
+def test_a_brain_of_two_grey_values_has_no_three_tissues(values):
     image = np.full(SHAPE, -1.0, np.float32)
-    image[4:8], image[8:12] = 0.2, 0.6
+    image[4:6], image[6:8], image[8:12] = values
     assert tissue_shares(image, None) == {}
 
 

@@ -7,7 +7,8 @@ from helpers.anatomies import made_up_anatomy
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.measure import many_brains
-from pipeline.measure.many_brains import Brains
+from pipeline.measure.many_brains import Brains, measure
+from pipeline.stage.errors import InputError
 from pipeline.study.config import parse_config
 
 ROOT = Path(__file__).parents[3]
@@ -43,3 +44,24 @@ def test_packed_subjects_are_in_one_split_each(brains, tmp_path, monkeypatch):
     assert not change[~mask].any()
     assert np.abs(change[mask]).max() > 0.2
     assert (image[mask] > -1).all()
+    brains.pack(tmp_path / "more", 4)  # pairs are the same however many train
+    again = PackedDataset.open(tmp_path / "more").pair(0)
+    assert np.array_equal(again[0], image) and np.array_equal(again[1], change)
+
+
+def test_mistakes_are_told_before_anything_is_made(tmp_path):
+    config = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+    with pytest.raises(InputError, match="no settings of ddim"):
+        measure(tmp_path, config, ["constant-field", "ddim"], 2, 1, 99)
+    toy = parse_config(yaml.safe_load((ROOT / "config/toy-small.yaml").read_text(encoding="utf-8")))
+    with pytest.raises(InputError, match="adni is no demonstration here"):
+        measure(tmp_path, toy, ["constant-field"], 2, 1, 99)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_of_another_number_of_volumes_is_refused(brains, tmp_path, monkeypatch):
+    monkeypatch.setattr(many_brains, "PAIRS", {"validation": 1, "test": 1})
+    brains.pack(tmp_path / "packed", 2)
+    config = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
+    with pytest.raises(InputError, match="packed holds 2 training volumes; name another folder"):
+        measure(tmp_path, config, ["constant-field"], 4, 1, 99)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.method.registry import find_method
 from pipeline.method.training.settings import TrainSettings
 from pipeline.stage.errors import InputError
 
@@ -34,3 +35,12 @@ def test_averaging_is_told_only_where_it_averages(make_settings):
     assert "averaging" not in make_settings().to_dict()
     assert make_settings(averaging=0).to_dict() == make_settings().to_dict()
     assert make_settings(averaging=0.9).to_dict()["averaging"] == 0.9
+
+
+def test_a_methods_section_tells_of_the_average(make_settings):
+    plain, averaged = (
+        find_method("defi-gan").words(make_settings(averaging=factor).to_dict())
+        for factor in (0, 0.985)
+    )
+    assert plain.detail == "λ = 1"
+    assert averaged.detail == "λ = 1 and a running average of its weights (0.985)"

@@ -25,11 +25,12 @@ from pipeline.method.training.state import (
 from pipeline.stage.errors import InputError
 
 
-@pytest.fixture
-def command(make_packed, make_settings, tmp_path):
+@pytest.fixture(params=[0, 0.9], ids="averaging {}".format)
+def command(request, make_packed, make_settings, tmp_path):
     """Command line of a training in `folder` that writes its state at every update."""
     packed = make_packed((32, 32), margin=4)
-    settings = make_settings(epochs=4, updates_per_epoch=20, accumulated_batches=2, averaging=0.9)
+    options = {"accumulated_batches": 2, "averaging": request.param}
+    settings = make_settings(epochs=4, updates_per_epoch=20, **options)
 
     def make(folder, minutes=0):
         text = json.dumps(settings.to_dict())
