@@ -85,6 +85,30 @@ def use_huge_pages() -> None:
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
+def check_precision(
+    precision: str, shape: tuple[int, ...], halvings: int, place: torch.device
+) -> None:
+    """Whether networks that halve images of a shape so often learn something in 16 bits.
+
+    On a processor the gradient of a convolution's weights is made of memory that nobody wrote
+    where a grid has two voxels along its first and its last axis (oneDNN 3.12, kernels of 3x3x3).
+
+    Raises
+    ------
+    InputError
+        If such a grid is among those of volumes of this shape.
+    """
+    if precision != "bf16" or place.type != "cpu" or len(shape) < 3:
+        return
+    for level in range(1, halvings + 1):
+        if shape[0] >> level == 2 == shape[-1] >> level:
+            raise InputError(
+                f"precision: bf16 gives wrong gradients on a processor where volumes, here of "
+                f"{'x'.join(map(str, shape))}, are halved down to 2 voxels; use float32 (little "
+                "is gained at this size), a GPU or a larger grid"
+            )
+
+
 def set_precision(precision: str) -> None:
     """Let a GPU round the factors of products (TF32) only where `precision` allows it.
 

@@ -19,6 +19,7 @@ from pipeline.method.training.batches import (
     both_classes,
     open_streams,
 )
+from pipeline.method.training.device import check_precision
 from pipeline.method.training.epochs import fit_by_epochs, refuse_divergence
 from pipeline.method.training.operations import count_operations
 from pipeline.method.training.settings import SingleSettings
@@ -200,6 +201,7 @@ def train_single(
 
     def build_trainer(data: PackedDataset, shape: tuple[int, ...]) -> SingleTrainer:
         check_halvings(shape, settings.poolings)
+        check_precision(settings.precision, shape, settings.poolings, place.device)
         return build_single(data, shape, settings, place.device, build)
 
     return fit_by_epochs(packed, settings, place, build_trainer)

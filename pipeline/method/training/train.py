@@ -5,10 +5,11 @@ from pathlib import Path
 import torch
 
 from pipeline.dataset.packed import PackedDataset
-from pipeline.method.critic import build_critic
+from pipeline.method.critic import VolumeCritic, build_critic
 from pipeline.method.generator import Generator
 from pipeline.method.interface import Fitted, Place
 from pipeline.method.training.batches import both_classes, open_streams
+from pipeline.method.training.device import check_precision
 from pipeline.method.training.epochs import fit_by_epochs
 from pipeline.method.training.piecewise import without_curvature
 from pipeline.method.training.settings import TrainSettings
@@ -19,6 +20,8 @@ def train_generator(packed: Path, settings: TrainSettings, place: Place) -> Fitt
     """Train a generator; see `pipeline.method.training.epochs.fit_by_epochs`."""
 
     def build(data: PackedDataset, shape: tuple[int, ...]) -> Trainer:
+        halvings = max(settings.poolings, len(VolumeCritic.POOLED))
+        check_precision(settings.precision, shape, halvings, place.device)
         return build_trainer(data, shape, settings, place.device)
 
     return fit_by_epochs(packed, settings, place, build)

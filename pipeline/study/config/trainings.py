@@ -96,8 +96,8 @@ class Training(Section):
         Whether an epoch's updates are those of critic and generator together, or the
         generator's.
     precision : str
-        ``tf32`` (on a GPU) and ``bf16`` (there, or on a processor with instructions for it) are
-        faster and give other digits.
+        ``tf32`` (on a GPU) and ``bf16`` (there, or on a processor with instructions for it, but
+        not for volumes smaller than 48 voxels) are faster and give other digits.
     gradient_penalty : float
         Weight of the critic's gradient penalty, Eq. 3.
     methods : dict

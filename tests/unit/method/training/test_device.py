@@ -6,7 +6,11 @@ import pytest
 import torch
 
 from pipeline.method.training import device
-from pipeline.method.training.device import claimed_device, set_precision
+from pipeline.method.training.device import (
+    check_precision,
+    claimed_device,
+    set_precision,
+)
 from pipeline.stage.errors import InputError
 
 
@@ -69,3 +73,18 @@ def test_rounding_of_factors_is_off_unless_asked_for():
         set_precision(precision)
         assert torch.backends.cudnn.allow_tf32 is allowed
         assert torch.backends.cuda.matmul.allow_tf32 is allowed
+
+
+@pytest.mark.parametrize(
+    ("shape", "place"),
+    [((128, 160, 112), "cpu"), ((32, 40, 48), "cpu"), ((32, 32), "cpu"), ((32, 40, 32), "cuda")],
+)
+def test_sixteen_bits_where_gradients_are_right(shape, place):
+    check_precision("bf16", shape, 4, torch.device(place))
+
+
+def test_sixteen_bits_are_refused_where_gradients_are_wrong():
+    check_precision("float32", (32, 40, 32), 4, torch.device("cpu"))
+    check_precision("bf16", (32, 40, 32), 3, torch.device("cpu"))
+    with pytest.raises(InputError, match="volumes, here of 32x40x32, are halved down to 2 voxels"):
+        check_precision("bf16", (32, 40, 32), 4, torch.device("cpu"))

@@ -141,3 +141,20 @@ def test_training_learns(make_packed, make_settings, tmp_path, method):
     fit_model(packed, tmp_path / "model", settings.to_dict(), device="cpu", threads=1)
     history = pd.read_parquet(tmp_path / "model" / "history.parquet")
     assert history["validation_ncc"].max() > max(0.5, history["validation_ncc"].iloc[0] + 0.2)
+
+
+def test_volumes_in_sixteen_bits_repeat_to_the_last_bit(make_packed, make_settings, tmp_path):
+    options = {"precision": "bf16", "batch_size": 1, "base_filters": 2, "critic_base_filters": 2}
+    settings = make_settings(**options, epochs=1, updates_per_epoch=3)
+    packed = make_packed((48, 48, 48))
+    for name in ("first", "again"):
+        fit_model(packed, tmp_path / name, settings.to_dict(), device="cpu", threads=1)
+    first, again = (tmp_path / name / "generator.safetensors" for name in ("first", "again"))
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_sixteen_bits_are_refused_on_small_volumes(make_packed, make_settings, tmp_path):
+    """The critic halves volumes four times, whatever the generator does."""
+    settings = make_settings(precision="bf16")
+    with pytest.raises(InputError, match="bf16 gives wrong gradients on a processor"):
+        fit_model(make_packed((32, 32, 32)), tmp_path / "model", settings.to_dict(), threads=1)
