@@ -168,8 +168,8 @@ def test_settings_of_trainings(demo):
     model = json.loads(demo.model_settings(job(**wildcards)))
     assert list(model["training"]["methods"]) == ["defi-gan"]
     training = demo.datasets["adni"].training
-    sixth = training.epochs * training.updates_per_epoch // 6
-    assert json.loads(demo.attribution_settings(job("adni")))["updates"] == sixth
+    half = training.epochs * training.updates_per_epoch // 2
+    assert json.loads(demo.attribution_settings(job("adni")))["updates"] == half
 
 
 def test_critics_start(demo, paper):
