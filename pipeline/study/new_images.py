@@ -59,7 +59,7 @@ def explain_folder(
                 refused = str(error)
                 log.warning("%s", error)
             except OSError as error:
-                if error.errno in PLACE_ERRORS:  # full: no other image would have a place
+                if error.errno in PLACE_ERRORS:  # no other image would have a place either
                     raise
                 refused = f"it cannot be read: {error.strerror}"
                 log.warning("%s: %s", image, refused)

@@ -93,9 +93,7 @@ class _Adversarial(Options):
     critic_updates, initial_critic_updates, initial_generator_updates, critic_boost_every : int
         See `pipeline.method.training.schedule.Schedule`.
     averaging : float
-        The generator that explains is a running average of the one that is trained, with this
-        factor on what was before at each of its updates (exponential moving average), which are to
-        be several times 1 / (1 - averaging); 0: it is the one that is trained, as in the paper.
+        See `AdversarialOptions`.
     flow_scale : float
         Factor on the generator's output that gives voxels, of a method that deforms.
     variant : {"plain", "original", "half"}

@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypedDict, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.interface import Explainer, Fitted, Place
+from pipeline.method.training.average import running_average
 from pipeline.method.training.batches import (
     BatchesState,
     ClassBatches,
@@ -82,10 +82,8 @@ class SingleTrainer:
     ) -> None:
         self.network, self.x1, self.x0, self.settings = network, x1, x0, settings
         self.adam = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
-        self.averaged = None
-        if settings.averaging:
-            average = get_ema_multi_avg_fn(settings.averaging)
-            self.averaged = AveragedModel(cast(nn.Module, network), multi_avg_fn=average)
+        module = cast(nn.Module, network)
+        self.averaged = running_average(module, settings.averaging, statistics=False)
         self.draws = torch.Generator().manual_seed(int(rng.integers(2**63)))
         self.updates = 0
         self.begin_epoch()

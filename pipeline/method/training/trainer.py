@@ -8,10 +8,10 @@ from typing import Any, TypedDict, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pipeline.method.generator import Generator
 from pipeline.method.losses import critic_loss, generator_loss
+from pipeline.method.training.average import running_average
 from pipeline.method.training.batches import BatchesState, ClassBatches
 from pipeline.method.training.epochs import refuse_divergence
 from pipeline.method.training.settings import TrainSettings
@@ -65,10 +65,7 @@ class Trainer:
             torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=BETAS)
             for network in (generator, critic)
         )
-        self.averaged = None
-        if settings.averaging:  # running statistics of normalisation are averaged, too
-            average = get_ema_multi_avg_fn(settings.averaging)
-            self.averaged = AveragedModel(generator, multi_avg_fn=average, use_buffers=True)
+        self.averaged = running_average(generator, settings.averaging, statistics=True)
         self.sequence = settings.schedule().updates()
         self.updates = self.generator_updates = 0
         self.begin_epoch()
