@@ -89,7 +89,9 @@ def _affine_start(source: Path, template: Path) -> np.ndarray:
     """Affine matrix, template RAS mm -> source RAS mm."""
     with tempfile.TemporaryDirectory(prefix="allineate-") as name:
         folder = Path(name)
-        apply_niimath(source, ["-allineate", template, "-savemat", "start.json"], folder)
+        # The volume that it writes beside the matrix is for nobody: the fastest will do.
+        operation = ["-allineate", template, "-nearest", "-savemat", "start.json"]
+        apply_niimath(source, operation, folder)
         try:
             start = json.loads((folder / "start.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

@@ -19,9 +19,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
-from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.ndimage import affine_transform
 
-from pipeline.brain.alignment import find_alignment
+from pipeline.brain.alignment import coarse, coarse_factors, find_alignment
 from pipeline.brain.engines import EMBEDDED, use_engine
 from pipeline.brain.external import package_folder
 from pipeline.brain.packaged_heads import HEADS, TEMPLATE_HEAD
@@ -39,7 +39,6 @@ INTRACRANIAL_LITRES = (0.8, 2.4)
 # Of ranks within the template's brain; below it nothing there resembles one. Whether the head lies
 # right is not for a threshold to say: see `pipeline.brain.alignment`.
 LOWEST_LIKENESS = 0.1
-CORRELATION_SIGMA_MM = 4.0
 # Dice of a brain and the template's: 0.84 for the template's own brain at nine tenths of its size,
 # 0.77 to 0.79 where that lies 20 mm aside, 0.67 for half of it.
 LOWEST_OVERLAP = 0.8
@@ -152,7 +151,8 @@ def doubtful_size(scale: float, brain: np.ndarray, affine: np.ndarray) -> str:
 def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarray) -> float:
     """Pearson correlation of a volume with the template, within the template's head.
 
-    Both are smoothed first: the question is whether the head lies right, not how its folds look.
+    Both are compared as `pipeline.brain.alignment` does, coarse and smooth: the question is whether
+    the head lies right, not how its folds look.
 
     Parameters
     ----------
@@ -166,12 +166,12 @@ def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarra
     float
         NaN if the volume is constant there.
     """
-    head = template > 0.1 * np.percentile(template, 99)
-    sigma = CORRELATION_SIGMA_MM / np.asarray(voxel_mm)
-    values = [gaussian_filter(volume, sigma)[head] for volume in (data, template)]
-    if values[0].std() == 0:
+    factors = coarse_factors(np.asarray(voxel_mm))
+    moving, fixed = (coarse(volume.astype(np.float32), factors) for volume in (data, template))
+    head = fixed > 0.1 * np.percentile(fixed, 99)
+    if np.ptp(moving[head]) == 0:
         return float("nan")
-    return float(np.corrcoef(*values)[0, 1])
+    return float(np.corrcoef(moving[head], fixed[head])[0, 1])
 
 
 @contextmanager

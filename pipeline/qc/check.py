@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import binary_erosion, center_of_mass
 
-from pipeline.brain.alignment import coarse, coarse_factors
 from pipeline.brain.template import load_template, template_brain
 from pipeline.brain.volume import dice, litres
 from pipeline.geometry.affine import voxel_sizes
@@ -43,7 +42,8 @@ def check_volume(
     orient, template_space, skull, skull_refine, grid
         The volume after these stages (`template_space`: registered to the template). A stage that
         the volume did not reach left an empty file. Steps in the sidecar of `grid` tell whether the
-        raw header contradicts itself, and whether the head would fit the template better displaced.
+        raw header contradicts itself, how the head correlates with the template, and whether it
+        would fit better displaced.
     template
         T1 template with skull.
     figures
@@ -88,10 +88,10 @@ def check_volume(
     fixed = load_template(template)
     reference = nib.Nifti1Image(fixed.data, fixed.affine)
     disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
-    doubt = next((step["alignment"] for step in status["steps"] if "alignment" in step), "")
     if head:
-        facts["correlation"] = round(compare_with_template(head, reference), 4)
-        facts["orientation"] = "; ".join(filter(None, [disagreement, doubt]))
+        lies = next(step for step in status["steps"] if "alignment" in step)
+        facts["correlation"] = round(lies["correlation"], 4)
+        facts["orientation"] = "; ".join(filter(None, [disagreement, lies["alignment"]]))
     if second:
         masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
         facts["litres"] = round(litres(masks[1], second.affine), 4)
@@ -113,23 +113,9 @@ def _read(path: Path) -> nib.Nifti1Image | None:
     """Volume in RAS orientation; None where a stage left an empty file."""
     if path.stat().st_size == 0:
         return None
-    return nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
-
-
-def compare_with_template(head: nib.Nifti1Image, template: nib.Nifti1Image) -> float:
-    """Pearson correlation within the template's head, at a voxel size of about 4 mm.
-
-    Parameters
-    ----------
-    head, template
-        Volumes on one grid, in RAS orientation.
-    """
-    factors = coarse_factors(voxel_sizes(template.affine))
-    fixed, moving = (
-        coarse(np.asarray(image.dataobj, np.float32), factors) for image in (template, head)
-    )
-    inside = fixed > 0.1 * np.percentile(fixed, 99)
-    return float(np.corrcoef(fixed[inside], moving[inside])[0, 1])
+    image = nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
+    # Read once, though it is looked at several times.
+    return nib.Nifti1Image(np.asarray(image.dataobj, np.float32), image.affine)
 
 
 def empty_planes(brain: np.ndarray) -> list[str]:
