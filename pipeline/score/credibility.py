@@ -3,20 +3,18 @@
 `pipeline.score.credibility_table` says what each means and where it comes from.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.sparse import csr_array, vstack
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score
 
 from pipeline.brain.atlas import GROUPS, region_shares
 from pipeline.dataset.packed import PackedDataset
 from pipeline.geometry.diffeomorphism import jacobian_determinant
-from pipeline.method.disease_classifier import Classifier
 from pipeline.method.explain import explain_images, load_model, load_untrained
 from pipeline.method.interface import Explainer
 from pipeline.method.ncc import masked_ncc
@@ -24,6 +22,7 @@ from pipeline.method.registry import find_method
 from pipeline.method.training.device import choose_device
 from pipeline.score.classifier import train_classifier
 from pipeline.score.field_error import DISEASED_SHARE
+from pipeline.score.judges import Judges, mean_auc, validity
 from pipeline.score.model import PAIR
 from pipeline.score.scored import JUDGES, TRUE_DEFORMATION
 from pipeline.score.specificity import Evidence
@@ -146,35 +145,6 @@ def seed_agreement(changes: Mapping[int, np.ndarray], seed: int, mask: np.ndarra
     """Mean NCC of a seed's change with those of the other seeds; not a number without others."""
     others = [masked_ncc(changes[seed], c, mask) for other, c in changes.items() if other != seed]
     return float(np.mean(others)) if others else NAN
-
-
-class Judges:
-    """Classifiers that no method has seen: other seeds, the same training images."""
-
-    def __init__(self, networks: Iterable[Classifier], device: torch.device) -> None:
-        self.networks, self.device = list(networks), device
-
-    @torch.no_grad()
-    def diseased(self, image: np.ndarray) -> np.ndarray:
-        """Logits (judges,) of the disease in an image (*spatial)."""
-        batch = torch.from_numpy(np.array(image, np.float32))[None, None].to(self.device)
-        return np.array([float(network(batch)) for network in self.networks])
-
-
-def validity(before: np.ndarray, after: np.ndarray) -> float:
-    """Share of the judges that call an image diseased `before` and healthy `after`.
-
-    Logits (judges,). Of those that call it diseased; not a number where none does.
-    """
-    ill = before > 0
-    return float((after[ill] <= 0).mean()) if ill.any() else NAN
-
-
-def mean_auc(ill: Sequence[np.ndarray], well: Sequence[np.ndarray]) -> float:
-    """Mean area under the ROC curve over the judges; logits (judges,) of each image."""
-    wanted = np.repeat([1, 0], [len(ill), len(well)])
-    logits = np.array([*ill, *well]).T
-    return float(np.mean([roc_auc_score(wanted, of_judge) for of_judge in logits]))
 
 
 def explained(
