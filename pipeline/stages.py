@@ -298,6 +298,7 @@ STAGES = {
         "measure what makes explanations credible",
         rule="measure_credibility",
         function="pipeline.score.credibility:measure_credibility",
+        version=2,
         per="dataset",
         work="credibility",
         benchmark="{dataset}/credibility.tsv",
@@ -351,7 +352,7 @@ STAGES = {
     "credibility-table": Stage(
         "average what makes explanations credible",
         rule="make_credibility_table",
-        version=2,
+        version=3,
         function="pipeline.score.credibility_table:make_credibility_table",
         per="run",
         benchmark="credibility.tsv",

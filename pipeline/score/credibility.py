@@ -227,6 +227,9 @@ def measure_credibility(
     judges = Judges(
         (train_classifier(data, seed=seed, device=where, **classifier) for seed in seeds), where
     )
+    index = data.pairs_index
+    known = [data.pair(row) for row in index.loc[index["split"] == "validation", "row"]]
+    judges.set_thresholds([ill for ill, *_ in known], [ill + change for ill, change, _ in known])
     models = {
         (method, seed): (
             load_model(path, where),
@@ -242,8 +245,7 @@ def measure_credibility(
 
     rows: list[dict[str, Any]] = []
     ill, well = [], []  # logits of the judges
-    pairs = data.pairs_index[data.pairs_index["split"] == "test"]
-    for pair in pairs.itertuples():
+    for pair in index[index["split"] == "test"].itertuples():
         image, observed, mask = map(np.array, data.pair(pair.row))
         names = {"dataset": dataset, **{key: getattr(pair, key) for key in PAIR}}
         ill.append(judges.diseased(image))

@@ -83,7 +83,8 @@ COLUMNS = {
     ),
     "validity": Column(
         "Share of the images which a classifier with other seeds calls diseased, and healthy once"
-        " the disease is taken off: 1 fools it always.",
+        " the disease is taken off: 1 fools it always. Its threshold is that which tells the"
+        " validation pairs' images apart best.",
         f"{SINGLA}; {MONTEIRO} (effectiveness)",
     ),
     "judge_auc": Column(

@@ -12,16 +12,46 @@ NAN = float("nan")
 
 
 class Judges:
-    """Classifiers that no method has seen: other seeds, the same training images."""
+    """Classifiers that no method has seen: other seeds, the same training images.
+
+    A classifier's own 0 seldom tells the images of pairs apart, though its ranks may, and each is
+    off by another amount: `set_thresholds` shifts it.
+    """
 
     def __init__(self, networks: Iterable[Classifier], device: torch.device) -> None:
         self.networks, self.device = list(networks), device
+        self.thresholds = np.zeros(len(self.networks))
+
+    def set_thresholds(self, ill: Sequence[np.ndarray], well: Sequence[np.ndarray]) -> None:
+        """Let 0 be where each judge tells diseased from healthy images (*spatial) best."""
+        said = [np.transpose([self.diseased(image) for image in images]) for images in (ill, well)]
+        self.thresholds += [best_threshold(*of_judge) for of_judge in zip(*said, strict=True)]
 
     @torch.no_grad()
     def diseased(self, image: np.ndarray) -> np.ndarray:
         """Logits (judges,) of the disease in an image (*spatial)."""
         batch = torch.from_numpy(np.array(image, np.float32))[None, None].to(self.device)
-        return np.array([float(network(batch)) for network in self.networks])
+        return np.array([float(network(batch)) for network in self.networks]) - self.thresholds
+
+
+def best_threshold(ill: np.ndarray, well: np.ndarray) -> float:
+    """Threshold of the highest sensitivity plus specificity (Youden, Cancer 1950).
+
+    Logits of diseased and of healthy images. Thresholds between two logits are tried; of several
+    that are as good, that in the middle of their list.
+
+    Raises
+    ------
+    ValueError
+        If a logit is not finite.
+    """
+    values = np.unique([*ill, *well])
+    if not np.isfinite(values).all():
+        raise ValueError("a classifier to judge with has not learned: its logits are not finite")
+    between = (values[1:] + values[:-1]) / 2 if len(values) > 1 else values
+    gain = np.array([(ill > value).mean() - (well > value).mean() for value in between])
+    best = between[np.isclose(gain, gain.max())]
+    return float(best[len(best) // 2])
 
 
 def validity(before: np.ndarray, after: np.ndarray) -> float:

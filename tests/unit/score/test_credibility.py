@@ -24,6 +24,7 @@ from pipeline.stage import layout
 SHAPE = (32, 32)
 CENTRE = np.array([12, 18])
 SUBJECTS = [f"s{number}" for number in range(5)]
+VALIDATION = [f"v{number}" for number in range(3)]
 EVERYWHERE = np.ones(SHAPE, dtype=bool)
 COLUMNS = ["proximity", "sparsity", "auprc", "pointing_game", "still_share", "composition"]
 
@@ -52,7 +53,8 @@ def study(tmp_path_factory):
     rng, phi = np.random.default_rng(0), disease_field()
     packed, truth = folder / "packed", folder / "truth"
     packed.mkdir()
-    diseased = np.stack([disc(3, rng) for _ in SUBJECTS]).astype(np.float32)
+    subjects = SUBJECTS + VALIDATION
+    diseased = np.stack([disc(3, rng) for _ in subjects]).astype(np.float32)
     healthy = np.stack([deform(image, phi) for image in diseased])
     training = np.stack([disc(3, rng) for _ in range(24)]).astype(np.float32)
     training[::2] = [deform(image, phi) for image in training[::2]]
@@ -62,10 +64,11 @@ def study(tmp_path_factory):
     write_array(packed / "pairs_mask.npy", diseased < 9, len(diseased), "bool")
     train = {"row": range(24), "subject": "t", "session": "bl", "label": [0, 1] * 12}
     pd.DataFrame(train).to_parquet(packed / "train.parquet")
-    index = {"row": range(len(SUBJECTS)), "subject": SUBJECTS, "split": "test"}
-    pairs = pd.DataFrame(index).assign(baseline="bl", followup="m12")
+    pairs = pd.DataFrame({"row": range(len(subjects)), "subject": subjects})
+    pairs = pairs.assign(split="test", baseline="bl", followup="m12")
+    pairs.loc[pairs["subject"].isin(VALIDATION), "split"] = "validation"
     pairs.to_parquet(packed / "pairs.parquet")
-    Geometry.of_made_images(len(SUBJECTS), SHAPE).write(packed)
+    Geometry.of_made_images(len(subjects), SHAPE).write(packed)
     for subject in SUBJECTS:
         for kind in ("total", "disease"):
             path = layout.true_field(truth, subject, "m12", kind)
