@@ -23,6 +23,8 @@ from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 from pipeline.stages import STAGES
 
 # Settings by their keywords.
+# Written by looking at a folder: no other state of an archive, which would train everything anew.
+OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series", "modality")
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,8 @@ def read_cohort(folder: Path) -> Cohort:
 def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
     for file in _files(path) if path.is_dir() else [path]:
+        if file.name in OF_FILE_MANAGERS:
+            continue
         if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
         else:

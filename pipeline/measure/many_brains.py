@@ -160,8 +160,8 @@ if __name__ == "__main__":
     parser.add_argument("--epochs", type=int, default=20, help="of a method that has epochs")
     parser.add_argument("--seed", type=int, default=99, help="one that the tables do not use")
     args = parser.parse_args()
-    given = parse_config(yaml.safe_load(args.config.read_text(encoding="utf-8")))
     try:
+        given = parse_config(yaml.safe_load(args.config.read_text(encoding="utf-8")))
         measure(args.folder, given, args.methods, args.volumes, args.epochs, args.seed)
     except InputError as error:
         sys.exit(str(error))
