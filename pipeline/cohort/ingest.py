@@ -22,9 +22,9 @@ from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 from pipeline.stages import STAGES
 
-# Settings by their keywords.
 # Written by looking at a folder: no other state of an archive, which would train everything anew.
 OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
+# Settings by their keywords.
 SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series", "modality")
 
 log = logging.getLogger(__name__)

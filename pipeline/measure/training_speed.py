@@ -18,10 +18,11 @@ from pipeline.dataset.packed import Geometry, PackedDataset
 from pipeline.measure.graphed_updates import GraphedUpdates
 from pipeline.measure.plain_updates import PlainUpdates
 from pipeline.method.training.batches import ClassBatches
-from pipeline.method.training.device import choose_device, set_precision, use_huge_pages
+from pipeline.method.training.device import choose_device, set_precision
 from pipeline.method.training.settings import TrainSettings
 from pipeline.method.training.train import build_trainer
 from pipeline.method.training.trainer import Trainer
+from pipeline.stage.memory import use_huge_pages
 
 IMPLEMENTATIONS: dict[str, Callable[[Trainer], Any]] = {
     "pipeline": lambda trainer: trainer,

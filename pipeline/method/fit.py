@@ -15,9 +15,10 @@ from pipeline.method.explain import assemble_model, save_model, score_pairs
 from pipeline.method.interface import Place
 from pipeline.method.ncc import subject_average
 from pipeline.method.registry import find_method
-from pipeline.method.training.device import claimed_device, use_huge_pages
+from pipeline.method.training.device import claimed_device
 from pipeline.method.training.state import locked, remove_state, state_folder
 from pipeline.stage.files import write_json, write_parquet
+from pipeline.stage.memory import use_huge_pages
 
 
 def fit_model(

@@ -229,7 +229,8 @@ def measure_credibility(
     )
     index = data.pairs_index
     known = [data.pair(row) for row in index.loc[index["split"] == "validation", "row"]]
-    judges.set_thresholds([ill for ill, *_ in known], [ill + change for ill, change, _ in known])
+    # One image at a time: those of a large study do not fit in memory.
+    judges.set_thresholds((ill for ill, *_ in known), (ill + change for ill, change, _ in known))
     models = {
         (method, seed): (
             load_model(path, where),

@@ -22,7 +22,7 @@ class Judges:
         self.networks, self.device = list(networks), device
         self.thresholds = np.zeros(len(self.networks))
 
-    def set_thresholds(self, ill: Sequence[np.ndarray], well: Sequence[np.ndarray]) -> None:
+    def set_thresholds(self, ill: Iterable[np.ndarray], well: Iterable[np.ndarray]) -> None:
         """Let 0 be where each judge tells diseased from healthy images (*spatial) best."""
         said = [np.transpose([self.diseased(image) for image in images]) for images in (ill, well)]
         self.thresholds += [best_threshold(*of_judge) for of_judge in zip(*said, strict=True)]

