@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 from scipy.ndimage import affine_transform, center_of_mass, gaussian_filter
 from scipy.spatial.transform import Rotation
-from scipy.stats import rankdata
 
 # Voxel size at which heads are compared: where they lie and which way they face, not their folds.
 COARSE_MM = 4.0
@@ -54,6 +53,8 @@ def find_alignment(
     voxel_mm : array, shape (3,)
         Voxel sizes.
     """
+    from scipy.stats import rankdata  # takes 0.15 s to import, also for those who need a part only
+
     factors = coarse_factors(voxel_mm)
     moving, fixed, share = (coarse(v.astype(np.float32), factors) for v in (head, template, brain))
     inside = share > 0.5

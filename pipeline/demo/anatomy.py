@@ -148,6 +148,7 @@ def carry_labels(fixed: sitk.Image, moving: sitk.Image, labels: sitk.Image) -> n
 
 def _masks(labels: np.ndarray, atlas: pd.DataFrame) -> dict[str, np.ndarray]:
     """Where each region lies, by the labels of the atlas."""
+    labels = labels.astype(np.int16)  # which NumPy looks up in a table
     return {
         f"{side} {structure}": np.isin(labels, atlas.loc[atlas["Label Name"].isin(names), column])
         for structure, names in STRUCTURES.items()

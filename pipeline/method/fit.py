@@ -3,12 +3,12 @@
 import platform
 import shutil
 from collections.abc import Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-import torchvision
 
 from pipeline.dataset.packed import PackedDataset
 from pipeline.method.explain import assemble_model, save_model, score_pairs
@@ -82,7 +82,7 @@ def fit_model(
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
-            "torchvision": torchvision.__version__,
+            "torchvision": version("torchvision"),
         },
     }
     write_json(summary, output_dir / "training.json")

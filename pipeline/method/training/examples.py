@@ -14,7 +14,7 @@ from pipeline.drawing.panels import (
     show_field,
     show_image,
 )
-from pipeline.method.explain import explain_prepared
+from pipeline.method.explain import explain_each
 from pipeline.method.interface import Explainer
 
 
@@ -27,7 +27,7 @@ def draw_examples(model: Explainer, images: np.ndarray) -> Figure:
     images : array, shape (N, *spatial)
         Diseased images x1; of volumes the axial slice is shown.
     """
-    explanations = [explain_prepared(model, image) for image in images]
+    explanations = explain_each(model, images)
     with_field = explanations[0].displacement is not None
     titles = ["image", "modified", "difference", *(["field"] if with_field else [])]
     plane = FILM if images[0].ndim == 2 else "axial"
