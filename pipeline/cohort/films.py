@@ -12,7 +12,7 @@ from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
-from pipeline.dicom.film import film_format, read_film, read_header
+from pipeline.dicom.film import NO_FILM, RADIOGRAPHY, film_format, read_film, read_header
 from pipeline.dicom.view import decide_view
 from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError, InputError
@@ -21,11 +21,11 @@ from pipeline.stage.rules import Rule
 
 log = logging.getLogger(__name__)
 
-RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
 FILM_COLUMNS = [
     *("path", "source", "patient", "birth", "sex", "study", "image", "derived", "date"),
     *("view_reason", "rule", "reason"),
 ]
+OF_FILE_MANAGERS = {"Thumbs.db", "desktop.ini"}  # which looking at a folder writes
 SUSPICIOUS_SHARE = 0.1  # of the films, lost as copies or by studies of several films
 PNG_COLUMNS = ["path", "patient_id", "date"]
 
@@ -65,7 +65,9 @@ def list_films(
     tables = {films_table.resolve()} if films_table else set()
     # Hidden files are notes of file managers and workflow engines, not part of an archive.
     files = sorted(
-        path for path in folder.rglob("[!.]*") if path.is_file() and path.resolve() not in tables
+        path
+        for path in folder.rglob("[!.]*")
+        if path.is_file() and path.name not in OF_FILE_MANAGERS and path.resolve() not in tables
     )
     if not files:
         raise InputError(f"films: there are no files below {folder}")
@@ -122,7 +124,7 @@ def _dicom_film(path: Path) -> dict:
         "view_reason": header.view_reason,
     }
     if header.modality not in RADIOGRAPHY:
-        row |= {"rule": Rule.OTHER_MODALITY, "reason": "not a film by its modality"}
+        row |= {"rule": Rule.OTHER_MODALITY, "reason": NO_FILM}
     elif header.view != "PA":
         row |= _not_pa(header.view, header.view_reason)
     elif not header.patient_id:

@@ -22,8 +22,6 @@ from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
 from pipeline.stages import STAGES
 
-# Written by looking at a folder: no other state of an archive, which would train everything anew.
-OF_FILE_MANAGERS = (".DS_Store", "Thumbs.db", "desktop.ini")
 # Settings by their keywords.
 SHARED = ("columns", "splits", "labels", "date_format", "prepared", "series", "modality")
 
@@ -80,6 +78,13 @@ def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
     )
 
 
+def cohort_hash(cohort: Cohort) -> str:
+    """Hash of who is studied, and why the others are not."""
+    tables = (cohort.manifest, cohort.pairs, cohort.exclusions)
+    texts = "\n".join(table.to_csv(index=False) for table in tables)
+    return hashlib.sha256(texts.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def write_cohort(cohort: Cohort, folder: Path) -> None:
     """Write ``manifest.parquet``, ``pairs.parquet`` and ``exclusions.csv``."""
     write_parquet(cohort.pairs, folder / "pairs.parquet")
@@ -99,8 +104,6 @@ def read_cohort(folder: Path) -> Cohort:
 def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
     for file in _files(path) if path.is_dir() else [path]:
-        if file.name in OF_FILE_MANAGERS:
-            continue
         if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
         else:
@@ -121,7 +124,7 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def fingerprint(settings: dict[str, Any]) -> str:
-    """Hash of everything that an ingest of these settings reads."""
+    """Hash of everything that an ingest of these settings may look at: when to read again."""
     version = STAGES["ingest"].version
     digest = hashlib.sha256(json.dumps([version, settings], sort_keys=True).encode())
     lists = settings["splits"].get("lists", {}).values()

@@ -34,7 +34,10 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
 LONGEST_FIRST_VALUE = 256  # bytes
-PIXEL_TAGS = [Tag(keyword) for keyword in attributes.PIXELS]  # looked up once, not in every film
+RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
+NO_FILM = "not a film by its modality"
+# Looked up once, not in every film.
+PIXEL_TAGS = [Tag(keyword) for keyword in ("Modality", *attributes.PIXELS)]
 NEEDED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelData")
 HEADER_TAGS = [*attributes.IDENTIFYING, *attributes.HEADER, "Rows"]
 DAY = re.compile(r"\d{4}(\.?)\d{2}\1\d{2}", re.ASCII)
@@ -207,7 +210,7 @@ def read_film(path: Path) -> np.ndarray:
     Raises
     ------
     ImageError
-        If the file holds no single grey image that can be decoded.
+        If the file holds no single grey image that can be decoded, or none of a film.
     OSError
         If the file cannot be opened.
     """
@@ -220,6 +223,8 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     with quiet_pydicom():
         try:
             dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
+            modality = str(dataset.get("Modality") or "").strip(" \0")
+            dataset.pop("Modality", None)  # what has nothing else is no image
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
                 file.seek(0)
                 header = dcmread(file, specific_tags=["Rows"], stop_before_pixels=True, force=True)
@@ -236,6 +241,8 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             if header:
                 raise ImageError(Rule.UNREADABLE, "the pixel data are truncated")
             raise ImageError(Rule.WRONG_KIND, "a DICOM file without an image")
+        if modality not in RADIOGRAPHY:
+            raise ImageError(Rule.OTHER_MODALITY, NO_FILM)
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise ImageError(
                 Rule.WRONG_KIND,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
+from pipeline.cohort.ingest import cohort_hash, fingerprint, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.stage.errors import InputError
 from pipeline.study.config import Config
@@ -16,8 +16,10 @@ CACHE = Path(".snakemake/cohorts")
 class Cohorts:
     """Manifest, pairs and exclusions of each data set of people.
 
-    A ready archive is read when it is asked for, once for each state of it (`CACHE`), so that a dry
-    run shows every job. An archive that a job makes is known when that job is done.
+    A ready archive is read when it is asked for, once for each state of its files (`CACHE`), so
+    that a dry run shows every job. Its ingest runs again where that reading ends in another cohort:
+    a file that nobody is studied by changes nothing. An archive that a job makes is known when that
+    job is done.
 
     Parameters
     ----------
@@ -53,7 +55,7 @@ class Cohorts:
         return self._made(manifest.parent, manifest.stat().st_mtime_ns)
 
     def files_read(self, name: str) -> list[str]:
-        """What makes an ingest run again; the images of a ready archive count by their `state`."""
+        """What makes an ingest run again; a ready archive's images count by their `state`."""
         dataset = self.datasets[name]
         lists = dataset.split_lists().values()
         if dataset.is_demo:
@@ -67,14 +69,13 @@ class Cohorts:
         return dataset.archive.tables_made() if dataset.is_made else dataset.archive.files_read()
 
     def _state(self, name: str) -> str | None:
-        """Changes whenever a ready archive does, so that it is read again."""
-        dataset = self.datasets[name]
-        return None if dataset.is_made else fingerprint(dataset.ingest_settings())
+        """Changes with the cohort of a ready archive, whose ingest then runs again."""
+        return None if self.datasets[name].is_made else cohort_hash(self._ready(name))
 
     def _read_ready(self, name: str) -> Cohort:
         try:
             settings = self.datasets[name].ingest_settings()
-            return planned_cohort(settings, CACHE / str(self.state(name)))
+            return planned_cohort(settings, CACHE / fingerprint(settings))
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
 

@@ -211,7 +211,7 @@ class JobSettings:
         return as_json(self.cohorts[wildcards.dataset].ingest_settings())
 
     def archive_state(self, wildcards: Wildcards) -> str | None:
-        """Changes whenever a ready archive does."""
+        """Changes with the cohort of a ready archive."""
         return self.cohort.state(wildcards.dataset)
 
     def review_settings(self, wildcards: Wildcards) -> list[str]:

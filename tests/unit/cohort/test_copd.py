@@ -117,6 +117,8 @@ def test_which_films_count(archive):
         packed.write(archive.film("zoë", name="inside.dcm"))
     (archive.films / "inside.dcm").unlink()
     (archive.films / "empty").touch()
+    for name in (".DS_Store", "Thumbs.db", "desktop.ini"):  # no part of the archive
+        (archive.films / name).write_bytes(b"window")
     (archive.films / "text.dcm").write_text("no film")
     cut = archive.film("zoë", name="cut.dcm")
     cut.write_bytes(cut.read_bytes()[:300])

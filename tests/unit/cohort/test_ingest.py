@@ -76,13 +76,6 @@ def test_fingerprint_changes_with_the_archive_and_the_settings(adni, tmp_path):
     assert len({first, second, third, fourth, fifth}) == 5
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "Thumbs.db", "desktop.ini"])
-def test_looking_at_an_archive_is_no_change_of_it(adni, tmp_path, name):
-    first = fingerprint(adni)
-    (tmp_path / "ADNI" / name).write_bytes(b"window")
-    assert fingerprint(adni) == first
-
-
 def test_fingerprint_changes_with_the_key_alone(copd):
     first = fingerprint(copd)  # makes the key
     ingest_dataset(copd)

@@ -73,12 +73,20 @@ def test_compressed_with_loss(tmp_path, syntax, bits):
     np.testing.assert_allclose(film.astype(int), pixels, atol=3)
 
 
-def test_real_image_in_jpeg_extended():
-    image = read_film(real_film("JPGExtended.dcm"))  # not a film: two views of a skeleton
+def test_real_image_in_jpeg_extended(tmp_path):
+    image = dcmread(real_film("JPGExtended.dcm"))  # not a film: two views of a skeleton
+    del image.Modality
+    image.save_as(tmp_path / "image")
+    image = read_film(tmp_path / "image")
     assert image.shape == (1024, 256)
     assert (
         np.abs(np.diff(image.astype(int), axis=0)).mean() < 2
     ).all()  # no noise of a wrong order
+
+
+def test_slice_of_a_tomogram_is_no_film():
+    with pytest.raises(ImageError, match="not a film by its modality"):
+        read_film(real_film("CT_small.dcm"))
 
 
 def test_compressed_pixels_that_break_off(tmp_path):

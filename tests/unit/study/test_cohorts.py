@@ -40,14 +40,23 @@ def test_ready_archive_is_read_once_for_each_state(ready, folder):
     first = cohorts_of(ready)
     assert len(first("mine").manifest) > 10
     assert first("mine") is first("mine")
-    state = first.state("mine")
-    kept = folder / ".snakemake/cohorts" / state / "manifest.parquet"
+    (kept,) = (folder / ".snakemake/cohorts").glob("*/manifest.parquet")
     written = kept.stat().st_mtime_ns
     again = cohorts_of(ready)
     assert again("mine").manifest.equals(first("mine").manifest)
     assert kept.stat().st_mtime_ns == written
-    image = next((folder / "ADNI").rglob("*.nii"))
-    os.utime(image, (1, 1))
+    os.utime(next((folder / "ADNI").rglob("*.nii")), (1, 1))
+    cohorts_of(ready)("mine")
+    assert len(list(kept.parents[1].iterdir())) == 2
+
+
+def test_ingest_runs_again_where_another_cohort_is_read(ready, folder):
+    state = cohorts_of(ready).state("mine")
+    (folder / "ADNI/list of downloads.txt").write_text("all of them")
+    image = folder / cohorts_of(ready)("mine").manifest["path"][0]
+    os.utime(image, (1, 1))  # the jobs that read it see that for themselves
+    assert cohorts_of(ready).state("mine") == state
+    image.unlink()
     assert cohorts_of(ready).state("mine") != state
 
 
