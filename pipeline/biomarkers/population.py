@@ -116,7 +116,7 @@ def population_range(
         table = read_csv(kept)
         if set(table["generator_sha256"]) == {state}:
             return table.drop(columns="generator_sha256")
-    data = _training_images(generator, shape)
+    data = _training_images(generator)
     if data is None:
         return None
     diseased = data.train_index[data.train_index["label"] == 1]
@@ -138,12 +138,20 @@ def population_range(
     return table
 
 
-def _training_images(generator: Path, shape: tuple[int, ...]) -> PackedDataset | None:
-    packed = (generator.resolve() / "../../../../packed").resolve()  # of models/METHOD/SEED
+def trained_shape(generator: Path) -> tuple[int, ...] | None:
+    """Shape of the images that a model has been trained on; None where they are not at hand."""
+    packed = _packed(generator)
+    return PackedDataset.open(packed).pairs_image.shape[1:] if packed.is_dir() else None
+
+
+def _packed(generator: Path) -> Path:
+    return (generator.resolve() / "../../../../packed").resolve()  # of models/METHOD/SEED
+
+
+def _training_images(generator: Path) -> PackedDataset | None:
+    packed = _packed(generator)
     if packed.is_dir():
-        data = PackedDataset.open(packed)
-        if data.pairs_image.shape[1:] == shape:
-            return data
+        return PackedDataset.open(packed)
     log.warning(
         "the images that %s was trained on are not at hand (packed/ of its data set): the regions "
         "have no range of theirs",

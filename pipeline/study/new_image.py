@@ -18,6 +18,7 @@ from pipeline.biomarkers.population import (
     beside_population,
     film_ruler,
     population_range,
+    trained_shape,
     volume_ruler,
 )
 from pipeline.brain.chain import CONVERSION, ENTRY
@@ -80,6 +81,12 @@ class NewImages:
         self.model, self.model_sha256 = load_model(generator), sha256(generator)
         if self.model.dimensions != len(dataset.image_shape()):
             raise InputError(f"{generator} explains images of {self.model.dimensions} dimensions")
+        trained, prepared = trained_shape(self.generator), dataset.image_shape()
+        if trained not in (None, prepared):
+            raise InputError(
+                f"{generator} was trained on images of {_words(trained)}, this configuration makes "
+                f"them {_words(prepared)}; give that of the training with --configfile"
+            )
         self._ruler: Ruler | None = None
         self._population: pd.DataFrame | None = None
 
@@ -164,6 +171,10 @@ def _refused(source: Path) -> Iterator[None]:
         yield
     except ImageError as error:
         raise InputError(f"{source} cannot be used: {error}") from error
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
 
 
 def _check_destination(destination: Path) -> None:
@@ -371,8 +382,9 @@ def _explain_picture(
 ) -> Explained:
     image, side = read_image(source), dataset.squares.size
     if image.shape != (side, side):
-        shape = " x ".join(map(str, image.shape))
-        raise InputError(f"{source} is of {shape}; the model explains images of {side} x {side}")
+        raise InputError(
+            f"{source} is of {_words(image.shape)}; the model explains images of {side} x {side}"
+        )
     explanation = explain_prepared(model, image)
     _write_arrays(explanation, folder)
     return Explained(explanation, [])
@@ -392,6 +404,6 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 # How an image is explained, what file it comes in, and how such files are named in a folder.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
     "brain": (_explain_volume, "a NIfTI or MGH volume or a DICOM series", SUFFIXES),
-    "chest": (_explain_film, "a DICOM or PNG film", ("",)),
+    "chest": (_explain_film, "a DICOM, PNG or JPEG film", ("",)),
     "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

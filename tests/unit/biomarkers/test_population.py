@@ -11,6 +11,7 @@ from pipeline.biomarkers.population import (
     beside_population,
     film_ruler,
     population_range,
+    trained_shape,
     volume_ruler,
 )
 from pipeline.method.explain import explain_prepared, load_model, save_model
@@ -67,8 +68,10 @@ def test_range_is_kept_beside_the_model_for_its_state(generator):
     assert population_range(generator, load_model(generator), MEASURE, SHAPE) is None
 
 
-def test_images_of_another_size_have_no_range(generator):
-    assert population_range(generator, load_model(generator), MEASURE, (32, 32, 32)) is None
+def test_size_of_the_training_is_known_while_its_images_are_at_hand(generator):
+    assert trained_shape(generator) == SHAPE
+    (generator.parents[3] / "packed").rename(generator.parents[3] / "elsewhere")
+    assert trained_shape(generator) is None
 
 
 def test_one_image_stands_beside_the_range():

@@ -1,6 +1,7 @@
 """New images explained; the whole chain of a scan is run with the miniature study."""
 
 import json
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -10,6 +11,7 @@ import yaml
 from helpers.dicom_series import write_series
 from helpers.film_files import make_dicom, ramp_film
 from PIL import Image
+from pydicom.data import get_testdata_file
 from scipy.ndimage import gaussian_filter
 
 from pipeline.brain.grid import resample_to_grid
@@ -151,6 +153,18 @@ def test_series_from_the_command_line(tmp_path, short_chain, capsys):
     assert "S7 cannot be used: slices are missing: 1 of 16" in capsys.readouterr().err
 
 
+def test_configuration_of_another_study_is_refused(tmp_path, make_packed):
+    folder = tmp_path / "results/mine"
+    folder.mkdir(parents=True)
+    make_packed((16, 16), images=5).rename(folder / "packed")
+    (folder / "models/va-gan/seed-0").mkdir(parents=True)
+    model = folder / "models/va-gan/seed-0/generator.safetensors"
+    save_untrained(model, dimensions=2, method="va-gan")
+    told = "trained on images of 16 x 16, this configuration makes them 32 x 32; give that"
+    with pytest.raises(InputError, match=told):
+        new_image.NewImages(model, SQUARES)
+
+
 def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     flat = save_untrained(tmp_path / "flat.safetensors", dimensions=2, method="va-gan")
     with pytest.raises(InputError, match="explains images of 2 dimensions"):
@@ -160,6 +174,9 @@ def test_what_does_not_fit_is_refused_with_a_reason(tmp_path, film):
     (tmp_path / "bad.png").write_bytes(b"no image")
     with pytest.raises(InputError, match="cannot be used: not a DICOM, PNG or JPEG file"):
         new_image.NewImages(flat, FILMS).explain(tmp_path / "bad.png", tmp_path / "out")
+    slice_of_ct = Path(get_testdata_file("CT_small.dcm", download=False))
+    with pytest.raises(InputError, match="cannot be used: not a film by its modality"):
+        new_image.NewImages(flat, FILMS).explain(slice_of_ct, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
