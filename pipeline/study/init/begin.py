@@ -38,7 +38,6 @@ REFERENCE = reference_method().name
 # What it must beat: one field for everybody, fitted once.
 BASELINE = next(m.name for m in METHODS.values() if m.baseline and m.deforms and not m.seeded)
 # A size for a first try: that of the demonstration, whose lambdas belong to it.
-METHOD = {"learning_rate": 0.001, "critic_updates": 2, "initial_critic_updates": 20}
 SMALL: dict[str, dict[str, Any]] = {
     "brain": {
         "brain": {
@@ -46,20 +45,34 @@ SMALL: dict[str, dict[str, Any]] = {
             "engines": {"skull": "deepbet", "skull_refine": "none"},  # a tenth of ROBEX's time
         },
         "training": {
-            **{"batch_size": 2, "epochs": 4, "updates_per_epoch": 100},
+            **{"batch_size": 2, "epochs": 3, "updates_per_epoch": 100},
             "networks": {"base_filters": 8, "critic_base_filters": 8},
-            "methods": {REFERENCE: {"lambda": 2, "flow_scale": 5, **METHOD}, BASELINE: {}},
+            "methods": {
+                REFERENCE: {
+                    **{"lambda": 2, "learning_rate": 0.001, "critic_updates": 2},
+                    **{"initial_critic_updates": 20, "initial_generator_updates": 1},
+                    "flow_scale": 5,
+                },
+                BASELINE: {},
+            },
         },
     },
     "chest": {
         "chest": {"resize": 72, "crop": 64},
         "training": {
-            **{"batch_size": 4, "epochs": 24, "updates_per_epoch": 100},
+            **{"batch_size": 16, "epochs": 20, "updates_per_epoch": 100},
             "networks": {
                 **{"base_filters": 8, "critic_base_filters": 16},
                 "critic_weights": "random",
             },
-            "methods": {REFERENCE: {"lambda": 0.5, "flow_scale": 10, **METHOD}, BASELINE: {}},
+            "methods": {
+                REFERENCE: {
+                    **{"lambda": 0.5, "learning_rate": 0.0005, "averaging": 0.985},
+                    **{"critic_updates": 1, "initial_critic_updates": 20},
+                    **{"initial_generator_updates": 1, "flow_scale": 10},
+                },
+                BASELINE: {},
+            },
         },
     },
 }
@@ -118,7 +131,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
             *listed(
                 [
                     f"a first try, at the size of the demonstration: {plan_summary(a_try)}; for it "
-                    f"remove the two marks at the end of {output}",
+                    f"remove `# ` from the last two lines of {output}",
                     f"as it is, at the size of the paper: {plan_summary(plan)}",
                     *notes,
                 ]
@@ -137,7 +150,9 @@ def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: P
     for key, value in look.section.items():
         lines += [f"    # {remark}" for remark in look.remarks.get(key, ())]
         lines.append(f"    {key}: {yaml_value(value)}")
-    lines.append("    # For a first try at the size of the demonstration remove these two marks:")
+    lines.append(
+        "    # For a first try, at the size of the demonstration, remove `# ` from both lines:"
+    )
     lines += [f"    # {key}: {yaml_value(value)}" for key, value in SMALL[modality].items()]
     with atomic_path(output) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -154,7 +169,13 @@ def _facts(cohort: Cohort) -> Iterator[str]:
     )
     split = pairs.groupby("split").size()
     told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
-    yield f"pairs of a healthy and a diseased image: {told}; the others are trained on"
+    yield f"pairs of a healthy and a diseased image: {told}"
+    trained = manifest.loc[manifest["split"] == "train", "label"]
+    healthy = int((trained == 0).sum())
+    yield (
+        f"trained on: {number_of(len(trained), 'image')}, {healthy} healthy and "
+        f"{len(trained) - healthy} diseased, of the other subjects"
+    )
 
 
 def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:

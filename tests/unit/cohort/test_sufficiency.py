@@ -74,3 +74,4 @@ def test_message_counts_the_rules(labels, splits, message):
     assert text.startswith(f"ADNI: {message}")
     assert "2  exam: Of another protocol\n" in text
     assert "2  never ill\n" in text
+    assert ("train: 0.34" in text) == ("training image" in message)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from helpers.configurations import shipped
 from helpers.dicom_series import write_series
 from helpers.made_up_adni import write_adni_archive
 from helpers.made_up_bids import write_bids_dataset
@@ -62,6 +63,14 @@ def write_films(folder):
     return "--films x/films --spirometry x/spirometry.csv"
 
 
+def is_part(part, whole):
+    """Whether `whole` says all that `part` says, at any depth."""
+    return all(
+        is_part(value, whole[key]) if isinstance(value, dict) else value == whole[key]
+        for key, value in part.items()
+    )
+
+
 def begun(command, capsys):
     """What the command says and writes: a smallest configuration, which can be planned."""
     cli.main(["init", *command.split(), "--output", "mine.yaml"])
@@ -77,6 +86,10 @@ def begun(command, capsys):
     (tried,) = read_config(yaml.safe_load(small)).datasets.values()
     assert np.prod(tried.image_shape()) < np.prod(dataset.image_shape()) / 10
     assert set(tried.training.methods) == {"defi-gan", "constant-field"}
+    (given,) = yaml.safe_load(small)["datasets"].values()
+    demos = shipped("config.yaml")["datasets"].values()
+    demo = next(demo for demo in demos if demo["modality"] == tried.modality)
+    assert is_part({key: given[key] for key in ("training", tried.modality)}, demo)
     return said.partition("mine.yaml is written:\n")[2], text
 
 
@@ -107,6 +120,7 @@ def test_table(folder, capsys):
 def test_archives_that_need_no_labels(folder, capsys, write):
     said, text = begun(write(folder), capsys)
     assert "pairs of a healthy and a diseased image" in said
+    assert re.search(r"trained on: \d+ images, \d+ healthy and \d+ diseased, of the other", said)
     assert "labels" not in text.replace("labelled", "")
 
 
