@@ -174,16 +174,22 @@ def _comparison(row: pd.Series, title: str) -> str:
     return f"{text}, {number_of(row['subjects'], 'subject')}."
 
 
-def _unspecific(rows: pd.DataFrame, title: str) -> str:
-    """Methods whose specificity is not above 0, as a sentence; empty where all are above."""
+def _unspecific(rows: pd.DataFrame, title: str) -> list[str]:
+    """Methods whose specificity is not above 0, or might not be, a sentence each."""
     lowest = rows["specificity_low"].fillna(rows["specificity"])
-    unspecific = [scored_titles()[method] for method in rows.loc[lowest <= 0, "method"]]
-    if not unspecific:
-        return ""
-    return (
-        f"{title}, specificity not above 0: {', '.join(unspecific)}. Another subject's explanation "
-        "does as well; what these show is no disease evidence of a patient."
-    )
+    unspecific, unsure = lowest <= 0, rows["specificity_low"].isna() & (lowest > 0)
+    sentences = {
+        "specificity not above 0: {}. Another subject's explanation does as well; what these show "
+        "is no disease evidence of a patient.": unspecific,
+        "specificity above 0, without an interval: {}. Whether what these show is of a patient is "
+        "left open.": unsure,
+    }
+    titles = rows["method"].map(scored_titles())
+    return [
+        f"{title}, {sentence.format(', '.join(titles[chosen]))}"
+        for sentence, chosen in sentences.items()
+        if chosen.any()
+    ]
 
 
 def _without_intervals(rows: pd.DataFrame, title: str) -> list[str]:
@@ -215,7 +221,7 @@ def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
     for name, rows in table.groupby("dataset", sort=False):
         compared = rows[rows["method"].isin(METHODS)]
         notes += [_comparison(row, of_datasets[name]) for _, row in compared.iterrows()]
-        notes += [_unspecific(rows, of_datasets[name])]
+        notes += _unspecific(compared, of_datasets[name])
         notes += _without_intervals(rows, of_datasets[name])
     if (table["data"] == "demo").any():
         notes.append(

@@ -138,3 +138,16 @@ def test_real_data_and_one_seed(tmp_path, scores):
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "| ADNI | 0.300 | 0.550 |" in text
     assert "simulated" not in text
+
+
+def test_specificity_without_an_interval_shows_nothing_yet(tmp_path, many_scores):
+    scores = pd.read_parquet(many_scores)
+    scores[scores["subject"].isin(["s0", "s1"])].to_parquet(many_scores)
+    datasets = {"copd": {"title": "COPD", "data": "real", "published": None}}
+    make_table([many_scores], tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    table = pd.read_csv(tmp_path / "table.csv").set_index("method")
+    assert table["specificity_low"].isna().all()
+    positive = table.index[table["specificity"] > 0]
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    assert "COPD, specificity above 0, without an interval: " in text
+    assert ("defi-gan" in positive) and "DeFI-GAN. Whether what these show" in text
