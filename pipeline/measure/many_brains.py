@@ -23,7 +23,7 @@ from scipy.ndimage import gaussian_filter, map_coordinates
 
 from pipeline.brain.grid import FWHM_PER_SIGMA, resample_to_grid
 from pipeline.brain.volume import load_volume, save_volume
-from pipeline.dataset.packed import PackedDataset, write_made_images
+from pipeline.dataset.packed import write_made_images
 from pipeline.demo.anatomy import GRID_ORIGIN, GRID_SHAPE, GRID_SPACING, Anatomy, load_anatomies
 from pipeline.demo.brain_disease import make_subject
 from pipeline.geometry.diffeomorphism import integrate, sample_field
@@ -31,7 +31,7 @@ from pipeline.geometry.registration import BACKGROUND
 from pipeline.method.fit import fit_model
 from pipeline.score.model import score_model
 from pipeline.stage.errors import InputError
-from pipeline.stage.files import read_json
+from pipeline.stage.files import read_json, write_json
 from pipeline.stage.progress import progress
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import AdniDataset
@@ -43,6 +43,8 @@ PAIRS = {"validation": 20, "test": 30}  # each of a subject of its own
 NECK = round(-2 * GRID_ORIGIN[2] / GRID_SPACING) - GRID_SHAPE[2] + 1
 FOLLOW_UP_YEARS = (1.0, 3.0)
 DATASET = "adni"
+SIMULATED = "simulated.json"  # what the packed data set was made from
+DRAWN_FROM = {"seed", "severity", "ageing", "variation", "noise"}
 
 
 class Brains:
@@ -131,10 +133,18 @@ def measure(
         raise InputError(f"{DATASET} is no demonstration here; give the configuration of one")
     if unknown := set(methods) - dataset.training.methods.keys():
         raise InputError(f"the configuration has no settings of {', '.join(sorted(unknown))}")
+    if volumes < 2 or epochs < 1:
+        raise InputError("there must be a volume of each class, and an epoch")
+    simulated = {
+        "volumes": volumes,
+        "grid": dataset.brain.model_dump(mode="json", include={"voxel_mm", "shape"}),
+        "demo": dataset.demo.model_dump(mode="json", include=DRAWN_FROM),
+    }
     if not packed.is_dir():
+        write_json(simulated, folder / SIMULATED)
         Brains(load_anatomies()[0], dataset.demo, dataset.brain).pack(packed, volumes)
-    if (found := len(PackedDataset.open(packed).train_index)) != volumes:
-        raise InputError(f"{packed} holds {found} training volumes; name another folder")
+    elif not (made := folder / SIMULATED).is_file() or read_json(made) != simulated:
+        raise InputError(f"{packed} holds brains of other settings; name another folder")
     for method in methods:
         settings = config.training_settings(DATASET, method, seed)
         settings |= {"epochs": epochs} if "epochs" in settings else {}
@@ -163,5 +173,5 @@ if __name__ == "__main__":
     try:
         given = parse_config(yaml.safe_load(args.config.read_text(encoding="utf-8")))
         measure(args.folder, given, args.methods, args.volumes, args.epochs, args.seed)
-    except InputError as error:
+    except (InputError, OSError) as error:
         sys.exit(str(error))

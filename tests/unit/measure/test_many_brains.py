@@ -59,9 +59,18 @@ def test_mistakes_are_told_before_anything_is_made(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_a_folder_of_another_number_of_volumes_is_refused(brains, tmp_path, monkeypatch):
+def test_a_folder_of_other_settings_is_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(many_brains, "PAIRS", {"validation": 1, "test": 1})
-    brains.pack(tmp_path / "packed", 2)
-    config = parse_config(yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8")))
-    with pytest.raises(InputError, match="packed holds 2 training volumes; name another folder"):
-        measure(tmp_path, config, ["constant-field"], 4, 1, 99)
+    monkeypatch.setattr(many_brains, "load_anatomies", lambda: [made_up_anatomy()])
+    given = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+    for _ in range(2):  # the second time with what the first has packed
+        measure(tmp_path, parse_config(given), ["constant-field"], 2, 1, 99)
+        assert "2 training volumes, constant-field: validation" in capsys.readouterr().out
+    refused = "packed holds brains of other settings; name another folder"
+    with pytest.raises(InputError, match=refused):
+        measure(tmp_path, parse_config(given), ["constant-field"], 4, 1, 99)
+    given["datasets"]["adni"]["demo"]["severity"] = [1.0, 2.0]
+    with pytest.raises(InputError, match=refused):
+        measure(tmp_path, parse_config(given), ["constant-field"], 2, 1, 99)
+    with pytest.raises(InputError, match="a volume of each class, and an epoch"):
+        measure(tmp_path, parse_config(given), ["constant-field"], 1, 1, 99)
