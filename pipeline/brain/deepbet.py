@@ -37,8 +37,10 @@ def find_brain(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def main(head: str, mask: str) -> None:
     """The process: find the brain of a head on the processor and write its mask."""
     use_huge_pages()
-    from deepbet import BrainExtraction  # with torch, which is slow to start
+    import torch  # slow to start
+    from deepbet import BrainExtraction
 
+    torch.set_flush_denormal(True)  # as for training: a sixth of the time
     _, found, _ = BrainExtraction(no_gpu=True).run(nib.load(head))
     nib.save(found, mask)
 

@@ -60,6 +60,7 @@ def fit_model(
     method = find_method(settings["method"])
     use_huge_pages()
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # a processor takes long over numbers that are nearly 0
     folder, board = state_folder(output_dir), output_dir / "tensorboard"
     with locked(folder), claimed_device(device, jobs_per_gpu) as place:
         shutil.rmtree(board, ignore_errors=True)

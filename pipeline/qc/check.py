@@ -89,9 +89,11 @@ def check_volume(
     reference = nib.Nifti1Image(fixed.data, fixed.affine)
     disagreement = next((step.get("contradiction", "") for step in status["steps"]), "")
     if head:
-        lies = next(step for step in status["steps"] if "alignment" in step)
-        facts["correlation"] = round(lies["correlation"], 4)
-        facts["orientation"] = "; ".join(filter(None, [disagreement, lies["alignment"]]))
+        lies = next((step for step in status["steps"] if "alignment" in step), {})
+        if lies:
+            facts["correlation"] = round(lies["correlation"], 4)
+        doubts = disagreement, lies.get("alignment")
+        facts["orientation"] = "; ".join(filter(None, doubts))
     if second:
         masks = [np.asarray(image.dataobj) != 0 for image in (first, second)]
         facts["litres"] = round(litres(masks[1], second.affine), 4)

@@ -111,6 +111,13 @@ def test_contradiction_that_the_first_stage_found(stages, coarse):
     assert check(stages, coarse)["orientation"] == "RAS or LAS"
 
 
+def test_sidecar_without_the_registration(stages, coarse):
+    write_sidecar(stages / "grid.nii.gz", "grid", [{"stage": "orient", "contradiction": "odd"}])
+    facts = check(stages, coarse)
+    assert facts["correlation"] is None
+    assert facts["orientation"] == "odd"
+
+
 def test_doubt_of_the_registration_makes_a_suspect(stages, coarse):
     steps = [{"stage": "orient"}, REGISTERED | {"alignment": "fits better turned"}]
     write_sidecar(stages / "grid.nii.gz", "grid", steps)
