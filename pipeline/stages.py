@@ -173,7 +173,7 @@ STAGES = {
         "prepare the films of a shard",
         rule="prepare_films",
         function="pipeline.chest.prepare:prepare_film_shard",
-        version=5,
+        version=6,
         told="resized to {resize} × {resize} pixels and their histograms equalised; the networks "
         "see {crop} × {crop} pixels",
         per="shards",

@@ -7,6 +7,7 @@ the model makes of them.
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,9 @@ def population_range(
 
 def trained_shape(generator: Path) -> tuple[int, ...] | None:
     """Shape of the images that a model has been trained on; None where they are not at hand."""
-    packed = _packed(generator)
-    return PackedDataset.open(packed).pairs_image.shape[1:] if packed.is_dir() else None
+    with suppress(OSError, ValueError):
+        return np.load(_packed(generator) / "pairs_image.npy", mmap_mode="r").shape[1:]
+    return None
 
 
 def _packed(generator: Path) -> Path:
@@ -149,9 +151,8 @@ def _packed(generator: Path) -> Path:
 
 
 def _training_images(generator: Path) -> PackedDataset | None:
-    packed = _packed(generator)
-    if packed.is_dir():
-        return PackedDataset.open(packed)
+    with suppress(OSError, ValueError):  # some may be gone, for the sake of space
+        return PackedDataset.open(_packed(generator))
     log.warning(
         "the images that %s was trained on are not at hand (packed/ of its data set): the regions "
         "have no range of theirs",

@@ -56,7 +56,10 @@ def _configured(path: Path, dataset: str | None) -> tuple["Config", "AnyDataset"
     config = parse_config(load_yaml(path))
     known = ", ".join(config.datasets)
     if dataset is None and len(config.datasets) > 1:
-        raise InputError(f"{path} has several data sets, {known}; give one with --dataset")
+        raise InputError(
+            f"{path} has several data sets, {known}; give one with --dataset, or another "
+            "configuration with --configfile"
+        )
     if dataset is None:
         (dataset,) = config.datasets
     if dataset not in config.datasets:

@@ -123,7 +123,7 @@ def _dicom_film(path: Path) -> dict:
         "date": header.study_date,
         "view_reason": header.view_reason,
     }
-    if header.modality not in RADIOGRAPHY:
+    if header.modality.upper() not in RADIOGRAPHY:
         row |= {"rule": Rule.OTHER_MODALITY, "reason": NO_FILM}
     elif header.view != "PA":
         row |= _not_pa(header.view, header.view_reason)

@@ -6,8 +6,8 @@ from pipeline.cohort.manifest import Cohort
 from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import count_rules
 
-# Of subjects with a pair, for training: by default there are none of films.
-_SHARED = "splits: {fractions: {train: 0.34, validation: 0.33, test: 0.33}}"
+# Of subjects with a pair where some are trained on, too: by default none are of films.
+SHARED = {"train": 0.34, "validation": 0.33, "test": 0.33}
 _CLASSES = {0: "class 0 (healthy)", 1: "class 1 (diseased)"}
 
 
@@ -49,8 +49,12 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
         "  usable images: " + (", ".join(kept) or "none"),
         f"  evaluation pairs: {len(pairs)}",
     ]
-    if len(set(labels)) < len(_CLASSES) and len(pairs):
-        lines.append(f"  to train on some of the subjects with a pair: {_SHARED}")
+    if unpaired is not None and len(set(labels)) < len(_CLASSES) and len(pairs):
+        fractions = ", ".join(f"{split}: {share}" for split, share in SHARED.items())
+        lines.append(
+            "  to train on some of the subjects with a pair, in the data set's section: "
+            f"splits: {{fractions: {{{fractions}}}}}"
+        )
     if unpaired is not None and len(unpaired):
         lines.append("  subjects without a pair:")
         lines += [f"    {count:6d}  {why}" for why, count in unpaired.value_counts().items()]

@@ -223,7 +223,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     with quiet_pydicom():
         try:
             dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
-            modality = str(dataset.get("Modality") or "").strip(" \0")
+            modality = str(dataset.get("Modality") or "").strip(" \0").upper()
             dataset.pop("Modality", None)  # what has nothing else is no image
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
                 file.seek(0)

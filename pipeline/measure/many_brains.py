@@ -144,7 +144,9 @@ def measure(
         write_json(simulated, folder / SIMULATED)
         Brains(load_anatomies()[0], dataset.demo, dataset.brain).pack(packed, volumes)
     elif not (made := folder / SIMULATED).is_file() or read_json(made) != simulated:
-        raise InputError(f"{packed} holds brains of other settings; name another folder")
+        raise InputError(
+            f"{packed} holds brains of other settings, or does not tell; name another folder"
+        )
     for method in methods:
         settings = config.training_settings(DATASET, method, seed)
         settings |= {"epochs": epochs} if "epochs" in settings else {}

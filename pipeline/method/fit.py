@@ -60,12 +60,15 @@ def fit_model(
     method = find_method(settings["method"])
     use_huge_pages()
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)  # a processor takes long over numbers that are nearly 0
     folder, board = state_folder(output_dir), output_dir / "tensorboard"
     with locked(folder), claimed_device(device, jobs_per_gpu) as place:
         shutil.rmtree(board, ignore_errors=True)
         board.mkdir()
-        fitted = method.fit(packed, settings, Place(output_dir, place, state_minutes))
+        torch.set_flush_denormal(True)  # a processor takes long over numbers that are nearly 0
+        try:
+            fitted = method.fit(packed, settings, Place(output_dir, place, state_minutes))
+        finally:
+            torch.set_flush_denormal(False)
     architecture = {"method": method.name, **fitted.architecture}
     history = fitted.history
     if history is None:  # one look at the validation pairs, as at the end of an only epoch

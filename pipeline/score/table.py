@@ -221,7 +221,7 @@ def _markdown(table: pd.DataFrame, of_datasets: dict[str, str]) -> str:
     for name, rows in table.groupby("dataset", sort=False):
         compared = rows[rows["method"].isin(METHODS)]
         notes += [_comparison(row, of_datasets[name]) for _, row in compared.iterrows()]
-        notes += _unspecific(compared, of_datasets[name])
+        notes += _unspecific(rows[rows["method"] != TRUE_DEFORMATION], of_datasets[name])
         notes += _without_intervals(rows, of_datasets[name])
     if (table["data"] == "demo").any():
         notes.append(

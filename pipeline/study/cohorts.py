@@ -18,8 +18,8 @@ class Cohorts:
 
     A ready archive is read when it is asked for, once for each state of its files (`CACHE`), so
     that a dry run shows every job. Its ingest runs again where that reading ends in another cohort:
-    a file that nobody is studied by changes nothing. An archive that a job makes is known when that
-    job is done.
+    a file that is neither used nor left out changes nothing. An archive that a job makes is known
+    when that job is done.
 
     Parameters
     ----------

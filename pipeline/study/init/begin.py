@@ -19,6 +19,7 @@ from pipeline.cohort.ingest import fingerprint, planned_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
 from pipeline.cohort.scans import is_series
+from pipeline.cohort.sufficiency import SHARED
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.method.registry import METHODS, reference_method
 from pipeline.score.uncertainty import FEWEST_SUBJECTS
@@ -104,17 +105,21 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
     if output.exists():
         raise InputError(f"{output} is there already; remove it, or give another with --output")
     name = as_label(look.name) or "study"
-    config = parse_config({"datasets": {name: look.section}})
-    dataset = config.datasets[name]
-    if not isinstance(dataset, CohortDataset):
-        raise TypeError(f"{dataset.source}: no archive of people")
     try:
-        plan, notes = plan_study(config, folder)
-        settings = dataset.ingest_settings()
-        cohort = planned_cohort(settings, folder / CACHE / fingerprint(settings))
+        dataset, cohort, plan, notes = _look_inside(look, name, folder)
     except InputError as error:
-        _write(look, name, dataset.modality, [], output)
-        raise InputError(f"{output} is written, but a run would stop: {error}") from None
+        # Where all subjects have a pair, none of films is left to train on, unless they are shared.
+        shared = look._replace(
+            section=look.section | {"splits": {"fractions": SHARED}},
+            remarks=look.remarks | {"splits": ["too few others to train on: they are shared"]},
+        )
+        try:
+            dataset, cohort, plan, notes = _look_inside(shared, name, folder)
+        except InputError:
+            modality = parse_config({"datasets": {name: look.section}}).datasets[name].modality
+            _write(look, name, modality, [], output)
+            raise InputError(f"{output} is written, but a run would stop: {error}") from None
+        look = shared
     scans = cohort.manifest["path"] if isinstance(dataset, VolumeDataset) else ()
     facts, odd = look_at_scans(scans)
     facts = [*_facts(cohort), *facts]
@@ -138,6 +143,19 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
             ),
         ]
     )
+
+
+def _look_inside(
+    look: Look, name: str, folder: Path
+) -> tuple[CohortDataset, Cohort, pd.DataFrame, list[str]]:
+    """The data set, who is studied, and the plan of a study with its notes."""
+    config = parse_config({"datasets": {name: look.section}})
+    dataset = config.datasets[name]
+    if not isinstance(dataset, CohortDataset):
+        raise TypeError(f"{dataset.source}: no archive of people")
+    plan, notes = plan_study(config, folder)
+    settings = dataset.ingest_settings()
+    return dataset, planned_cohort(settings, folder / CACHE / fingerprint(settings)), plan, notes
 
 
 def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: Path) -> None:

@@ -29,7 +29,7 @@ OTHER_NAMES = {
     "subject": ("subjectid", "participant", "participantid", "patient", "patientid", "ptid", "id"),
     "session": ("sessionid", "visit", "visitid", "viscode", "timepoint"),
     "path": ("file", "filename", "filepath", "image", "imagepath", "scan"),
-    "date": ("scandate", "imagedate", "examdate", "visitdate", "acqtime"),
+    "date": ("scandate", "imagedate", "studydate", "examdate", "visitdate", "acqtime"),
     "day": ("days",),
     "field_strength": ("tesla", "magneticfieldstrength"),
     "site": ("center", "centre", "siteid"),

@@ -70,6 +70,9 @@ def test_range_is_kept_beside_the_model_for_its_state(generator):
 
 def test_size_of_the_training_is_known_while_its_images_are_at_hand(generator):
     assert trained_shape(generator) == SHAPE
+    (generator.parents[3] / "packed/pairs_mask.npy").unlink()  # for the sake of space
+    assert trained_shape(generator) == SHAPE
+    assert population_range(generator, load_model(generator), MEASURE, SHAPE) is None
     (generator.parents[3] / "packed").rename(generator.parents[3] / "elsewhere")
     assert trained_shape(generator) is None
 

@@ -66,7 +66,7 @@ def test_a_folder_of_other_settings_is_refused(tmp_path, monkeypatch, capsys):
     for _ in range(2):  # the second time with what the first has packed
         measure(tmp_path, parse_config(given), ["constant-field"], 2, 1, 99)
         assert "2 training volumes, constant-field: validation" in capsys.readouterr().out
-    refused = "packed holds brains of other settings; name another folder"
+    refused = "packed holds brains of other settings, or does not tell; name another folder"
     with pytest.raises(InputError, match=refused):
         measure(tmp_path, parse_config(given), ["constant-field"], 4, 1, 99)
     given["datasets"]["adni"]["demo"]["severity"] = [1.0, 2.0]

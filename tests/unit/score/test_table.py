@@ -151,3 +151,15 @@ def test_specificity_without_an_interval_shows_nothing_yet(tmp_path, many_scores
     text = (tmp_path / "table.md").read_text(encoding="utf-8")
     assert "COPD, specificity above 0, without an interval: " in text
     assert ("defi-gan" in positive) and "DeFI-GAN. Whether what these show" in text
+
+
+def test_attribution_that_is_not_a_patients_own_is_named(tmp_path, many_scores):
+    scores = pd.read_parquet(many_scores)
+    other = scores[scores["method"] == "defi-gan"].assign(method="occlusion")
+    other["ncc_other"] = other["ncc"] + 0.1
+    pd.concat([scores, other]).to_parquet(many_scores)
+    datasets = {"copd": {"title": "COPD", "data": "real", "published": None}}
+    make_table([many_scores], tmp_path / "table.csv", tmp_path / "table.md", datasets)
+    text = (tmp_path / "table.md").read_text(encoding="utf-8")
+    (line,) = (line for line in text.splitlines() if "specificity not above 0" in line)
+    assert "specificity not above 0: occlusion, VA-GAN." in line

@@ -54,7 +54,7 @@ def test_ingest_runs_again_where_another_cohort_is_read(ready, folder):
     state = cohorts_of(ready).state("mine")
     (folder / "ADNI/list of downloads.txt").write_text("all of them")
     image = folder / cohorts_of(ready)("mine").manifest["path"][0]
-    os.utime(image, (1, 1))  # the jobs that read it see that for themselves
+    os.utime(image, (1, 1))  # jobs that read it look at its time themselves
     assert cohorts_of(ready).state("mine") == state
     image.unlink()
     assert cohorts_of(ready).state("mine") != state

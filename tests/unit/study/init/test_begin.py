@@ -39,9 +39,9 @@ def write_bids(folder):
     return "--bids my-study"
 
 
-def write_table(folder):
+def write_table(folder, suffix=".nii"):
     rows = [
-        (f"0{n}", f"v{visit}", f"{n}-{visit}.nii", group)
+        (f"0{n}", f"v{visit}", f"{n}-{visit}{suffix}", group)
         for n in range(6)
         for visit, group in enumerate(["MCI", "AD"])
     ]
@@ -114,6 +114,12 @@ def test_table(folder, capsys):
         "- 10 of the 10 scans looked at, such as 0-0.nii: it will be left out: the file is empty"
         in said
     )
+
+
+def test_films_of_subjects_who_all_have_a_pair_are_shared(folder, capsys):
+    said, text = begun(write_table(folder, ".png"), capsys)
+    assert "too few others to train on: they are shared\n    splits: {fractions: {train: 0" in text
+    assert "trained on: 4 images, 2 healthy and 2 diseased, of the other subjects" in said
 
 
 @pytest.mark.parametrize("write", [write_adni, write_films])
