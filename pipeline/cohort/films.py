@@ -12,7 +12,7 @@ from pipeline.cohort.readings import read_dates
 from pipeline.cohort.rejection import reject, reject_repeated, usable
 from pipeline.cohort.spelling import near_misses, tell_near_misses
 from pipeline.cohort.tables import read_table
-from pipeline.dicom.film import NO_FILM, RADIOGRAPHY, film_format, read_film, read_header
+from pipeline.dicom.film import NO_FILM, film_format, is_radiography, read_film, read_header
 from pipeline.dicom.view import decide_view
 from pipeline.stage.content import content_hash
 from pipeline.stage.errors import ImageError, InputError
@@ -123,7 +123,7 @@ def _dicom_film(path: Path) -> dict:
         "date": header.study_date,
         "view_reason": header.view_reason,
     }
-    if header.modality.upper() not in RADIOGRAPHY:
+    if not is_radiography(header.modality):
         row |= {"rule": Rule.OTHER_MODALITY, "reason": NO_FILM}
     elif header.view != "PA":
         row |= _not_pa(header.view, header.view_reason)

@@ -34,7 +34,7 @@ PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 ZIP_SIGNATURE = b"PK\3\4"
 LONGEST_FIRST_VALUE = 256  # bytes
-RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}  # modalities of films; an empty one is given the benefit
+RADIOGRAPHY = {"", "CR", "DX", "RG", "DR"}
 NO_FILM = "not a film by its modality"
 # Looked up once, not in every film.
 PIXEL_TAGS = [Tag(keyword) for keyword in ("Modality", *attributes.PIXELS)]
@@ -158,6 +158,11 @@ def read_header(path: Path) -> FilmHeader:
     )
 
 
+def is_radiography(modality: str) -> bool:
+    """Whether a film may have this modality; one that does not tell is given the benefit."""
+    return modality.upper() in RADIOGRAPHY
+
+
 def parse_day(text: str) -> date | None:
     """Day of a DICOM date (``YYYYMMDD``, formerly ``YYYY.MM.DD``); None if it is none."""
     if not DAY.fullmatch(text):  # strptime reads 2015311, too
@@ -223,7 +228,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
     with quiet_pydicom():
         try:
             dataset = dcmread(file, specific_tags=PIXEL_TAGS, force=True)
-            modality = str(dataset.get("Modality") or "").strip(" \0").upper()
+            modality = str(dataset.get("Modality") or "").strip(" \0")
             dataset.pop("Modality", None)  # what has nothing else is no image
             if not dataset:  # pydicom keeps nothing if compressed pixels break off
                 file.seek(0)
@@ -241,7 +246,7 @@ def _read_dicom(file: BinaryIO) -> np.ndarray:
             if header:
                 raise ImageError(Rule.UNREADABLE, "the pixel data are truncated")
             raise ImageError(Rule.WRONG_KIND, "a DICOM file without an image")
-        if modality not in RADIOGRAPHY:
+        if not is_radiography(modality):
             raise ImageError(Rule.OTHER_MODALITY, NO_FILM)
         if photometric not in ("MONOCHROME1", "MONOCHROME2"):
             raise ImageError(
