@@ -113,7 +113,7 @@ STAGES = {
         "register to the template, 7 degrees of freedom",
         rule="register_template",
         function="pipeline.brain.template:register_to_template",
-        version=4,
+        version=5,
         volume=True,
         engines=True,
         told="registered to the template with 7 degrees of freedom",

@@ -6,6 +6,7 @@ of the field of view it would keep.
 """
 
 from pathlib import Path
+from shutil import copyfile
 
 import numpy as np
 
@@ -95,7 +96,10 @@ def refine_skull(
             f"{used['engine']} keeps only {100 * share:.0f} % of the stripped brain",
         )
     found = _check_brain(used["engine"], mask, affine)
-    save_volume(np.where(mask, data, 0), affine, destination)
+    if share == 1:  # compressing it again takes longer than all the rest
+        copyfile(source, destination)
+    else:
+        save_volume(np.where(mask, data, 0), affine, destination)
     return {**used, "litres": found, "share": float(share)}
 
 

@@ -187,9 +187,12 @@ def _without_skull(template: Template, brain: np.ndarray) -> Iterator[Template]:
 def template_brain(template: Template) -> np.ndarray:
     """Where a template in MNI space has its brain: that of the packaged one, on its grid."""
     path = packaged_template()
-    image = nib.squeeze_image(nib.load(path.with_name(f"{path.stem}_mask.nii")))
-    matrix = np.linalg.inv(image.affine) @ template.affine
+    file = nib.load(path.with_name(f"{path.stem}_mask.nii"))
+    image = nib.as_closest_canonical(nib.squeeze_image(file))
     mask = np.asarray(image.dataobj) > 0
+    if mask.shape == template.data.shape and np.allclose(image.affine, template.affine):
+        return mask
+    matrix = np.linalg.inv(image.affine) @ template.affine
     brain = affine_transform(
         mask.astype(np.uint8), matrix, output_shape=template.data.shape, order=0
     ).astype(bool)

@@ -66,9 +66,7 @@ def test_mask_that_is_no_brain(size: int, told: str) -> None:
 def test_refinement_that_is_left_out_passes_the_volume_on(tmp_path: Path, stripped: Path) -> None:
     facts = skull.refine_skull(stripped, tmp_path / "out.nii.gz", engine=NONE)
     assert (facts["engine"], facts["version"], facts["share"]) == ("none", "", 1)
-    before, after = nib.load(stripped), nib.load(tmp_path / "out.nii.gz")
-    np.testing.assert_array_equal(after.get_fdata(), before.get_fdata())
-    np.testing.assert_array_equal(after.affine, before.affine)
+    assert (tmp_path / "out.nii.gz").read_bytes() == stripped.read_bytes()
 
 
 @pytest.mark.slow

@@ -25,22 +25,26 @@ def test_importing_stages_is_light() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.parametrize(("template_mm", "voxel_mm", "within"), [(3.0, 3.0, 1.0), (1.0, 1.8, 0.6)])
 def test_registration_finds_a_known_pose(
     tmp_path: Path,
+    template_mm: float,
+    voxel_mm: float,
+    within: float,
     save_head: Callable[..., Path],
     pose_head: Callable,
     icbm_head: nib.Nifti1Image,
     resample: Callable[..., np.ndarray],
 ) -> None:
-    """At 3 mm, for speed; the error is the distance at the corners of the brain."""
-    small = save_head(icbm_head, "template.nii.gz", 3.0)
-    head = pose_head(icbm_head, voxel_mm=(3.0, 3.0, 3.0))
+    """The error is the distance at the corners of the brain."""
+    small = save_head(icbm_head, "template.nii.gz", template_mm)
+    head = pose_head(icbm_head, voxel_mm=(voxel_mm,) * 3)
     oriented, result = tmp_path / "oriented $(x).nii.gz", tmp_path / "out.nii.gz"
     orient_volume(head.path, oriented)
     facts = template.register_to_template(oriented, result, template=str(small))
     matrix = np.array(facts["matrix"])
     error = np.linalg.norm(apply_affine(head.pose @ matrix, CORNERS) - CORNERS, axis=1)
-    assert error.max() < 1.0
+    assert error.max() < within
     assert facts["scale"] == pytest.approx(1, abs=0.01)
     assert facts["correlation"] > 0.75
     assert facts["likeness"] > 0.8 and facts["alignment"] == ""
@@ -96,6 +100,15 @@ def test_correlation_tells_a_turned_head(icbm_head) -> None:
     for wrong in (lying, np.roll(data, 10, axis=2), np.roll(data, -12, axis=1)):
         assert template.head_correlation(wrong, data, voxel_mm) < 0.65
     assert np.isnan(template.head_correlation(np.zeros_like(data), data, voxel_mm))
+
+
+def test_the_templates_brain_is_found_on_any_grid(icbm_head, icbm_brain, save_head) -> None:
+    known = np.asarray(icbm_brain.dataobj) > 0
+    packaged = template.load_template(template.packaged_template())
+    np.testing.assert_array_equal(template.template_brain(packaged), known)
+    other = template.load_template(save_head(icbm_head, "other.nii.gz", 2.0))
+    share = template.template_brain(other).sum() * 8 / known.sum()
+    assert share == pytest.approx(1, abs=0.01)
 
 
 def test_damaged_template_names_the_setting(tmp_path: Path) -> None:
