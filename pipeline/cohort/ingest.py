@@ -14,7 +14,7 @@ from pipeline.cohort.adni import ingest_adni
 from pipeline.cohort.bids import ingest_bids
 from pipeline.cohort.flow import UNITS
 from pipeline.cohort.manifest import Cohort, read_manifest
-from pipeline.cohort.plain import ingest_manifest
+from pipeline.cohort.plain import images_elsewhere, ingest_manifest
 from pipeline.cohort.pseudonyms import pseudonym, read_key
 from pipeline.cohort.shared_list import keep_listed, read_cohort_list
 from pipeline.cohort.spirometry import SpirometryColumns
@@ -103,6 +103,9 @@ def read_cohort(folder: Path) -> Cohort:
 
 def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
+    if not os.path.exists(path):  # noqa: PTH110 - of any text, as a table may hold
+        yield f"{path} is not there"
+        return
     for file in _files(path) if path.is_dir() else [path]:
         if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
@@ -131,14 +134,19 @@ def fingerprint(settings: dict[str, Any]) -> str:
     key = settings.get("labels", {}).get("pseudonym_key")
     if key:  # subjects are named by it; made here if there is none yet, lest it be a change later
         digest.update(pseudonym(read_key(Path(key)), "").encode())
-    for path in filter(None, [*settings["archive"].values(), *lists]):
+    archive = settings["archive"]
+    named = []
+    if settings["source"] == "manifest":
+        named = images_elsewhere(archive["table"], archive["images"], settings.get("columns"))
+    for path in filter(None, [*archive.values(), *lists, *named]):
         for line in _contents(Path(path)):
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:16]
 
 
-def planned_cohort(settings: dict[str, Any], folder: Path) -> Cohort:
-    """The cohort of a ready archive, read once for each state of it: `folder` is that state's."""
+def planned_cohort(settings: dict[str, Any], cache: Path) -> Cohort:
+    """The cohort of a ready archive, read once for each state of it and kept in `cache`."""
+    folder = cache / fingerprint(settings)
     if not (folder / "manifest.parquet").is_file():
         with atomic_directory(folder) as temporary:
             write_cohort(ingest_dataset(settings), temporary)

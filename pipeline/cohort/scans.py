@@ -1,6 +1,5 @@
 """Scans of the brain as an archive holds them: a file a volume, or a series of DICOM slices."""
 
-import hashlib
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from pipeline.cohort.rejection import reject, usable
 from pipeline.dicom import series
 from pipeline.dicom.film import film_format
 from pipeline.stage.errors import ImageError
+from pipeline.stage.files import files_state
 from pipeline.stage.rules import Rule
 
 SUFFIXES = (".nii", ".nii.gz", ".mgh", ".mgz")  # how files of volumes are usually named
@@ -60,8 +60,6 @@ def series_files(path: str | Path) -> list[os.DirEntry[str]]:
         return sorted((e for e in entries if e.is_file()), key=lambda entry: entry.name)
 
 
-def series_state(path: str | Path) -> str:
-    """Changes whenever a file of the series does; a hash, since names may tell of the patient."""
-    stats = [(file.name, file.stat()) for file in series_files(path)]
-    told = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+def scan_state(path: str | Path) -> str:
+    """State of a scan's files; see `files_state`."""
+    return files_state(series_files(path) if is_series(path) else [path])

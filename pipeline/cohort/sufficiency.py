@@ -11,6 +11,10 @@ SHARED = {"train": 0.34, "validation": 0.33, "test": 0.33}
 _CLASSES = {0: "class 0 (healthy)", 1: "class 1 (diseased)"}
 
 
+class TrainingError(InputError):
+    """There are pairs, but no training image of one of the classes."""
+
+
 def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -> None:
     """Stop when there is nothing to train on or nothing to evaluate.
 
@@ -25,9 +29,10 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
 
     Raises
     ------
+    TrainingError
+        If training lacks images of a class, though there are pairs.
     InputError
-        If training lacks images of a class, or validation or test lacks pairs. The message counts
-        what was excluded by rule.
+        If validation or test lacks pairs. Each message counts what was excluded by rule.
     """
     manifest, pairs = cohort.manifest, cohort.pairs
     labels = manifest.loc[manifest["split"] == "train", "label"]
@@ -49,7 +54,8 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
         "  usable images: " + (", ".join(kept) or "none"),
         f"  evaluation pairs: {len(pairs)}",
     ]
-    if unpaired is not None and len(set(labels)) < len(_CLASSES) and len(pairs):
+    untrained = len(set(labels)) < len(_CLASSES) and len(pairs) > 0
+    if unpaired is not None and untrained:
         fractions = ", ".join(f"{split}: {share}" for split, share in SHARED.items())
         lines.append(
             "  to train on some of the subjects with a pair, in the data set's section: "
@@ -65,4 +71,4 @@ def check_cohort(cohort: Cohort, name: str, unpaired: pd.Series | None = None) -
             f"    {count:6d}  {item}: {title}"
             for count, item, title in counts.itertuples(index=False)
         ]
-    raise InputError("\n".join(lines))
+    raise (TrainingError if untrained else InputError)("\n".join(lines))

@@ -4,8 +4,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -21,6 +21,28 @@ def _temporary(destination: Path) -> Path:
     # A fixed name, in front, so that suffixes stay (".nii.gz" decides the format), the rename stays
     # on one file system, and a rerun after a kill overwrites what the killed job left.
     return destination.with_name(f".partial-{destination.name}")
+
+
+def files_state(files: Iterable[str | os.PathLike[str]]) -> str:
+    """Changes whenever one of some files does, be it to an older one, which Snakemake passes over.
+
+    Parameters
+    ----------
+    files
+        Their paths; one that is not there has a state, too.
+
+    Returns
+    -------
+    str
+        A hash, since names may tell of the patient.
+    """
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(os.fsencode(file))
+        with suppress(OSError, ValueError):
+            stat = Path(file).stat()
+            digest.update(f" {stat.st_size} {stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 @contextmanager

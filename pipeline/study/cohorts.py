@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-from pipeline.cohort.ingest import cohort_hash, fingerprint, planned_cohort, read_cohort
+from pipeline.cohort.ingest import cohort_hash, planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.stage.errors import InputError
 from pipeline.study.config import Config
@@ -74,8 +74,7 @@ class Cohorts:
 
     def _read_ready(self, name: str) -> Cohort:
         try:
-            settings = self.datasets[name].ingest_settings()
-            return planned_cohort(settings, CACHE / fingerprint(settings))
+            return planned_cohort(self.datasets[name].ingest_settings(), CACHE)
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
 

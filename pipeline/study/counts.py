@@ -1,13 +1,16 @@
 """How many images and pairs a data set has, before a run or after one."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.chest.shards import shard_of
-from pipeline.cohort.ingest import fingerprint, planned_cohort, read_cohort
+from pipeline.cohort.ingest import planned_cohort, read_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.scans import is_series
+from pipeline.score.uncertainty import FEWEST_SUBJECTS
 from pipeline.stage.errors import InputError
+from pipeline.stage.wording import number_of
 from pipeline.study.config.datasets import (
     AnyDataset,
     CohortDataset,
@@ -23,7 +26,8 @@ from pipeline.study.config.simulations import AdniDemo
 class Counts:
     """Images and pairs of a data set, shards that hold any, and where the numbers come from.
 
-    ``series`` is how many of the images are a DICOM series, of which a volume is made.
+    ``series`` is how many of the images are a DICOM series, of which a volume is made; ``shares``
+    are sentences on how the splits share them, and ``doubts`` on what a table will lack for it.
     """
 
     images: int = 0
@@ -32,6 +36,14 @@ class Counts:
     pair_shards: int = 0
     source: str = "the configuration"
     series: int = 0
+    shares: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def facts(self) -> list[str]:
+        """What there is, in sentences."""
+        images, pairs = number_of(self.images, "image"), number_of(self.pairs, "pair")
+        return [f"{images}, {pairs} for validation and test, by {self.source}", *self.shares]
 
 
 def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
@@ -56,9 +68,7 @@ def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:
         pairs = squares.validation + squares.test
         return Counts(squares.train + 2 * pairs, pairs)
     if not dataset.is_made:
-        settings = dataset.ingest_settings()
-        cohort = planned_cohort(settings, cache / fingerprint(settings))
-        return _count(cohort, dataset, "the archive")
+        return _count(planned_cohort(dataset.ingest_settings(), cache), dataset, "the archive")
     if earlier := count_earlier(dataset, folder):
         return earlier
     if dataset.is_fetched:
@@ -77,7 +87,37 @@ def _count(cohort: Cohort, dataset: CohortDataset, source: str) -> Counts:
     )
     volumes = isinstance(dataset, VolumeDataset)
     series = sum(map(is_series, cohort.manifest["path"])) if volumes else 0
-    return Counts(len(cohort.manifest), len(cohort.pairs), films, pairs, source, series)
+    return Counts(
+        len(cohort.manifest),
+        len(cohort.pairs),
+        films,
+        pairs,
+        source,
+        series,
+        shares=tuple(split_facts(cohort)),
+        doubts=tuple(too_few(cohort)),
+    )
+
+
+def split_facts(cohort: Cohort) -> Iterator[str]:
+    """How the splits share pairs and images, in sentences."""
+    split = cohort.pairs.groupby("split").size()
+    told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
+    yield f"pairs of a healthy and a diseased image: {told}"
+    trained = cohort.manifest.loc[cohort.manifest["split"] == "train", "label"]
+    healthy = int((trained == 0).sum())
+    yield (
+        f"trained on: {number_of(len(trained), 'image')}, {healthy} healthy and "
+        f"{len(trained) - healthy} diseased, of the other subjects"
+    )
+
+
+def too_few(cohort: Cohort) -> Iterator[str]:
+    """What a table will lack, for there are too few subjects with a test pair; a sentence."""
+    tested = cohort.pairs.loc[cohort.pairs["split"] == "test", "subject"].nunique()
+    if tested < FEWEST_SUBJECTS:
+        few = f"with fewer than {FEWEST_SUBJECTS} there are no intervals"
+        yield f"subjects with a test pair: {tested}; {few}"
 
 
 def _count_demo(dataset: CohortDataset) -> Counts:

@@ -245,16 +245,19 @@ def _gpu(device: str) -> Finding:
 
 def _plan(config: Config, folder: Path) -> Iterator[Finding]:
     """The archives, which are read to be counted, and the room that the results take."""
+    from pipeline.study.cohorts import CACHE
+    from pipeline.study.counts import count_cohort
     from pipeline.study.plan import plan_study
 
     try:
-        table, notes = plan_study(config, folder)
+        table, _ = plan_study(config, folder)
     except InputError as error:
         yield Finding("wrong", "archive", str(error))
         return
-    for note in notes:
-        if note.split(":")[0] in config.datasets:
-            yield Finding("ok", "archive", note)
+    for name, dataset in config.datasets.items():
+        counts = count_cohort(dataset, folder / "results" / name, folder / CACHE)
+        for state, told in (("ok", counts.facts), ("warning", counts.doubts)):
+            yield from (Finding(state, "archive", f"{name}: {fact}") for fact in told)
     yield _room(folder, table["gigabytes"].sum())
 
 

@@ -24,8 +24,8 @@ from pipeline.score.classifier import attribution_operations
 from pipeline.score.scored import EXPLANATIONS, JUDGES
 from pipeline.stage.errors import InputError
 from pipeline.stage.files import read_json
-from pipeline.stage.wording import number_of
 from pipeline.stages import BRAIN_STAGES, STAGES
+from pipeline.study.cohorts import CACHE
 from pipeline.study.config import Config, parse_config
 from pipeline.study.config.datasets import AnyDataset, CohortDataset, VolumeDataset
 from pipeline.study.costs import (
@@ -196,7 +196,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     rows, notes, with_gpu, too_small, places = [], [], 0.0, [], {}
     for name, dataset in config.datasets.items():
         try:
-            counts = count_cohort(dataset, results / name, folder / ".snakemake/cohorts")
+            counts = count_cohort(dataset, results / name, folder / CACHE)
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
         study = _Study(config, name, counts)
@@ -204,10 +204,7 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         if name in earlier.datasets:
             left = count_earlier(earlier.datasets[name], results / name)
             before = _Study(earlier, name, left or counts)
-        if counts.images:
-            images, pairs = number_of(counts.images, "image"), number_of(counts.pairs, "pair")
-            source = f"for validation and test, by {counts.source}"
-            notes.append(f"{name}: {images}, {pairs} {source}")
+        notes += [f"{name}: {fact}" for fact in (*counts.facts, *counts.doubts)]
         elsewhere = _trained_elsewhere(results / name, gpu)
         speed = gpu_speed(benchmarks, len(dataset.image_shape()), dataset.training.precision)
         places[speed.place] = True

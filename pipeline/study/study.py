@@ -11,10 +11,11 @@ from typing import Any, TypedDict
 from pipeline.brain.chain import CONVERSION, done_by
 from pipeline.chest.shards import shard_of
 from pipeline.cohort.derivatives import brain_mask
-from pipeline.cohort.scans import is_series, series_state
+from pipeline.cohort.scans import is_series, scan_state
 from pipeline.method.registry import find_method, shown_first
 from pipeline.stage import layout
 from pipeline.stage.errors import InputError
+from pipeline.stage.files import files_state
 from pipeline.study.config.simulations import Demo
 from pipeline.study.job_settings import JobSettings, Wildcards, as_json, of_dataset
 from pipeline.study.patterns import figure, model, volume
@@ -108,9 +109,9 @@ class Study(JobSettings):
         paths = self.cohort(wildcards.dataset).paths
         return paths[wildcards.subject, wildcards.session]
 
-    def slices(self, wildcards: Wildcards) -> str:
-        """The state of a series' slices."""
-        return series_state(self.scan(wildcards))
+    def scan_state(self, wildcards: Wildcards) -> str:
+        """The state of its files."""
+        return scan_state(self.scan(wildcards))
 
     def raw_volume(self, wildcards: Wildcards) -> str:
         """The image that a volume begins as: made of its series, if it is one."""
@@ -166,6 +167,10 @@ class Study(JobSettings):
         shard, shards = int(wildcards.shard), self.films[wildcards.dataset].chest.shards
         rows = self.cohort(wildcards.dataset).manifest.itertuples()
         return [row.path for row in rows if shard_of(row.subject, shards) == shard]
+
+    def shard_state(self, wildcards: Wildcards) -> str:
+        """The state of these films."""
+        return files_state(self.shard_films(wildcards))
 
     def film_shards(self, name: str, stage: str) -> list[str]:
         """Arrays of the shards that hold any ``film``, or any of ``pairs``."""

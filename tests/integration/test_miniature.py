@@ -5,6 +5,7 @@ Where Slurm is installed the run goes through a real one; what is run again runs
 """
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -278,6 +279,23 @@ def test_new_volume_reruns_what_the_page_says(study, tmp_path):
     finally:
         shutil.rmtree(added)
         shutil.copytree(tmp_path / "tables", tables, dirs_exist_ok=True)
+
+
+def test_image_that_an_older_one_replaces_is_prepared_again(study):
+    """As where a damaged copy is replaced from a backup that keeps its time."""
+    manifests = [study / f"results/{name}/ingest/manifest.parquet" for name in ("adni", "copd")]
+    scan, film = (study / pd.read_parquet(manifest)["path"][0] for manifest in manifests)
+    times = {path: path.stat().st_mtime_ns for path in (scan, film)}
+    try:
+        for path in times:
+            os.utime(path, (1, 1))
+        plan = planned_jobs(study, *CONFIG)
+    finally:
+        for path, time in times.items():
+            os.utime(path, ns=(time, time))
+    rules = ("orient_volume", "resample_grid", "prepare_films", "pack_volumes", "pack_films")
+    assert [plan[rule] for rule in rules] == [1] * 5
+    assert planned_jobs(study, *CONFIG) == {}
 
 
 def test_drop_list_reruns_what_the_page_says(study, tmp_path):

@@ -21,7 +21,7 @@ rule convert_series:
     params:
         version=STAGES["convert"].version,
         engine_version=study.converter_version,
-        slices=study.slices,
+        state=study.scan_state,
     shell:
         "python -m pipeline convert {input:q} {output:q}"
         " --minutes {resources.runtime} --threads {threads} --log {log:q}"
@@ -47,6 +47,7 @@ rule accept_volume:
         runtime=10,
     params:
         version=STAGES["accept"].version,
+        state=study.scan_state,
         prepared=study.prepared,
         mask=study.mask_option,
         template=study.template_option,
@@ -74,6 +75,7 @@ rule orient_volume:
         runtime=10,
     params:
         version=STAGES["orient"].version,
+        state=study.scan_state,
         engine=study.engine("orient"),
         engine_version=study.engine_version("orient"),
     shell:

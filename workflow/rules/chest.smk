@@ -21,6 +21,7 @@ rule prepare_films:
         runtime=60,
     params:
         version=STAGES["films"].version,
+        state=study.shard_state,
         shards=study.chest("shards"),
         resize=study.chest("resize"),
     shell:

@@ -3,6 +3,7 @@
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,13 @@ from pipeline.brain.kind import check_kind, check_skull
 from pipeline.brain.orient import to_canonical
 from pipeline.brain.scan import read_scan
 from pipeline.brain.volume import check_values
-from pipeline.cohort.ingest import fingerprint, planned_cohort
+from pipeline.cohort.ingest import planned_cohort
 from pipeline.cohort.manifest import Cohort
 from pipeline.cohort.names import as_label
 from pipeline.cohort.scans import is_series
-from pipeline.cohort.sufficiency import SHARED
+from pipeline.cohort.sufficiency import SHARED, TrainingError
 from pipeline.geometry.affine import voxel_sizes
 from pipeline.method.registry import METHODS, reference_method
-from pipeline.score.uncertainty import FEWEST_SUBJECTS
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.exclusions import count_rules
 from pipeline.stage.files import atomic_path
@@ -31,6 +31,7 @@ from pipeline.study.cohorts import CACHE
 from pipeline.study.config import parse_config
 from pipeline.study.config.datasets import CohortDataset, VolumeDataset
 from pipeline.study.config.origins import yaml_value
+from pipeline.study.counts import split_facts, too_few
 from pipeline.study.init.look import Look
 from pipeline.study.plan import listed, plan_study, plan_summary
 
@@ -106,20 +107,11 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
         raise InputError(f"{output} is there already; remove it, or give another with --output")
     name = as_label(look.name) or "study"
     try:
-        dataset, cohort, plan, notes = _look_inside(look, name, folder)
+        look, dataset, cohort, plan, notes = _look_inside(look, name, folder)
     except InputError as error:
-        # Where all subjects have a pair, none of films is left to train on, unless they are shared.
-        shared = look._replace(
-            section=look.section | {"splits": {"fractions": SHARED}},
-            remarks=look.remarks | {"splits": ["too few others to train on: they are shared"]},
-        )
-        try:
-            dataset, cohort, plan, notes = _look_inside(shared, name, folder)
-        except InputError:
-            modality = parse_config({"datasets": {name: look.section}}).datasets[name].modality
-            _write(look, name, modality, [], output)
-            raise InputError(f"{output} is written, but a run would stop: {error}") from None
-        look = shared
+        modality = parse_config({"datasets": {name: look.section}}).datasets[name].modality
+        _write(look, name, modality, [], output)
+        raise InputError(f"{output} is written, but a run would stop: {error}") from None
     scans = cohort.manifest["path"] if isinstance(dataset, VolumeDataset) else ()
     facts, odd = look_at_scans(scans)
     facts = [*_facts(cohort), *facts]
@@ -138,7 +130,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
                     f"a first try, at the size of the demonstration: {plan_summary(a_try)}; for it "
                     f"remove `# ` from the last two lines of {output}",
                     f"as it is, at the size of the paper: {plan_summary(plan)}",
-                    *notes,
+                    *(note for note in notes if not note.startswith(f"{name}: ")),
                 ]
             ),
         ]
@@ -147,15 +139,27 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
 
 def _look_inside(
     look: Look, name: str, folder: Path
-) -> tuple[CohortDataset, Cohort, pd.DataFrame, list[str]]:
-    """The data set, who is studied, and the plan of a study with its notes."""
+) -> tuple[Look, CohortDataset, Cohort, pd.DataFrame, list[str]]:
+    """The data set, who is studied, and the plan of a study with its notes.
+
+    Where no subject is left to train on, as of films where all have a pair, they are shared.
+    """
     config = parse_config({"datasets": {name: look.section}})
     dataset = config.datasets[name]
     if not isinstance(dataset, CohortDataset):
         raise TypeError(f"{dataset.source}: no archive of people")
-    plan, notes = plan_study(config, folder)
-    settings = dataset.ingest_settings()
-    return dataset, planned_cohort(settings, folder / CACHE / fingerprint(settings)), plan, notes
+    try:
+        cohort = planned_cohort(dataset.ingest_settings(), folder / CACHE)
+    except InputError as error:
+        if isinstance(error, TrainingError) and "splits" not in look.section:
+            shared = look._replace(
+                section=look.section | {"splits": {"fractions": SHARED}},
+                remarks=look.remarks | {"splits": ["too few others to train on: they are shared"]},
+            )
+            with suppress(InputError):
+                return _look_inside(shared, name, folder)
+        raise InputError(f"datasets.{name}: {error}") from None
+    return look, dataset, cohort, *plan_study(config, folder)
 
 
 def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: Path) -> None:
@@ -177,7 +181,7 @@ def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: P
 
 
 def _facts(cohort: Cohort) -> Iterator[str]:
-    manifest, pairs = cohort.manifest, cohort.pairs
+    manifest = cohort.manifest
     sessions = manifest.groupby("subject").size()
     healthy = int((manifest["label"] == 0).sum())
     images = number_of(len(manifest), "image")
@@ -185,15 +189,7 @@ def _facts(cohort: Cohort) -> Iterator[str]:
         f"{images} listed, of {number_of(len(sessions), 'subject')}, {_range(sessions)} each: "
         f"{healthy} healthy, {len(manifest) - healthy} diseased"
     )
-    split = pairs.groupby("split").size()
-    told = ", ".join(f"{split.get(part, 0)} for {part}" for part in ("validation", "test"))
-    yield f"pairs of a healthy and a diseased image: {told}"
-    trained = manifest.loc[manifest["split"] == "train", "label"]
-    healthy = int((trained == 0).sum())
-    yield (
-        f"trained on: {number_of(len(trained), 'image')}, {healthy} healthy and "
-        f"{len(trained) - healthy} diseased, of the other subjects"
-    )
+    yield from split_facts(cohort)
 
 
 def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
@@ -205,10 +201,7 @@ def _missing(cohort: Cohort, volumes: bool) -> Iterator[str]:
             f"field strength of {number_of(unknown, 'image')} (MagneticFieldStrength in the JSON "
             "of BIDS, the column field_strength of a table), so pairs may be of different scanners"
         )
-    tested = cohort.pairs.loc[cohort.pairs["split"] == "test", "subject"].nunique()
-    if tested < FEWEST_SUBJECTS:
-        few = f"with fewer than {FEWEST_SUBJECTS} there are no intervals"
-        yield f"subjects with a test pair: {tested}; {few}"
+    yield from too_few(cohort)
 
 
 def look_at_scans(paths: Iterable[str]) -> tuple[list[str], list[str]]:

@@ -94,11 +94,31 @@ def test_columns_of_the_spirometry_are_those_of_the_configuration(copd):
     pd.testing.assert_frame_equal(ingest_dataset(copd).manifest, expected)
 
 
-def test_ready_archive_is_read_once(adni, tmp_path):
-    cache = tmp_path / "cache" / "state"
-    first = planned_cohort(adni, cache)
-    adni["archive"] = {"images": "gone", "tables": "gone"}
-    pd.testing.assert_frame_equal(planned_cohort(adni, cache).manifest, first.manifest)
+def test_ready_archive_is_read_once(adni, tmp_path, monkeypatch):
+    first = planned_cohort(adni, tmp_path / "cache")
+    monkeypatch.setattr("pipeline.cohort.ingest.ingest_dataset", None)
+    pd.testing.assert_frame_equal(
+        planned_cohort(adni, tmp_path / "cache").manifest, first.manifest
+    )
+
+
+def test_fingerprint_sees_images_that_a_manifest_names_elsewhere(tmp_path):
+    images, elsewhere, table = (tmp_path / name for name in ("images", "elsewhere", "table.csv"))
+    images.mkdir()
+    image = elsewhere / "scan.nii"
+    table.write_text(f"subject,session,path\nS1,a,{image}\nS1,b,../elsewhere/other.nii\nS2,a,\n")
+    archive = {"table": str(table), "images": str(images)}
+    settings = {"source": "manifest", "archive": archive, "splits": SPLITS}
+    found = [fingerprint(settings)]
+    elsewhere.mkdir()
+    image.write_bytes(b"1")
+    found.append(fingerprint(settings))
+    os.utime(image, (1, 1))
+    found += [fingerprint(settings), fingerprint(settings)]
+    (elsewhere / "other.nii").touch()
+    found.append(fingerprint(settings))
+    assert found[2] == found[3]
+    assert len(set(found)) == 4
 
 
 def test_fingerprint_sees_what_lies_behind_links_to_folders(tmp_path):

@@ -15,7 +15,7 @@ from pipeline.cohort.facts import cohort_facts
 from pipeline.cohort.ingest import write_cohort
 from pipeline.cohort.loni import list_images
 from pipeline.cohort.plain import ingest_manifest
-from pipeline.cohort.scans import is_series, series_state
+from pipeline.cohort.scans import is_series, scan_state
 from pipeline.cohort.shared_list import cohort_list
 
 VOLUME = nib.Nifti1Image(np.zeros((4, 4, 12), np.int16), np.diag([2.0, 2, 2, 1]))
@@ -36,12 +36,12 @@ def test_a_series_is_named_by_its_folder_or_a_file(tmp_path):
 
 def test_state_of_a_series_follows_each_of_its_slices(tmp_path):
     files = write_series(tmp_path / "S7", VOLUME)
-    before = series_state(tmp_path / "S7")
-    assert series_state(files[0]) == before
+    before = scan_state(tmp_path / "S7")
+    assert scan_state(files[0]) == before
     files[5].write_bytes(files[5].read_bytes() + b"\0")
-    changed = series_state(tmp_path / "S7")
+    changed = scan_state(tmp_path / "S7")
     files[6].unlink()
-    assert len({before, changed, series_state(tmp_path / "S7")}) == 3
+    assert len({before, changed, scan_state(tmp_path / "S7")}) == 3
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from pipeline.stage.files import (
     atomic_directory,
     atomic_path,
+    files_state,
     read_csv,
     read_json,
     write_csv,
@@ -85,3 +87,16 @@ def test_names_of_a_table_stay_text(tmp_path):
     read = read_csv(tmp_path / "table.csv")
     pd.testing.assert_frame_equal(read, table.replace({"note": {"": np.nan}}), check_dtype=False)
     assert read["ncc"].dtype == float
+
+
+def test_state_of_files_follows_each_of_them(tmp_path):
+    files = [tmp_path / "one", tmp_path / "two"]
+    found = [files_state(files)]
+    files[0].write_text("1")
+    found.append(files_state(files))
+    os.utime(files[0], (1, 1))  # an older one
+    found += [files_state(files), files_state(files)]
+    files[1].touch()
+    found.append(files_state(files))
+    assert found[2] == found[3]
+    assert len(set(found)) == 4

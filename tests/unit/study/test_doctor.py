@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from helpers.made_up_adni import write_adni_archive
 from packaging.requirements import Requirement
 from snakemake_interface_executor_plugins.utils import format_cli_value
 
@@ -76,6 +77,22 @@ def test_demonstration_can_run_here(config, tmp_path, no_slurm, roomy):
     assert wrong(findings) == []
     assert states(findings, "archive") == ["ok", "ok"]
     assert states(findings, "engines") == states(findings, "GPU") == ["ok"]
+
+
+def test_archive_tells_its_splits_and_warns_of_too_few_subjects(
+    config, tmp_path, no_slurm, roomy, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_adni_archive(Path("ADNI"), Path("tables"), subjects=60, seed=3)
+    fractions = {"train": 0.4, "validation": 0.4, "test": 0.2}
+    mine = {"archive": {"images": "ADNI", "tables": "tables"}, "demo": None}
+    mine |= {"splits": {"seed": 0, "fractions": fractions}}
+    config["datasets"]["adni"] |= mine
+    *told, few = (str(f) for f in examine(config, tmp_path) if "adni: " in f.found)
+    assert re.match(r"ok +archive: adni: \d+ images, \d+ pairs for validation and test, by", told[0])
+    assert re.search(r"a diseased image: \d+ for validation, \d+ for test", told[1])
+    assert re.search(r"trained on: \d+ images, \d+ healthy and \d+ diseased", told[2])
+    assert re.match(r"warning +archive: adni: subjects with a test pair: \d; with fewer than", few)
 
 
 def test_estimate_above_the_free_room_is_wrong(config, tmp_path, no_slurm, roomy):
