@@ -114,9 +114,7 @@ def ingest_manifest(
     return cohort
 
 
-def images_elsewhere(
-    table: Path, images: Path, columns: dict[str, str] | None = None
-) -> list[str]:
+def images_elsewhere(table: Path, images: Path, columns: dict[str, str] | None = None) -> list[str]:
     """Images that a manifest names outside the folder `images`; arguments of `ingest_manifest`."""
     folder = Path(images).absolute()
     paths = read_table(table, ["path"], columns=columns)["path"]

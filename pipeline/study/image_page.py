@@ -12,6 +12,9 @@ from pipeline.stage.about import About
 from pipeline.stage.files import atomic_path
 
 PAGE = "page.html"
+# Of the largest displacement (voxels) or, without a field, of the mean change on a scale from -1 to
+# 1: what is below it nobody sees.
+NOTHING = {"largest_displacement_voxels": 0.1, "mean_absolute_difference": 1e-3}
 CHANGES = ("volume change", "change")  # in per cent; a model that does not deform has none
 
 
@@ -46,7 +49,9 @@ def write_image_page(
     rows = [] if regions is None else regions.astype(object).to_dict("records")
     changes = [row for row in rows if row["measure"] in CHANGES]
     shown = changes or [row for row in rows if row["measure"] == "difference"]
+    measured = next(key for key in NOTHING if facts[key] is not None)
     text = template.render(
+        nothing=facts[measured] < NOTHING[measured],
         name=name,
         about=about,
         method=method,

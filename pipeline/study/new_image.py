@@ -1,63 +1,35 @@
 """A new scan or film, explained by a trained model: ``python -m pipeline explain``."""
 
-import logging
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from pipeline.biomarkers.population import (
     Ruler,
     beside_population,
-    film_ruler,
     population_range,
     trained_shape,
-    volume_ruler,
 )
-from pipeline.brain.chain import CONVERSION, ENTRY
-from pipeline.brain.scan import read_scan
-from pipeline.cohort.derivatives import brain_mask
-from pipeline.cohort.scans import SUFFIXES, is_series
+from pipeline.cohort.scans import SUFFIXES
 from pipeline.geometry.diffeomorphism import jacobian_determinant
-from pipeline.method.explain import (
-    NOT_DIAGNOSTIC,
-    ImageExplanation,
-    explain_image,
-    explain_prepared,
-    load_model,
-)
-from pipeline.method.interface import Explainer
+from pipeline.method.explain import NOT_DIAGNOSTIC, ImageExplanation, load_model
 from pipeline.method.registry import find_method
 from pipeline.stage.about import About
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.files import atomic_directory, sha256, write_csv, write_json
-from pipeline.stage.progress import progress
-from pipeline.stage.sidecar import has_sidecar, read_sidecar, run_image_stage, write_sidecar
-from pipeline.stages import stage_function
-from pipeline.study.config.datasets import Dataset, FilmDataset, ImageDataset, VolumeDataset
+from pipeline.study.config.datasets import Dataset
+from pipeline.study.explained import SCAN_FIELD, Explained, in_words
 from pipeline.study.image_page import write_image_page
+from pipeline.study.new_flat_image import explain_film, explain_picture
+from pipeline.study.new_volume import as_volume, explain_volume
 from pipeline.study.other_images import check_others, warp_others
 
-log = logging.getLogger(__name__)
-
 FACTS = "explanation.json"
-SCAN, SCAN_FIELD = "scan.nii.gz", "scan_displacement.nii.gz"
-Steps = list[dict[str, Any]]  # of the preparation, as sidecars hold them
-
-
-class Explained(NamedTuple):
-    """An explanation, the steps of the preparation, and how to make what measures it."""
-
-    explanation: ImageExplanation
-    steps: Steps
-    make_ruler: Callable[[], Ruler] | None = None
+SCAN = "scan.nii.gz"
 
 
 class NewImages:
@@ -84,8 +56,8 @@ class NewImages:
         trained, prepared = trained_shape(self.generator), dataset.image_shape()
         if trained not in (None, prepared):
             raise InputError(
-                f"{generator} was trained on images of {_words(trained)}, this configuration makes "
-                f"them {_words(prepared)}; give that of the training with --configfile"
+                f"{generator} was trained on images of {in_words(trained)}, this configuration "
+                f"makes them {in_words(prepared)}; give that of the training with --configfile"
             )
         self._ruler: Ruler | None = None
         self._population: pd.DataFrame | None = None
@@ -128,7 +100,7 @@ class NewImages:
         if others and not (volumes and find_method(method).deforms):
             raise InputError("other images are deformed by a model that deforms volumes only")
         with _refused(source), atomic_directory(destination) as folder:
-            image = _as_volume(source, folder / SCAN) if volumes else source
+            image = as_volume(source, folder / SCAN) if volumes else source
             if others:
                 check_others(others, image)
             explanation, steps, make_ruler = explain(image, self.model, folder, dataset)
@@ -173,10 +145,6 @@ def _refused(source: Path) -> Iterator[None]:
         raise InputError(f"{source} cannot be used: {error}") from error
 
 
-def _words(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
-
-
 def _check_destination(destination: Path) -> None:
     """Whatever lies there is replaced: it must not be somebody's folder."""
     path = Path(destination)
@@ -205,194 +173,6 @@ def _folded(phi: np.ndarray | None) -> float | None:
     return None if phi is None else float(np.mean(jacobian_determinant(phi[::-1]) <= 0))
 
 
-# ---- brain volumes ----
-
-
-class ChainStage(NamedTuple):
-    """A stage of the preparation, as `run_image_stage` takes it."""
-
-    name: str
-    function: Callable[..., dict[str, Any]]
-    settings: dict[str, object]
-
-
-def _chain(dataset: VolumeDataset, source: Path) -> list[ChainStage]:
-    """Stages of the preparation, with their settings."""
-    from pipeline.brain.engines import resolve_engines
-
-    brain, prepared = dataset.brain, dataset.prepared
-    taken: dict[str, object] = {
-        "prepared": prepared,
-        "mask": brain_mask(source),
-        "template": brain.template,
-    }
-    own: dict[str, dict[str, object]] = {
-        ENTRY: taken,
-        "template": {"template": brain.template, "stripped": prepared == "skull_stripped"},
-        "skull_refine": {"fraction": brain.bet_fraction},
-        "grid": {"voxel_mm": brain.voxel_mm, "shape": brain.shape},
-    }
-    chosen = resolve_engines(brain.engines, dataset.chain)
-    engines = {stage: {"engine": engine.name} for stage, engine in chosen.items()}
-    return [
-        ChainStage(stage, stage_function(stage), own.get(stage, {}) | engines.get(stage, {}))
-        for stage in dataset.chain
-    ]
-
-
-def _as_volume(source: Path, volume: Path) -> Path:
-    """A scan; of a DICOM series the `volume` that is made of it, as the workflow does."""
-    if not is_series(source):
-        return source
-    facts = stage_function(CONVERSION)(source, volume)
-    write_sidecar(volume, CONVERSION, [{"stage": CONVERSION, **facts}])
-    return volume
-
-
-def prepare_volume(source: Path, destination: Path, dataset: VolumeDataset) -> Steps:
-    """Run every stage of the brain's preparation on one volume, as raw as those of the data set.
-
-    Returns
-    -------
-    list of dict
-        The processing steps; also that by which `source` was converted.
-
-    Raises
-    ------
-    ImageError
-        If a stage refuses the volume.
-    """
-    chain = _chain(dataset, source)
-    converted = has_sidecar(source) and read_sidecar(source)["stage"] == CONVERSION
-    with (
-        tempfile.TemporaryDirectory(prefix="explain-") as name,
-        progress(total=len(chain), desc="preparing", unit="stage") as bar,
-    ):
-        image = source
-        for stage in chain:
-            last = stage is chain[-1]
-            result = destination if last else Path(name) / f"{stage.name}.nii.gz"
-            first = stage is chain[0] and not converted
-            run_image_stage(stage.name, stage.function, image, result, stage.settings, first=first)
-            image = result
-            bar.update()
-    status = read_sidecar(destination)
-    if status["status"] == "excluded":
-        raise ImageError(status["rule"], f"{status['reason']} ({status['stage']})")
-    return status["steps"]
-
-
-def _explain_volume(
-    source: Path, model: Explainer, folder: Path, dataset: VolumeDataset
-) -> Explained:
-    from pipeline.brain.volume import load_volume, save_volume
-    from pipeline.geometry.scan_space import (
-        bring_to_scan,
-        displacement_mm,
-        itk_field,
-        log_jacobian,
-        scan_affine,
-        warp_scan,
-        write_field,
-    )
-
-    prepared = folder / "prepared.nii.gz"
-    steps = prepare_volume(source, prepared, dataset)
-    image, affine = load_volume(prepared)
-    explanation = explain_image(model, image)
-    explained = Explained(explanation, steps, lambda: volume_ruler(affine, dataset.brain.voxel_mm))
-    save_volume(explanation.modified, affine, folder / "modified.nii.gz")
-    save_volume(explanation.difference, affine, folder / "difference.nii.gz")
-    if explanation.displacement is None:
-        title = find_method(model.method).title
-        log.warning("%s does not deform: there is no field to bring to the scan's space", title)
-        return explained
-    phi, scan, to_scan = explanation.displacement, read_scan(source), scan_affine(affine, steps)
-    write_field(itk_field(phi, affine), folder / "displacement.nii.gz")
-    field = itk_field(phi, to_scan)
-    write_field(field, folder / SCAN_FIELD)
-    nib.save(warp_scan(scan, field), folder / "scan_modified.nii.gz")
-    maps = {"log_jacobian": log_jacobian(phi), "change_mm": displacement_mm(field)}
-    for name, values in maps.items():
-        nib.save(bring_to_scan(values, to_scan, scan), folder / f"scan_{name}.nii.gz")
-    return explained
-
-
-# ---- films ----
-
-
-def _explain_film(source: Path, model: Explainer, folder: Path, dataset: FilmDataset) -> Explained:
-    from pipeline.chest.frame import find_frame
-    from pipeline.chest.prepare import centre_crop, prepare_film
-    from pipeline.dicom.film import read_film
-
-    chest = dataset.chest
-    raw = read_film(source)
-    film = prepare_film(raw, chest.resize)
-    explanation = explain_image(model, centre_crop(film, chest.crop))
-    _write_arrays(explanation, folder)
-    frame = find_frame(raw)._asdict()
-    step = {"stage": "film", "frame_px": frame, "resize": chest.resize, "crop": chest.crop}
-    return Explained(explanation, [step], lambda: film_ruler(chest.resize, chest.crop))
-
-
-def _write_arrays(explanation: ImageExplanation, folder: Path) -> None:
-    arrays = {
-        "image": explanation.image,
-        "modified": explanation.modified,
-        "difference": explanation.difference,
-    }
-    for name in ("image", "modified"):
-        grey = np.clip((arrays[name] + 1) / 2 * 65535, 0, 65535).round().astype(np.uint16)
-        Image.fromarray(grey).save(folder / f"{'prepared' if name == 'image' else name}.png")
-    if explanation.displacement is not None:
-        arrays["displacement"] = explanation.displacement
-    np.savez_compressed(folder / "explanation.npz", allow_pickle=False, **arrays)
-
-
-# ---- images that need no preparation ----
-
-
-def read_image(source: Path) -> np.ndarray:
-    """An image as the networks see it: an NPY array as it is, a PNG from -1 (black) to 1.
-
-    Raises
-    ------
-    InputError
-        If the file holds no grey image.
-    """
-    try:
-        if Path(source).suffix == ".npy":
-            image = np.load(source, allow_pickle=False)
-            scale = None
-        else:
-            with Image.open(source, formats=["PNG"]) as picture:
-                scale = 65535 if picture.mode.startswith("I") else 255
-                image = np.asarray(picture if scale == 65535 else picture.convert("L"))
-        image = image.astype(np.float32)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{source} is neither an NPY array of numbers nor a PNG") from error
-    if not np.isfinite(image).all():
-        raise InputError(f"{source} holds values that are no numbers")
-    return image if scale is None else image / scale * 2 - 1
-
-
-def _explain_picture(
-    source: Path, model: Explainer, folder: Path, dataset: ImageDataset
-) -> Explained:
-    image, side = read_image(source), dataset.squares.size
-    if image.shape != (side, side):
-        raise InputError(
-            f"{source} is of {_words(image.shape)}; the model explains images of {side} x {side}"
-        )
-    explanation = explain_prepared(model, image)
-    _write_arrays(explanation, folder)
-    return Explained(explanation, [])
-
-
-# ---- figure ----
-
-
 def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path) -> None:
     from pipeline.figures.explanation import draw_explanation
 
@@ -403,7 +183,7 @@ def _draw(explanation: ImageExplanation, method: str, about: About, folder: Path
 
 # How an image is explained, what file it comes in, and how such files are named in a folder.
 MODALITIES: dict[str, tuple[Callable[..., Explained], str, tuple[str, ...]]] = {
-    "brain": (_explain_volume, "a NIfTI or MGH volume or a DICOM series", SUFFIXES),
-    "chest": (_explain_film, "a DICOM, PNG or JPEG film", ("",)),
-    "image": (_explain_picture, "an NPY or PNG image", (".npy", ".png")),
+    "brain": (explain_volume, "a NIfTI or MGH volume or a DICOM series", SUFFIXES),
+    "chest": (explain_film, "a DICOM, PNG or JPEG film", ("",)),
+    "image": (explain_picture, "an NPY or PNG image", (".npy", ".png")),
 }

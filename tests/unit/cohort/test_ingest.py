@@ -97,9 +97,7 @@ def test_columns_of_the_spirometry_are_those_of_the_configuration(copd):
 def test_ready_archive_is_read_once(adni, tmp_path, monkeypatch):
     first = planned_cohort(adni, tmp_path / "cache")
     monkeypatch.setattr("pipeline.cohort.ingest.ingest_dataset", None)
-    pd.testing.assert_frame_equal(
-        planned_cohort(adni, tmp_path / "cache").manifest, first.manifest
-    )
+    pd.testing.assert_frame_equal(planned_cohort(adni, tmp_path / "cache").manifest, first.manifest)
 
 
 def test_fingerprint_sees_images_that_a_manifest_names_elsewhere(tmp_path):

@@ -16,6 +16,7 @@ FACTS = {
     "notice": "No diagnosis.",
     "largest_displacement_voxels": 1.5,
     "folded_share": 0.0,
+    "mean_absolute_difference": 0.1,
     "preparation": [{"stage": "orient", "engine": "nibabel", "version": "5"}],
 }
 
@@ -40,6 +41,26 @@ def test_what_lies_outside_is_marked_where_a_range_is_one(page, images, marked):
     assert ('<tr class="outside">' in text) == marked
     assert ("rows outside it are marked" in text) == marked
     assert (f"With fewer than {FEWEST} images that is no range" in text) != marked
+
+
+@pytest.mark.parametrize(
+    ("largest", "mean", "told"),
+    [
+        (1.5, 0.1, False),
+        (0.2, 0.0, False),
+        (0.03, 0.1, True),
+        (None, 0.1, False),
+        (None, 0.0, True),
+    ],
+)
+def test_an_explanation_of_nothing_is_called_so(tmp_path, largest, mean, told):
+    (tmp_path / "figure.png").write_bytes(b"PNG")
+    facts = FACTS | {"largest_displacement_voxels": largest, "mean_absolute_difference": mean}
+    about = ABOUT | {"modality": "chest"}
+    write_image_page(tmp_path, "mine", about, "DeFI-GAN", facts, None)
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert ("leaves this image as it is" in text) == told
+    assert "voxel" not in text and ("pixels of the prepared" in text) == (largest is not None)
 
 
 def test_nothing_has_a_sign(page):

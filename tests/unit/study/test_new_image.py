@@ -22,7 +22,7 @@ from pipeline.dicom.film import read_film
 from pipeline.method.explain import explain_image, explain_prepared, load_model, save_model
 from pipeline.method.generator import Generator
 from pipeline.stage.errors import InputError
-from pipeline.study import new_image
+from pipeline.study import new_flat_image, new_image, new_volume
 from pipeline.study.config import parse_config
 
 CONFIG = {
@@ -93,11 +93,11 @@ def short_chain(monkeypatch):
     """Preparation of a scan in no time, to a grid of 8 mm."""
     grid = {"voxel_mm": 8.0, "shape": (16, 16, 16)}
     chain = [
-        new_image.ChainStage("orient", orient_volume, {}),
-        new_image.ChainStage("template", _copy_in_place, {}),
-        new_image.ChainStage("grid", resample_to_grid, grid),
+        new_volume.ChainStage("orient", orient_volume, {}),
+        new_volume.ChainStage("template", _copy_in_place, {}),
+        new_volume.ChainStage("grid", resample_to_grid, grid),
     ]
-    monkeypatch.setattr(new_image, "_chain", lambda dataset, source: chain)
+    monkeypatch.setattr(new_volume, "_chain", lambda dataset, source: chain)
 
 
 @pytest.mark.parametrize("name", ["scan.nii.gz", "scan.mgz"])
@@ -232,7 +232,7 @@ def test_toy_picture_runs_from_black_to_white(tmp_path, bits, white):
     pixels = np.array([[0, white], [white // 2, white // 4]], dtype=bits)
     Image.fromarray(pixels).save(tmp_path / "square.png")
     expected = [[-1, 1], [0, -0.5]]
-    image = new_image.read_image(tmp_path / "square.png")
+    image = new_flat_image.read_image(tmp_path / "square.png")
     np.testing.assert_allclose(image, expected, atol=0.02)
 
 
