@@ -11,7 +11,7 @@ from shutil import copyfile
 import numpy as np
 
 from pipeline.brain.engines import EMBEDDED, use_engine
-from pipeline.brain.volume import litres, load_volume, save_volume
+from pipeline.brain.volume import check_values, litres, load_volume, save_volume
 from pipeline.stage.errors import ImageError, InputError
 from pipeline.stage.rules import Rule
 
@@ -96,7 +96,9 @@ def refine_skull(
             f"{used['engine']} keeps only {100 * share:.0f} % of the stripped brain",
         )
     found = _check_brain(used["engine"], mask, affine)
-    if share == 1:  # compressing it again takes longer than all the rest
+    check_values(data)
+    # Compressing the same again takes longer than all the rest.
+    if share == 1 and source.suffix == destination.suffix:
         copyfile(source, destination)
     else:
         save_volume(np.where(mask, data, 0), affine, destination)

@@ -16,6 +16,7 @@ from pipeline.cohort.flow import UNITS
 from pipeline.cohort.manifest import Cohort, read_manifest
 from pipeline.cohort.plain import images_elsewhere, ingest_manifest
 from pipeline.cohort.pseudonyms import pseudonym, read_key
+from pipeline.cohort.scans import scan_state
 from pipeline.cohort.shared_list import keep_listed, read_cohort_list
 from pipeline.cohort.spirometry import SpirometryColumns
 from pipeline.stage.exclusions import read_exclusions
@@ -103,9 +104,6 @@ def read_cohort(folder: Path) -> Cohort:
 
 def _contents(path: Path) -> Iterator[str]:
     """What tells one state of an archive from another: tables by content, images by their stat."""
-    if not os.path.exists(path):  # noqa: PTH110 - of any text, as a table may hold
-        yield f"{path} is not there"
-        return
     for file in _files(path) if path.is_dir() else [path]:
         if file.suffix in (".csv", ".json", ".tsv", ".txt"):
             yield f"{file} {hashlib.sha256(file.read_bytes()).hexdigest()}"
@@ -138,9 +136,11 @@ def fingerprint(settings: dict[str, Any]) -> str:
     named = []
     if settings["source"] == "manifest":
         named = images_elsewhere(archive["table"], archive["images"], settings.get("columns"))
-    for path in filter(None, [*archive.values(), *lists, *named]):
+    for path in filter(None, [*archive.values(), *lists]):
         for line in _contents(Path(path)):
             digest.update(line.encode("utf-8", "surrogateescape"))
+    for path in named:
+        digest.update(scan_state(path).encode())
     return digest.hexdigest()[:16]
 
 

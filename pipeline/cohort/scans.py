@@ -1,6 +1,7 @@
 """Scans of the brain as an archive holds them: a file a volume, or a series of DICOM slices."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -62,4 +63,7 @@ def series_files(path: str | Path) -> list[os.DirEntry[str]]:
 
 def scan_state(path: str | Path) -> str:
     """State of a scan's files; see `files_state`."""
-    return files_state(series_files(path) if is_series(path) else [path])
+    files: list[os.DirEntry[str]] = []
+    with suppress(OSError):  # of a folder that cannot be read
+        files = series_files(path) if is_series(path) else []
+    return files_state(files or [path])

@@ -251,11 +251,14 @@ def _plan(config: Config, folder: Path) -> Iterator[Finding]:
 
     try:
         table, _ = plan_study(config, folder)
+        counted = {
+            name: count_cohort(dataset, folder / "results" / name, folder / CACHE)
+            for name, dataset in config.datasets.items()
+        }
     except InputError as error:
         yield Finding("wrong", "archive", str(error))
         return
-    for name, dataset in config.datasets.items():
-        counts = count_cohort(dataset, folder / "results" / name, folder / CACHE)
+    for name, counts in counted.items():
         for state, told in (("ok", counts.facts), ("warning", counts.doubts)):
             yield from (Finding(state, "archive", f"{name}: {fact}") for fact in told)
     yield _room(folder, table["gigabytes"].sum())

@@ -162,6 +162,7 @@ def _facts(explanation: ImageExplanation) -> dict[str, float | None]:
         "largest_displacement_voxels": _largest(phi),
         "folded_share": _folded(phi),
         "mean_absolute_difference": float(np.abs(explanation.difference).mean()),
+        "largest_difference": float(np.abs(explanation.difference).max()),
     }
 
 

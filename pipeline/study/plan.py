@@ -324,6 +324,7 @@ def plan_summary(table: pd.DataFrame) -> str:
         if total[column] >= 1
         else f"{60 * total[column]:.0f} {what} minutes"
         for column, what in (("cpu_hours", "CPU"), ("gpu_hours", "GPU"))
+        if what == "CPU" or total[column]
     )
     return f"{total['jobs']:,.0f} jobs, {', '.join(spent)}, {total['gigabytes']:,.1f} GB of disk"
 
@@ -341,6 +342,10 @@ def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
     unknown = table.loc[table["measured"] == "no", "rule"].unique()
     if len(unknown):
         notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
+    notes = [
+        "a whole run, as `snakemake` without a target: its tables, pictures and report",
+        *notes,
+    ]
     return "\n".join([text, "", f"in all: {plan_summary(table)}", *listed(notes)])
 
 

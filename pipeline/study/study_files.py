@@ -91,6 +91,11 @@ class StudyFiles(JobSettings):
         """The state of its files."""
         return scan_state(self.scan(wildcards))
 
+    def raw_state(self, wildcards: Wildcards) -> str:
+        """The state of a volume as it begins, and of its mask; a series' conversion has its own."""
+        scan = self.scan(wildcards)
+        return "" if is_series(scan) else files_state(filter(None, [scan, brain_mask(scan)]))
+
     def raw_volume(self, wildcards: Wildcards) -> str:
         """The image that a volume begins as: made of its series, if it is one."""
         scan, job = self.scan(wildcards), wildcards

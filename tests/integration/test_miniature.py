@@ -298,6 +298,23 @@ def test_image_that_an_older_one_replaces_is_prepared_again(study):
     assert planned_jobs(study, *CONFIG) == {}
 
 
+def test_older_image_of_a_ready_archive_runs_no_ingest(study, tmp_path):
+    config = yaml.safe_load((HERE / "miniature.yaml").read_text())
+    config["datasets"]["adni"]["demo"] = None
+    (tmp_path / "own.yaml").write_text(yaml.safe_dump(config))
+    own = ("--configfile", tmp_path / "own.yaml")
+    before = planned_jobs(study, *own)
+    image = study / pd.read_parquet(study / "results/adni/ingest/manifest.parquet")["path"][0]
+    time = image.stat().st_mtime_ns
+    os.utime(image, (1, 1))
+    try:
+        plan = planned_jobs(study, *own)
+    finally:
+        os.utime(image, ns=(time, time))
+    assert (before.get("orient_volume", 0), plan["orient_volume"]) == (0, 1)
+    assert plan.get("ingest", 0) == before.get("ingest", 0)
+
+
 def test_drop_list_reruns_what_the_page_says(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
     config["datasets"]["adni"]["qc"]["drop"] = str(tmp_path / "drop.csv")

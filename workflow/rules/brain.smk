@@ -47,7 +47,7 @@ rule accept_volume:
         runtime=10,
     params:
         version=STAGES["accept"].version,
-        state=study.scan_state,
+        state=study.raw_state,
         prepared=study.prepared,
         mask=study.mask_option,
         template=study.template_option,
@@ -75,7 +75,7 @@ rule orient_volume:
         runtime=10,
     params:
         version=STAGES["orient"].version,
-        state=study.scan_state,
+        state=study.raw_state,
         engine=study.engine("orient"),
         engine_version=study.engine_version("orient"),
     shell:

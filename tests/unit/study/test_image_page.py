@@ -16,7 +16,7 @@ FACTS = {
     "notice": "No diagnosis.",
     "largest_displacement_voxels": 1.5,
     "folded_share": 0.0,
-    "mean_absolute_difference": 0.1,
+    "largest_difference": 0.1,
     "preparation": [{"stage": "orient", "engine": "nibabel", "version": "5"}],
 }
 
@@ -44,23 +44,23 @@ def test_what_lies_outside_is_marked_where_a_range_is_one(page, images, marked):
 
 
 @pytest.mark.parametrize(
-    ("largest", "mean", "told"),
+    ("displacement", "difference", "told"),
     [
-        (1.5, 0.1, False),
-        (0.2, 0.0, False),
-        (0.03, 0.1, True),
-        (None, 0.1, False),
-        (None, 0.0, True),
+        (1.5, 0.0, False),
+        (0.11, 0.0, False),
+        (0.09, 1.0, True),
+        (None, 0.03, False),
+        (None, 0.01, True),
     ],
 )
-def test_an_explanation_of_nothing_is_called_so(tmp_path, largest, mean, told):
+def test_an_explanation_of_nothing_is_called_so(tmp_path, displacement, difference, told):
     (tmp_path / "figure.png").write_bytes(b"PNG")
-    facts = FACTS | {"largest_displacement_voxels": largest, "mean_absolute_difference": mean}
+    facts = {"largest_displacement_voxels": displacement, "largest_difference": difference}
     about = ABOUT | {"modality": "chest"}
-    write_image_page(tmp_path, "mine", about, "DeFI-GAN", facts, None)
+    write_image_page(tmp_path, "mine", about, "DeFI-GAN", FACTS | facts, None)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert ("leaves this image as it is" in text) == told
-    assert "voxel" not in text and ("pixels of the prepared" in text) == (largest is not None)
+    assert "voxel" not in text and ("pixels of the prepared" in text) == (displacement is not None)
 
 
 def test_nothing_has_a_sign(page):

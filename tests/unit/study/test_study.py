@@ -1,6 +1,8 @@
 """What the rules ask of a study, without Snakemake."""
 
 import json
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -143,6 +145,28 @@ def test_raw_and_prepared_volumes_go_their_own_ways(prepared):
         assert found == volume(stage).format(dataset=name, **wildcards)
     assert study.through("crop") == ["adni"] and study.through("accept") == ["other"]
     assert study.prepared(job("other")) == "grid"
+
+
+def test_state_of_a_raw_volume_follows_its_file_and_its_mask(prepared, archives, monkeypatch):
+    study = study_of(prepared)
+    row = study.cohort("adni").manifest.iloc[0]
+    wildcards = job("adni", subject=row.subject, session=row.session)
+    image = Path(row.path).with_name("sub-1_desc-preproc_T1w.nii")
+    Path(row.path).rename(image)
+    monkeypatch.setattr(study, "scan", lambda wildcards: str(image))
+    states = [study.raw_state(wildcards)]
+    os.utime(image, (1, 1))
+    states += [study.raw_state(wildcards), study.raw_state(wildcards)]
+    mask = image.with_name("sub-1_desc-brain_mask.nii.gz")
+    mask.touch()
+    states.append(study.raw_state(wildcards))
+    os.utime(mask, (1, 1))
+    states.append(study.raw_state(wildcards))
+    mask.unlink()
+    image.rename(row.path)
+    assert states[1] == states[2] and len(set(states)) == 4
+    monkeypatch.setattr(study, "scan", lambda wildcards: str(image.parent))  # of a series
+    assert study.raw_state(wildcards) == ""
 
 
 def test_engine_that_is_missing_is_told_with_its_data_set(monkeypatch):
