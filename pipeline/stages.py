@@ -239,7 +239,7 @@ STAGES = {
         "fit a model",
         rule="train_model",
         function="pipeline.method.fit:fit_model",
-        version=3,
+        version=4,
         per="models",
         work="training",
         benchmark="{dataset}/train/*.tsv",

@@ -207,7 +207,7 @@ def load_template(path: Path) -> Template:
         raise InputError(f"template: {path} does not exist; give the path of a T1 with skull")
     try:
         image = nib.as_closest_canonical(nib.squeeze_image(nib.load(path)))
-        data = np.asarray(image.dataobj, dtype=np.float32)
+        data = image.get_fdata(dtype=np.float32)
     except (ImageFileError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"template: {path} cannot be read; give a NIfTI T1 with skull") from error
     if data.ndim != 3 or not np.isfinite(data).all():

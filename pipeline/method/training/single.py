@@ -81,7 +81,7 @@ class SingleTrainer:
         rng: np.random.Generator,
     ) -> None:
         self.network, self.x1, self.x0, self.settings = network, x1, x0, settings
-        self.adam = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate)
+        self.adam = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, fused=True)
         module = cast(nn.Module, network)
         self.averaged = running_average(module, settings.averaging, statistics=False)
         self.draws = torch.Generator().manual_seed(int(rng.integers(2**63)))

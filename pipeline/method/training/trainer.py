@@ -62,7 +62,9 @@ class Trainer:
         self.generator, self.critic, self.x1, self.x0 = generator, critic, x1, x0
         self.settings, self.alpha = settings, alpha
         self.generator_adam, self.critic_adam = (
-            torch.optim.Adam(network.parameters(), lr=settings.learning_rate, betas=BETAS)
+            torch.optim.Adam(
+                network.parameters(), lr=settings.learning_rate, betas=BETAS, fused=True
+            )
             for network in (generator, critic)
         )
         self.averaged = running_average(generator, settings.averaging, statistics=True)

@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -147,12 +146,10 @@ def test_raw_and_prepared_volumes_go_their_own_ways(prepared):
     assert study.prepared(job("other")) == "grid"
 
 
-def test_state_of_a_raw_volume_follows_its_file_and_its_mask(prepared, archives, monkeypatch):
-    study = study_of(prepared)
-    row = study.cohort("adni").manifest.iloc[0]
-    wildcards = job("adni", subject=row.subject, session=row.session)
-    image = Path(row.path).with_name("sub-1_desc-preproc_T1w.nii")
-    Path(row.path).rename(image)
+def test_state_of_a_raw_volume_follows_its_file_and_its_mask(demo, tmp_path, monkeypatch):
+    study, wildcards = demo, job("adni")
+    image = tmp_path / "sub-1_desc-preproc_T1w.nii"
+    image.touch()
     monkeypatch.setattr(study, "scan", lambda wildcards: str(image))
     states = [study.raw_state(wildcards)]
     os.utime(image, (1, 1))
@@ -162,10 +159,8 @@ def test_state_of_a_raw_volume_follows_its_file_and_its_mask(prepared, archives,
     states.append(study.raw_state(wildcards))
     os.utime(mask, (1, 1))
     states.append(study.raw_state(wildcards))
-    mask.unlink()
-    image.rename(row.path)
     assert states[1] == states[2] and len(set(states)) == 4
-    monkeypatch.setattr(study, "scan", lambda wildcards: str(image.parent))  # of a series
+    monkeypatch.setattr(study, "scan", lambda wildcards: str(tmp_path))  # of a series
     assert study.raw_state(wildcards) == ""
 
 
