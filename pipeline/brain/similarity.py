@@ -20,9 +20,8 @@ from pipeline.stage.errors import ImageError
 from pipeline.stage.rules import Rule
 
 # Voxel sizes of the two resolutions of the refinement, and the share of their voxels that is looked
-# at: with all and 0.2 of them, and the template smoothed at 1 mm, it took 3.6 s a head for 1.6, and
-# ended as near to what all voxels give (0.22 and 0.26 mm where a brain is farthest from it, means of
-# nine heads).
+# at: with all and 0.2 of them, and the template smoothed at 1 mm, it took 3.6 s a head for 1.6.
+# Both end 0.2 to 0.3 mm from what all voxels give (nine heads, at the brain's farthest point).
 LEVELS_MM = (4.0, 2.0)
 SAMPLED = (0.3, 0.2)
 
