@@ -165,7 +165,9 @@ def film_rows(
         try:
             healthy = measure_film(move_landmarks(here, phi))
         except ValueError as error:
-            log.warning("%s, seed %d: %s", method, seed, error)
+            # A new image has no method here, nor have the many that it is measured beside.
+            level = logging.WARNING if method else logging.DEBUG
+            log.log(level, "%s, seed %d: %s", method, seed, error)
             continue
         for structure, value in diseased.items():
             unit = UNITS.get(structure, "px")

@@ -19,8 +19,11 @@ from pipeline.cohort.pseudonyms import pseudonym, read_key
 from pipeline.cohort.scans import scan_state
 from pipeline.cohort.shared_list import keep_listed, read_cohort_list
 from pipeline.cohort.spirometry import SpirometryColumns
+from pipeline.cohort.sufficiency import check_cohort
+from pipeline.stage.errors import InputError
 from pipeline.stage.exclusions import read_exclusions
 from pipeline.stage.files import atomic_directory, write_csv, write_parquet
+from pipeline.stage.wording import number_of
 from pipeline.stages import STAGES
 
 # Settings by their keywords.
@@ -44,9 +47,16 @@ def ingest_dataset(settings: dict[str, Any], fetched: Path | None = None) -> Coh
     Raises
     ------
     InputError
-        If a table lacks a column, a subject is in two splits, or nobody is left to study.
+        If a table lacks a column, a subject is in two splits, nobody is left to study, or a path
+        holds braces.
     """
     cohort = _read_archive(settings, fetched)
+    braces = [path for path in cohort.manifest["path"] if "{" in path and "}" in path]
+    if braces:
+        raise InputError(
+            f"{number_of(len(braces), 'image')} with braces in the path, such as {braces[0]}: "
+            "Snakemake takes them for its wildcards; rename what has them"
+        )
     if "cohort" not in settings:
         return cohort
     source, listed = settings["source"], read_cohort_list(Path(settings["cohort"]["list"]))
@@ -65,7 +75,7 @@ def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
     from pipeline.cohort.copd import ingest_copd
 
     labels = settings["labels"]
-    return ingest_copd(
+    cohort = ingest_copd(
         archive["films"],
         archive["spirometry"],
         splits=settings["splits"],
@@ -77,6 +87,8 @@ def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
         fetched=fetched,
         date_format=settings.get("date_format"),
     )
+    check_cohort(cohort, "COPD", pd.Series(dtype=object))
+    return cohort
 
 
 def cohort_hash(cohort: Cohort) -> str:

@@ -71,9 +71,10 @@ def draw_explanation(
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     figure.suptitle(f"{about['title']}: {about['disease']['name']}", fontsize=10)
+    arrows = "Arrows: from where the intensity is to where it goes"
+    arrows += f", {magnified} times their length." if magnified != 1 else "."
     figure.supxlabel(
-        "difference: pink brighter, green darker. Arrows: from where the intensity is to where it "
-        f"goes, {magnified} times their length.\n{notice}",
+        f"difference: pink brighter, green darker. {arrows if phi is not None else ''}\n{notice}",
         fontsize=6,
         wrap=True,
     )

@@ -43,7 +43,8 @@ class Counts:
     def facts(self) -> list[str]:
         """What there is, in sentences."""
         images, pairs = number_of(self.images, "image"), number_of(self.pairs, "pair")
-        return [f"{images}, {pairs} for validation and test, by {self.source}", *self.shares]
+        pairs = "" if self.shares else f", {pairs} for validation and test"
+        return [f"{images}{pairs}, by {self.source}", *self.shares]
 
 
 def count_cohort(dataset: AnyDataset, folder: Path, cache: Path) -> Counts:

@@ -1,5 +1,6 @@
 """What an archive shows of itself: the part of a configuration that follows from its files."""
 
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -83,7 +84,7 @@ def look_at_table(table: Path, images: Path | None = None) -> Look:
     others = [name for name in header if name and name not in known]
     rows = read_table(table, REQUIRED, [*OPTIONAL, *others], columns)
     folder = images or table.parent
-    there = [path for path in rows["path"] if path and (folder / path).exists()]
+    there = [path for path in rows["path"] if path and os.path.exists(folder / path)]  # noqa: PTH110
     if rows.empty:
         raise InputError(f"{table} has a header and no rows; give a row to each image")
     if not there:

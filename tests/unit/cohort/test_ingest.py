@@ -94,6 +94,13 @@ def test_columns_of_the_spirometry_are_those_of_the_configuration(copd):
     pd.testing.assert_frame_equal(ingest_dataset(copd).manifest, expected)
 
 
+def test_path_that_snakemake_would_take_for_a_pattern_is_refused(copd):
+    film = next(Path(copd["archive"]["films"]).rglob("*.dcm"))
+    film.rename(film.with_name("film{y}.dcm"))
+    with pytest.raises(InputError, match=r"^1 image with braces in the path, such as .*film\{y\}"):
+        ingest_dataset(copd)
+
+
 def test_ready_archive_is_read_once(adni, tmp_path, monkeypatch):
     first = planned_cohort(adni, tmp_path / "cache")
     monkeypatch.setattr("pipeline.cohort.ingest.ingest_dataset", None)

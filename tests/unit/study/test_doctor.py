@@ -89,7 +89,7 @@ def test_archive_tells_its_splits_and_warns_of_too_few_subjects(
     mine |= {"splits": {"seed": 0, "fractions": fractions}}
     config["datasets"]["adni"] |= mine
     *told, few = (str(f) for f in examine(config, tmp_path) if "adni: " in f.found)
-    assert re.match(r"ok +archive: adni: \d+ images, \d+ pairs for validation and test", told[0])
+    assert re.match(r"ok +archive: adni: \d+ images, by the archive", told[0])
     assert re.search(r"a diseased image: \d+ for validation, \d+ for test", told[1])
     assert re.search(r"trained on: \d+ images, \d+ healthy and \d+ diseased", told[2])
     assert re.match(r"warning +archive: adni: subjects with a test pair: \d; with fewer than", few)

@@ -16,6 +16,7 @@ FACTS = {
     "notice": "No diagnosis.",
     "largest_displacement_voxels": 1.5,
     "folded_share": 0.0,
+    "mean_absolute_difference": 0.01234,
     "largest_difference": 0.1,
     "preparation": [{"stage": "orient", "engine": "nibabel", "version": "5"}],
 }

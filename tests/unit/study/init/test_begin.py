@@ -122,6 +122,13 @@ def test_films_of_subjects_who_all_have_a_pair_are_shared(folder, capsys):
     assert "trained on: 4 images, 2 healthy and 2 diseased, of the other subjects" in said
 
 
+def test_dicom_films_of_subjects_who_all_have_a_pair_are_shared_too(folder, capsys):
+    write_copd_archive(folder / "x", single=0, paired=30)  # whom the key shares, by chance
+    said, text = begun("--films x/films --spirometry x/spirometry.csv", capsys)
+    assert "splits: {fractions: {train: 0" in text
+    assert re.search(r"trained on: [1-9]\d* images, [1-9]\d* healthy and [1-9]", said)
+
+
 @pytest.mark.parametrize("write", [write_adni, write_films])
 def test_archives_that_need_no_labels(folder, capsys, write):
     said, text = begun(write(folder), capsys)
