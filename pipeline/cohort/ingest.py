@@ -87,7 +87,7 @@ def _read_archive(settings: dict[str, Any], fetched: Path | None) -> Cohort:
         fetched=fetched,
         date_format=settings.get("date_format"),
     )
-    check_cohort(cohort, "COPD", pd.Series(dtype=object))
+    check_cohort(cohort, "COPD")
     return cohort
 
 
