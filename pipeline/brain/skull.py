@@ -6,7 +6,6 @@ of the field of view it would keep.
 """
 
 from pathlib import Path
-from shutil import copyfile
 
 import numpy as np
 
@@ -99,7 +98,7 @@ def refine_skull(
     check_values(data)
     # Compressing the same again takes longer than all the rest.
     if share == 1 and source.suffix == destination.suffix:
-        copyfile(source, destination)
+        destination.write_bytes(source.read_bytes())
     else:
         save_volume(np.where(mask, data, 0), affine, destination)
     return {**used, "litres": found, "share": float(share)}
