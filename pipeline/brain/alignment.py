@@ -93,9 +93,9 @@ def _displacements() -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return there
 
 
-def coarse_factors(voxel_mm: np.ndarray) -> np.ndarray:
-    """Voxels along each axis that are joined to one of about `COARSE_MM`."""
-    return np.maximum(1, np.round(COARSE_MM / voxel_mm)).astype(int)
+def coarse_factors(voxel_mm: np.ndarray, size_mm: float = COARSE_MM) -> np.ndarray:
+    """Voxels along each axis that are joined to one of about `size_mm`."""
+    return np.maximum(1, np.round(size_mm / voxel_mm)).astype(int)
 
 
 def coarse(data: np.ndarray, factors: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 
+from pipeline.brain.alignment import coarse_factors
 from pipeline.brain.niimath import apply_niimath
 from pipeline.brain.template import Template
 from pipeline.brain.volume import load_volume
@@ -109,8 +110,10 @@ def _refine(fixed: sitk.Image, moving: sitk.Image, start: np.ndarray) -> sitk.Tr
     method.SetMetricSamplingPercentagePerLevel(SAMPLED, seed=1)
     method.SetInterpolator(sitk.sitkLinear)
     # Smoothing every voxel of a template of 1 mm would take as long as all the rest.
-    fixed = sitk.BinShrink(fixed, _factors(fixed, LEVELS_MM[-1]))
-    method.SetShrinkFactorsPerLevel([max(_factors(fixed, size)) for size in LEVELS_MM])
+    finest = coarse_factors(np.array(fixed.GetSpacing()), LEVELS_MM[-1])
+    fixed = sitk.BinShrink(fixed, finest.tolist())
+    spacing = np.array(fixed.GetSpacing())
+    method.SetShrinkFactorsPerLevel([int(coarse_factors(spacing, mm).max()) for mm in LEVELS_MM])
     method.SetSmoothingSigmasPerLevel([2.0, 1.0])
     method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
     method.SetOptimizerAsRegularStepGradientDescent(
@@ -134,11 +137,6 @@ def _refine(fixed: sitk.Image, moving: sitk.Image, start: np.ndarray) -> sitk.Tr
             Rule.NOT_REGISTERED, "registration to the template failed: the images do not overlap"
         ) from error
     return centred
-
-
-def _factors(image: sitk.Image, size_mm: float) -> list[int]:
-    """Voxels along each axis that are joined to one of about this size."""
-    return [max(1, round(size_mm / spacing)) for spacing in image.GetSpacing()]
 
 
 def _to_transform(matrix: np.ndarray) -> sitk.AffineTransform:

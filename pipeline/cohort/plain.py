@@ -116,10 +116,10 @@ def ingest_manifest(
 
 def images_elsewhere(table: Path, images: Path, columns: dict[str, str] | None = None) -> list[str]:
     """Images that a manifest names outside the folder `images`; arguments of `ingest_manifest`."""
-    folder = Path(images).absolute()
+    folder = os.path.normpath(Path(images).absolute())
     paths = read_table(table, ["path"], columns=columns)["path"]
-    named = {os.path.normpath(folder / path) for path in paths if path}
-    return sorted(path for path in named if not Path(path).is_relative_to(os.path.normpath(folder)))
+    named = {os.path.normpath(Path(folder, path)) for path in paths if path}
+    return sorted(path for path in named if not Path(path).is_relative_to(folder))
 
 
 def _tell_missing(rows: pd.DataFrame, missing: pd.Series) -> None:
