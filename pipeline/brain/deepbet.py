@@ -10,6 +10,7 @@ import nibabel as nib
 import numpy as np
 
 from pipeline.brain.external import mask_of_module
+from pipeline.stage.description import load
 from pipeline.stage.memory import use_huge_pages
 
 
@@ -37,11 +38,11 @@ def find_brain(data: np.ndarray, affine: np.ndarray) -> np.ndarray:
 def main(head: str, mask: str) -> None:
     """The process: find the brain of a head on the processor and write its mask."""
     use_huge_pages()
-    import torch  # slow to start
-    from deepbet import BrainExtraction
+    extraction = load("deepbet:BrainExtraction")
+    import torch  # which it works with
 
     torch.set_flush_denormal(True)  # as for training: a sixth of the time
-    _, found, _ = BrainExtraction(no_gpu=True).run(nib.load(head))
+    _, found, _ = extraction(no_gpu=True).run(nib.load(head))
     nib.save(found, mask)
 
 

@@ -1,0 +1,25 @@
+import gc
+
+import pytest
+
+from pipeline.stage.description import load
+
+
+def test_only_a_first_import_is_left_out_of_collections(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "large_library.py").write_text("made = [[] for _ in range(5000)]\nwork = made.copy")
+    gc.unfreeze()
+    assert len(load("large_library:work")()) == 5000
+    frozen = gc.get_freeze_count()
+    assert frozen > 5000
+    assert len(load("large_library:work")()) == 5000
+    assert gc.get_freeze_count() == frozen
+    assert gc.isenabled()
+
+
+def test_garbage_is_collected_after_an_import_that_failed(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "broken_library.py").write_text("raise ImportError('it lacks a part')")
+    with pytest.raises(ImportError, match="it lacks a part"):
+        load("broken_library:work")
+    assert gc.isenabled()
