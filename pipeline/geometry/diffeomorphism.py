@@ -86,6 +86,8 @@ def integrate(velocity: np.ndarray, *, largest_step: float = 0.25) -> np.ndarray
         Displacement `(d, *shape)`, float32.
     """
     largest = float(np.abs(velocity).max())
+    if largest == 0:
+        return np.zeros(velocity.shape, np.float32)
     squarings = int(np.ceil(np.log2(largest / largest_step))) if largest > largest_step else 0
     step = np.asarray(velocity, np.float32) / 2**squarings
     # Midpoint rule: the error of a plain Euler step would double with every squaring.

@@ -37,6 +37,12 @@ def test_a_constant_velocity_is_a_translation():
     np.testing.assert_allclose(diffeomorphism.integrate(velocity), 3.0, rtol=1e-6)
 
 
+def test_without_a_velocity_nothing_moves():
+    still = diffeomorphism.integrate(np.zeros((3, 4, 5, 6)))
+    assert still.dtype == np.float32
+    np.testing.assert_array_equal(still, np.zeros((3, 4, 5, 6)))
+
+
 def test_the_flow_of_a_linear_velocity_is_the_exponential():
     # dx/dt = 0.1 (x - 40) from x(0): x(1) = 40 + exp(0.1) (x - 40).
     x = np.arange(81, dtype=np.float32) - 40
