@@ -28,7 +28,7 @@ def _plan(args: argparse.Namespace) -> None:
     from pipeline.study.config import read_config
     from pipeline.study.plan import plan_study, plan_text
 
-    text = plan_text(*plan_study(read_config(load_yaml(args.config))))
+    text = plan_text(plan_study(read_config(load_yaml(args.config))))
     _tell_which(args)
     print(text)
 

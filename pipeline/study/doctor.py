@@ -245,23 +245,17 @@ def _gpu(device: str) -> Finding:
 
 def _plan(config: Config, folder: Path) -> Iterator[Finding]:
     """The archives, which are read to be counted, and the room that the results take."""
-    from pipeline.study.cohorts import CACHE
-    from pipeline.study.counts import count_cohort
     from pipeline.study.plan import plan_study
 
     try:
-        table, _ = plan_study(config, folder)
-        counted = {
-            name: count_cohort(dataset, folder / "results" / name, folder / CACHE)
-            for name, dataset in config.datasets.items()
-        }
+        plan = plan_study(config, folder)
     except InputError as error:
         yield Finding("wrong", "archive", str(error))
         return
-    for name, counts in counted.items():
+    for name, counts in plan.counts.items():
         for state, told in (("ok", counts.facts), ("warning", counts.doubts)):
             yield from (Finding(state, "archive", f"{name}: {fact}") for fact in told)
-    yield _room(folder, table["gigabytes"].sum())
+    yield _room(folder, plan.table["gigabytes"].sum())
 
 
 def _can_be_submitted(path: str) -> bool:

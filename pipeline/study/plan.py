@@ -49,7 +49,11 @@ INTERMEDIATE = (CONVERSION, ENTRY, *BRAIN_STAGES[:-1])
 
 
 class Row(NamedTuple):
-    """What the jobs of a rule cost; ``measured`` as of `plan_study`."""
+    """What the jobs of a rule cost.
+
+    ``measured`` is ``earlier run``, ``demonstration``, of a GPU's speed ``measured`` (by the
+    benchmark) or ``assumed``, or ``no``: its jobs count, but no hours.
+    """
 
     dataset: str
     rule: str
@@ -60,7 +64,23 @@ class Row(NamedTuple):
     measured: str
 
 
-COLUMNS = list(Row._fields)
+@dataclass(frozen=True)
+class Plan:
+    """What a run costs.
+
+    Attributes
+    ----------
+    counts : dict
+        What each data set has.
+    table : DataFrame
+        A row a data set and rule, the fields of `Row`.
+    notes : list of str
+        What the numbers rest on.
+    """
+
+    counts: dict[str, Counts]
+    table: pd.DataFrame
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,7 @@ def _recorded_config(results: Path) -> Config | None:
         return None
 
 
-def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, list[str]]:
+def plan_study(config: Config, folder: Path = Path()) -> Plan:
     """Estimate what a run of a configuration costs, from nothing to its end.
 
     Parameters
@@ -175,15 +195,6 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         sizes are those of the configuration that ``results/provenance.json`` records, else of
         `config`.
 
-    Returns
-    -------
-    table : DataFrame
-        A row a data set and rule, columns `COLUMNS`; ``measured`` is ``earlier run``,
-        ``demonstration``, of a GPU's speed ``measured`` (by the benchmark) or ``assumed``, or
-        ``no``: its jobs count, but no hours.
-    notes : list of str
-        What the numbers rest on.
-
     Raises
     ------
     InputError
@@ -193,10 +204,10 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
     results, benchmarks = folder / "results", folder / "benchmarks"
     earlier = _recorded_config(results) or config
     gpu = config.gpus_per_training() > 0
-    rows, notes, with_gpu, too_small, places = [], [], 0.0, [], {}
+    counted, rows, with_gpu, too_small, places = {}, [], 0.0, [], {}
     for name, dataset in config.datasets.items():
         try:
-            counts = count_cohort(dataset, results / name, folder / CACHE)
+            counts = counted[name] = count_cohort(dataset, results / name, folder / CACHE)
         except InputError as error:
             raise InputError(f"datasets.{name}: {error}") from None
         study = _Study(config, name, counts)
@@ -204,7 +215,6 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         if name in earlier.datasets:
             left = count_earlier(earlier.datasets[name], results / name)
             before = _Study(earlier, name, left or counts)
-        notes += [f"{name}: {fact}" for fact in (*counts.facts, *counts.doubts)]
         elsewhere = _trained_elsewhere(results / name, gpu)
         speed = gpu_speed(benchmarks, len(dataset.image_shape()), dataset.training.precision)
         places[speed.place] = True
@@ -230,13 +240,15 @@ def plan_study(config: Config, folder: Path = Path()) -> tuple[pd.DataFrame, lis
         if cost.per == "run" or STAGES[cost.per].rule in planned:
             told = measured_seconds(benchmarks, [cost.benchmark], "cpu_time")
             rows.append(_row(cost, 1, told))
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = pd.DataFrame(rows, columns=Row._fields)
+    notes = _notes(config.device, table, with_gpu, "; ".join(places))
     if too_small:
-        notes.append(
+        notes.insert(
+            0,
             "an earlier run was too small to tell what these take, so its times do not count: "
-            f"{', '.join(too_small)}"
+            f"{', '.join(too_small)}",
         )
-    return table, [*notes, *_notes(config.device, table, with_gpu, "; ".join(places))]
+    return Plan(counted, table, notes)
 
 
 def _tells_too_little(
@@ -316,9 +328,9 @@ def _row(
     )
 
 
-def plan_summary(table: pd.DataFrame) -> str:
+def plan_summary(plan: Plan) -> str:
     """The sums of a plan."""
-    total = table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
+    total = plan.table[["jobs", "cpu_hours", "gpu_hours", "gigabytes"]].sum()
     spent = (
         f"{total[column]:,.1f} {what} hours"
         if total[column] >= 1
@@ -329,8 +341,19 @@ def plan_summary(table: pd.DataFrame) -> str:
     return f"{total['jobs']:,.0f} jobs, {', '.join(spent)}, {total['gigabytes']:,.1f} GB of disk"
 
 
-def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
+def plan_text(plan: Plan) -> str:
     """The table with its sums and notes, for a terminal."""
+    table = plan.table
+    facts = [
+        f"{name}: {fact}"
+        for name, counts in plan.counts.items()
+        for fact in (*counts.facts, *counts.doubts)
+    ]
+    notes = [
+        "a whole run, as `snakemake` without a target: its tables, pictures and report",
+        *facts,
+        *plan.notes,
+    ]
     hours = ["cpu_hours", "gpu_hours"]
     unit, size = ("hours", 1) if table[hours].sum().sum() >= 1 else ("minutes", 60)
     titles = {"cpu_hours": f"CPU {unit}", "gpu_hours": f"GPU {unit}", "gigabytes": "GB"}
@@ -338,15 +361,11 @@ def plan_text(table: pd.DataFrame, notes: list[str]) -> str:
     shown = shown.rename(columns=titles | {"measured": f"{unit} from"})
     text = shown.to_string(index=False, na_rep="?", float_format="{:,.2f}".format)
     if (table["measured"] == "demonstration").any():
-        notes = [*notes, f"{unit} from the demonstration: as shipped, scaled to this study"]
+        notes.append(f"{unit} from the demonstration: as shipped, scaled to this study")
     unknown = table.loc[table["measured"] == "no", "rule"].unique()
     if len(unknown):
-        notes = [*notes, f"not measured, so without hours: {', '.join(unknown)}"]
-    notes = [
-        "a whole run, as `snakemake` without a target: its tables, pictures and report",
-        *notes,
-    ]
-    return "\n".join([text, "", f"in all: {plan_summary(table)}", *listed(notes)])
+        notes.append(f"not measured, so without hours: {', '.join(unknown)}")
+    return "\n".join([text, "", f"in all: {plan_summary(plan)}", *listed(notes)])
 
 
 def listed(notes: Iterable[str]) -> list[str]:

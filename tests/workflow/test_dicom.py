@@ -37,5 +37,5 @@ def test_volumes_of_an_archive_have_no_job_more_for_the_series_beside_them(tmp_p
     planned = planned_jobs(tmp_path, "prepare_brain", "--configfile", tmp_path / "study.yaml")
     assert planned["convert_series"] == 2
     assert planned["orient_volume"] == planned["resample_grid"] == len(table)
-    estimated, _ = plan_study(parse_config(config), tmp_path)
+    estimated = plan_study(parse_config(config), tmp_path).table
     assert estimated.set_index("rule").loc["convert_series", "jobs"] == 2

@@ -23,7 +23,7 @@ def refusal(folder, *arguments):
 
 def estimated_jobs(folder, config):
     """Jobs by rule that `python -m pipeline plan` tells, beside what it leaves out."""
-    table, _ = plan_study(read_config(yaml.safe_load((ROOT / config).read_text())), folder)
+    table = plan_study(read_config(yaml.safe_load((ROOT / config).read_text())), folder).table
     jobs = table.groupby("rule")["jobs"].sum().to_dict()
     return jobs | {"all": 1, "total": 1 + sum(jobs.values())}
 

@@ -33,7 +33,7 @@ def test_stages_that_were_done_elsewhere_are_neither_run_nor_estimated(tmp_path,
     path = tmp_path / "study.yaml"
     path.write_text(yaml.safe_dump(config))
     planned = planned_jobs(tmp_path, "results/table1.csv", "--configfile", path)
-    estimated, _ = plan_study(parse_config(config), tmp_path)
+    estimated = plan_study(parse_config(config), tmp_path).table
     estimated = estimated.groupby("rule")["jobs"].sum()
     done = {STAGES[stage].rule for stage in ("accept", "template", "grid")}
     assert {planned[rule] for rule in done} == {planned["check_volume"]}

@@ -76,7 +76,7 @@ def test_example_is_a_whole_study(example, tmp_path, monkeypatch):
     archive = {key: tmp_path / path for key, path in dataset["archive"].items()}
     (tmp_path / "data").mkdir()
     WRITERS[dataset["source"]](archive)
-    table, _ = plan_study(read_config(given), tmp_path)
+    table = plan_study(read_config(given), tmp_path).table
     jobs = table.set_index("rule")["jobs"]
     assert jobs["train_model"] >= 10  # the paper's two methods, five seeds
     assert jobs["make_table"] == 1

@@ -33,7 +33,7 @@ from pipeline.study.config.datasets import CohortDataset, VolumeDataset
 from pipeline.study.config.origins import yaml_value
 from pipeline.study.counts import split_facts, too_few
 from pipeline.study.init.look import Look
-from pipeline.study.plan import listed, plan_study, plan_summary
+from pipeline.study.plan import Plan, listed, plan_study, plan_summary
 
 SCANS = 10  # that are looked at
 REFERENCE = reference_method().name
@@ -107,7 +107,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
         raise InputError(f"{output} is there already; remove it, or give another with --output")
     name = as_label(look.name) or "study"
     try:
-        look, dataset, cohort, plan, notes = _look_inside(look, name, folder)
+        look, dataset, cohort, plan = _look_inside(look, name, folder)
     except InputError as error:
         modality = parse_config({"datasets": {name: look.section}}).datasets[name].modality
         _write(look, name, modality, [], output)
@@ -118,7 +118,7 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
     _write(look, name, dataset.modality, facts, output)
     missing = [*look.missing, *_missing(cohort, isinstance(dataset, VolumeDataset)), *odd]
     small = parse_config({"datasets": {name: look.section | SMALL[dataset.modality]}})
-    a_try, _ = plan_study(small, folder)
+    a_try = plan_study(small, folder)
     return "\n".join(
         [
             *(f"{output} is written:", *listed(facts)),
@@ -130,17 +130,15 @@ def begin_study(look: Look, output: Path, folder: Path = Path()) -> str:
                     f"a first try, at the size of the demonstration: {plan_summary(a_try)}; for it "
                     f"remove `# ` from the last two lines of {output}",
                     f"as it is, at the size of the paper: {plan_summary(plan)}",
-                    *(note for note in notes if not note.startswith(f"{name}: ")),
+                    *plan.notes,
                 ]
             ),
         ]
     )
 
 
-def _look_inside(
-    look: Look, name: str, folder: Path
-) -> tuple[Look, CohortDataset, Cohort, pd.DataFrame, list[str]]:
-    """The data set, who is studied, and the plan of a study with its notes.
+def _look_inside(look: Look, name: str, folder: Path) -> tuple[Look, CohortDataset, Cohort, Plan]:
+    """The data set, who is studied, and the plan of a study.
 
     Where no subject is left to train on, as of films where all have a pair, they are shared.
     """
@@ -159,7 +157,7 @@ def _look_inside(
             with suppress(InputError):
                 return _look_inside(shared, name, folder)
         raise InputError(f"datasets.{name}: {error}") from None
-    return look, dataset, cohort, *plan_study(config, folder)
+    return look, dataset, cohort, plan_study(config, folder)
 
 
 def _write(look: Look, name: str, modality: str, facts: Iterable[str], output: Path) -> None:

@@ -43,7 +43,8 @@ def config():
 
 
 def plan_study(config, folder):
-    return plan(parse_config(config), folder)
+    made = plan(parse_config(config), folder)
+    return made.table, made.notes
 
 
 def write_benchmark(path, seconds, *more):
@@ -69,7 +70,7 @@ def test_demonstration_is_planned_before_its_archive_is_made(config, tmp_path):
     assert training["cpu_hours"] == pytest.approx(4 * 248.24 / 3600, rel=1e-3)
     assert training["gpu_hours"] == 0
     assert any("estimate" in note for note in notes)
-    assert "estimate" in plan_text(table, notes)
+    assert "estimate" in plan_text(plan(parse_config(config), tmp_path))
 
 
 def test_baselines_are_more_jobs_and_hardly_more_hours(config, tmp_path):
@@ -334,11 +335,11 @@ def test_films_of_a_server_are_unknown_until_fetched(config, tmp_path):
 
 def test_rules_without_a_measurement_are_named(config, tmp_path):
     config["datasets"]["copd"]["training"]["networks"]["critic_weights"] = "imagenet"
-    table, notes = plan_study(config, tmp_path)
-    unknown = table[table["measured"] == "no"]
+    planned = plan(parse_config(config), tmp_path)
+    unknown = planned.table[planned.table["measured"] == "no"]
     assert unknown["rule"].tolist() == ["fetch_critic_weights"]  # how fast a network is
     assert unknown["cpu_hours"].isna().all()
-    told = plan_text(table, notes).partition("not measured")[2]
+    told = plan_text(planned).partition("not measured")[2]
     assert "fetch_critic_weights" in told
 
 
