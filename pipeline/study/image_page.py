@@ -12,9 +12,9 @@ from pipeline.stage.about import About
 from pipeline.stage.files import atomic_path
 
 PAGE = "page.html"
-# Of the displacement (voxels) or, without a field, of the change of intensity (-1 to 1): what is
-# smaller nobody sees.
-NOTHING = {"largest_displacement_voxels": 0.1, "largest_difference": 0.02}
+# Of the displacement (voxels or pixels) or, without a field, of the change of intensity (-1 to 1):
+# what is smaller nobody sees.
+NOTHING = {"largest_displacement": 0.1, "largest_difference": 0.02}
 CHANGES = ("volume change", "change")  # in per cent; a model that does not deform has none
 
 

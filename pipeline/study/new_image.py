@@ -159,7 +159,7 @@ def _empty(folder: Path) -> bool:
 def _facts(explanation: ImageExplanation) -> dict[str, float | None]:
     phi = explanation.displacement
     return {
-        "largest_displacement_voxels": _largest(phi),
+        "largest_displacement": _largest(phi),
         "folded_share": _folded(phi),
         "mean_absolute_difference": float(np.abs(explanation.difference).mean()),
         "largest_difference": float(np.abs(explanation.difference).max()),

@@ -14,7 +14,7 @@ ABOUT = {
 }
 FACTS = {
     "notice": "No diagnosis.",
-    "largest_displacement_voxels": 1.5,
+    "largest_displacement": 1.5,
     "folded_share": 0.0,
     "mean_absolute_difference": 0.01234,
     "largest_difference": 0.1,
@@ -56,7 +56,7 @@ def test_what_lies_outside_is_marked_where_a_range_is_one(page, images, marked):
 )
 def test_an_explanation_of_nothing_is_called_so(tmp_path, displacement, difference, told):
     (tmp_path / "figure.png").write_bytes(b"PNG")
-    facts = {"largest_displacement_voxels": displacement, "largest_difference": difference}
+    facts = {"largest_displacement": displacement, "largest_difference": difference}
     about = ABOUT | {"modality": "chest"}
     write_image_page(tmp_path, "mine", about, "DeFI-GAN", FACTS | facts, None)
     text = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -67,3 +67,15 @@ def test_an_explanation_of_nothing_is_called_so(tmp_path, displacement, differen
 def test_nothing_has_a_sign(page):
     assert '<td class="number">-0.00</td>' not in page(3, value=-0.0004)
     assert '<td class="number">-0.01</td>' in page(3, value=-0.006)
+
+
+@pytest.mark.parametrize("title", ["ADNI", "COPD"])
+def test_a_disease_that_gave_its_data_set_the_name_is_told_once(tmp_path, title):
+    (tmp_path / "figure.png").write_bytes(b"PNG")
+    disease = {"name": "COPD", "healthy": "normal", "diseased": "COPD"}
+    write_image_page(
+        tmp_path, "mine", ABOUT | {"title": title, "disease": disease}, "DeFI-GAN", FACTS, None
+    )
+    told = "COPD" if title == "COPD" else "ADNI: COPD"
+    text = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert f"trained with {told}, from COPD to normal." in text
