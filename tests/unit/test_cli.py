@@ -134,3 +134,15 @@ def test_a_light_stage_imports_no_heavy_library():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_stage_of_volumes_starts_without_pydicom(tmp_path):
+    image = nib.Nifti1Image(np.zeros((4, 4, 4), np.uint8), np.eye(4))
+    nib.save(image, tmp_path / "a.nii.gz")
+    script = (
+        "import sys; from pipeline.cli import main; main(sys.argv[1:]);"
+        "assert 'nibabel' in sys.modules and 'pydicom' not in sys.modules;"
+        "import pydicom; pydicom.Dataset()"  # for who needs it later
+    )
+    stage = ["orient", "a.nii.gz", "b.nii.gz", "--engine", "nibabel"]
+    subprocess.run([sys.executable, "-c", script, *stage], check=True, cwd=tmp_path)
