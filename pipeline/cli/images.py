@@ -2,8 +2,6 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.brain.chain import CHAINS, CONVERSION, ENTRY
@@ -17,24 +15,24 @@ from pipeline.stages import BRAIN_STAGES, STAGES, stage_function
 NOT_SETTINGS = ("command", "stage", "source", "destination", "threads", "log", "minutes")
 
 
-@contextmanager
-def _hidden(package: str) -> Iterator[None]:
-    """Let nobody import a package meanwhile, unless it is imported already."""
-    if package in sys.modules:
-        yield
-        return
-    sys.modules[package] = None  # type: ignore[assignment] # as if it were not installed
+def _import_nibabel() -> None:
+    """Import nibabel without pydicom, unless that is imported already.
+
+    nibabel has it read an extension of headers that no stage looks at; importing it is a third of
+    what a stage takes to start.
+    """
+    hidden = "pydicom" not in sys.modules
+    if hidden:
+        sys.modules["pydicom"] = None  # type: ignore[assignment] # as if it were not installed
     try:
-        yield
+        load("nibabel:load")
     finally:
-        del sys.modules[package]
+        if hidden:
+            del sys.modules["pydicom"]
 
 
 def _image_stage(args: argparse.Namespace) -> None:
-    # For an extension of headers that no stage reads, nibabel imports pydicom: a third of the time
-    # that a stage takes to start.
-    with _hidden("pydicom"):
-        load("nibabel:load")
+    _import_nibabel()
     settings = {key: value for key, value in vars(args).items() if key not in NOT_SETTINGS}
     function = stage_function(args.stage)
     begins = args.stage in (ENTRY, BRAIN_STAGES[0]) and not has_sidecar(args.source)
@@ -47,6 +45,7 @@ def _image_stage(args: argparse.Namespace) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
+    _import_nibabel()
     from pipeline.brain.template import packaged_template
 
     stages = (args.orient, args.template_space, args.skull, args.skull_refine, args.grid)
@@ -94,6 +93,7 @@ def _benchmark_films(args: argparse.Namespace) -> None:
 
 
 def _register_volumes(args: argparse.Namespace) -> None:
+    _import_nibabel()
     register = stage_function(args.stage)
     register(args.baseline, args.followup, args.difference, args.mask)
 
