@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 import nibabel as nib
 import numpy as np
+from nibabel.nifti1 import Nifti1Extension, extension_codes
 from nibabel.spatialimages import SpatialImage
 
 from pipeline.brain.background import background
@@ -37,6 +38,10 @@ PAIR = b"ni1\0"  # magic of a NIfTI header whose voxels lie in another file
 ANALYZE = (b"\x5c\1\0\0", b"\0\0\1\x5c")  # size of a header, 348, as NIfTI has it, too
 POINTERS = (b"version https://git-lfs", b"/annex/objects/")
 MM_OF_UNIT = {"meter": 1000.0, "micron": 0.001}
+
+# A header's copy of DICOM stays bytes, whether pydicom is there to read it or not: nobody looks at
+# it, and a broken one says nothing about the voxels.
+extension_codes.add_codes([(2, "dicom", Nifti1Extension)])
 
 
 def read_scan(source: Path) -> nib.Nifti1Image:

@@ -2,11 +2,14 @@
 
 import gzip
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.nifti1 import Nifti1Extension
 
 from pipeline.brain.scan import read_scan
 from pipeline.stage.errors import ImageError
@@ -99,6 +102,25 @@ def test_a_wrong_unit_is_not_believed(tmp_path):
     image.header.set_xyzt_units("meter")
     nib.save(image, tmp_path / "scan.nii")
     assert_read(tmp_path / "scan.nii", values())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"\x10\0\x10\0\xff\xfe\xff\xfe" * 4, b"", b"no DICOM"],
+    ids=["broken", "empty", "text"],
+)
+def test_what_a_header_says_in_dicom_is_not_looked_at(tmp_path, text):
+    image = nib.Nifti1Image(values(), AFFINE)
+    image.header.extensions.append(Nifti1Extension(2, text))
+    nib.save(image, tmp_path / "scan.nii.gz")
+    # nibabel reads such an extension where it finds pydicom, as it does when that is imported.
+    code = (
+        "import sys, pathlib, pydicom; from pipeline.brain.scan import read_scan;"
+        "print(read_scan(pathlib.Path(sys.argv[1])).get_fdata().sum())"
+    )
+    command = [sys.executable, "-c", code, tmp_path / "scan.nii.gz"]
+    read = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert float(read) == values().sum()
 
 
 def test_background_that_is_nan_becomes_zero(tmp_path):
