@@ -32,11 +32,12 @@ def load(name: str) -> Callable[..., Any]:
     the process: its looks, while PyTorch is imported and at the end, took a quarter of the time.
     """
     module, function = name.split(":")
-    if module in sys.modules:
-        return getattr(sys.modules[module], function)
-    gc.disable()
+    first = module not in sys.modules
+    if first:
+        gc.disable()
     try:
         return getattr(importlib.import_module(module), function)
     finally:
-        gc.freeze()
-        gc.enable()
+        if first:
+            gc.freeze()
+            gc.enable()

@@ -1,4 +1,6 @@
 import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -23,3 +25,13 @@ def test_garbage_is_collected_after_an_import_that_failed(tmp_path, monkeypatch)
     with pytest.raises(ImportError, match="it lacks a part"):
         load("broken_library:work")
     assert gc.isenabled()
+
+
+def test_a_second_thread_waits_for_the_import(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "slow_library.py").write_text("import time\ntime.sleep(0.5)\nwork = len")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(load, "slow_library:work")
+        time.sleep(0.1)
+        second = pool.submit(load, "slow_library:work")
+    assert first.result() is second.result() is len
