@@ -93,7 +93,6 @@ def _benchmark_films(args: argparse.Namespace) -> None:
 
 
 def _register_volumes(args: argparse.Namespace) -> None:
-    _import_nibabel()
     register = stage_function(args.stage)
     register(args.baseline, args.followup, args.difference, args.mask)
 
