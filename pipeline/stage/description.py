@@ -32,12 +32,12 @@ def load(name: str) -> Callable[..., Any]:
     the process: its looks, while PyTorch is imported and at the end, took a quarter of the time.
     """
     module, function = name.split(":")
-    first = module not in sys.modules
-    if first:
+    spared = gc.isenabled() and module not in sys.modules
+    if spared:
         gc.disable()
     try:
         return getattr(importlib.import_module(module), function)
     finally:
-        if first:
+        if spared:
             gc.freeze()
             gc.enable()

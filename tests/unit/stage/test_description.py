@@ -35,3 +35,16 @@ def test_a_second_thread_waits_for_the_import(tmp_path, monkeypatch):
         time.sleep(0.1)
         second = pool.submit(load, "slow_library:work")
     assert first.result() is second.result() is len
+
+
+def test_the_collector_rests_during_the_import_and_stays_off_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("first_library", "second_library"):
+        (tmp_path / f"{name}.py").write_text("import gc\non = gc.isenabled()")
+    assert load("first_library:on") is False
+    gc.disable()
+    try:
+        load("second_library:on")
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
