@@ -187,8 +187,6 @@ def make_subject(anatomy: Anatomy, *, rng: np.random.Generator, variation_mm: fl
 
 def _displace(displacement: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Move points (3, ...) in mm by a field of the anatomy grid."""
-    if not displacement.any():  # without a disease, or at the first visit
-        return points
     origin = np.reshape(GRID_ORIGIN, (3, 1, 1, 1)).astype(np.float32)
     return points + GRID_SPACING * sample_field(displacement, (points - origin) / GRID_SPACING)
 

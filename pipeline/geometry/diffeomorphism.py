@@ -31,12 +31,28 @@ def sample_field(field: np.ndarray, positions: np.ndarray) -> np.ndarray:
     numpy.ndarray
         Array `(channels, ...)`, float32.
     """
-    return np.stack(
-        [
-            ndimage.map_coordinates(channel, positions, np.float32, order=1, mode="nearest")
-            for channel in field
-        ]
-    )
+    # Where nothing near moves, as in most of the grid of a local deformation, the value is 0, and
+    # interpolating that would be most of the time.
+    near = _near_any(field, positions)
+    nearby = positions[:, near]
+    sampled = np.zeros((len(field), *positions.shape[1:]), np.float32)
+    for values, channel in zip(sampled, field, strict=True):
+        values[near] = ndimage.map_coordinates(channel, nearby, np.float32, order=1, mode="nearest")
+    return sampled
+
+
+def _near_any(field: np.ndarray, positions: np.ndarray) -> np.ndarray:
+    """Which positions lie at the box that holds all of the field that is not 0."""
+    boxes = ndimage.find_objects(field.any(axis=0).astype(np.uint8))
+    near = np.full(positions.shape[1:], bool(boxes))
+    for box in boxes:  # one, or none
+        for where, extent, size in zip(positions, box, field.shape[1:], strict=True):
+            # Beyond the grid the value at its edge counts.
+            if extent.start > 0:
+                near &= where > extent.start - 1
+            if extent.stop < size:
+                near &= where < extent.stop
+    return near
 
 
 def random_velocity(

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.ndimage import map_coordinates
 
 from pipeline.geometry import diffeomorphism
 
@@ -30,6 +31,24 @@ def test_the_same_generator_state_draws_the_same_velocity():
     ]
     np.testing.assert_array_equal(draw[0], draw[1])
     assert not np.allclose(draw[0], draw[2])
+
+
+@pytest.mark.parametrize(
+    "where",
+    [np.s_[4:7, 3:9], np.s_[:3, 5:6], np.s_[9:, 11:], np.s_[:, 2:5], np.s_[:, :], np.s_[0:0, :]],
+    ids=["middle", "one edge", "corner", "from edge to edge", "everywhere", "nowhere"],
+)
+def test_a_field_is_interpolated_to_the_bit_wherever_it_moves(where):
+    rng = np.random.default_rng(1)
+    field = np.zeros((3, 12, 14), np.float32)
+    field[:, *where] = rng.standard_normal(field[:, *where].shape)
+    # On the grid's points, between them, and beyond it.
+    positions = np.meshgrid(np.arange(-3, 16, 0.25), np.arange(-3, 18, 0.5), indexing="ij")
+    positions = np.stack([*positions]).astype(np.float32)
+    found = diffeomorphism.sample_field(field, positions)
+    assert found.dtype == np.float32
+    expected = [map_coordinates(part, positions, order=1, mode="nearest") for part in field]
+    np.testing.assert_array_equal(found, expected)
 
 
 def test_a_constant_velocity_is_a_translation():
