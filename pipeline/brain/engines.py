@@ -16,7 +16,8 @@ from pipeline.stage.description import load
 from pipeline.stage.errors import InputError, unknown
 
 EMBEDDED, AUTO = "embedded", "auto"
-NONE = "none"  # the engine of a stage that is left out: it passes the volume on
+NONE = "none"  # in place of an engine: a stage that may be left out is
+OPTIONAL = ("skull_refine",)
 NOT_INSTALLED = "install what envs/python.lock names: make install"
 
 DCM2NIIX = (
@@ -170,7 +171,6 @@ ENGINES: dict[str, dict[str, Engine]] = {
             role=EMBEDDED,
         ),
         "fsl": _installed("fsl", "FSL bet", "fsl:bet", BET),
-        NONE: Engine(NONE, "pipeline.brain.skull:keep_all", lambda: ""),
     },
 }
 

@@ -3,7 +3,7 @@
 from itertools import starmap
 from typing import Any
 
-from pipeline.brain.engines import NONE, citations
+from pipeline.brain.engines import citations
 from pipeline.method.interface import Method
 from pipeline.method.registry import METHODS, find_method
 from pipeline.stage.wording import number_of
@@ -86,13 +86,9 @@ def _cohort(dataset: dict[str, Any]) -> str:
 
 def _preparation(dataset: dict[str, Any], settings: dict[str, Any]) -> str:
     if settings["modality"] == "brain":
-        engines = {
-            stage: done
-            for stage, used in dataset["cohort"]["engines"].items()
-            if (done := sorted(set(used) - {NONE}))
-        }
+        engines = dataset["cohort"]["engines"]
         *steps, last = (
-            f"{STAGES[stage].told} ({'; '.join(done)})" for stage, done in engines.items()
+            f"{STAGES[stage].told} ({'; '.join(sorted(used))})" for stage, used in engines.items()
         )
         shape = " × ".join(str(size) for size in settings["brain"]["shape"])
         return (

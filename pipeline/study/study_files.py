@@ -76,7 +76,7 @@ class StudyFiles(JobSettings):
 
     def after(self, stage: str) -> Any:
         """A volume as a stage leaves it, or what stands for that where the stage is left out."""
-        made = {n: volume(done_by(d.prepared, stage)) for n, d in self.volumes.items()}
+        made = {n: volume(done_by(d.chain, stage)) for n, d in self.volumes.items()}
         found = of_dataset(made) or volume(stage)
         if not callable(found):
             return found

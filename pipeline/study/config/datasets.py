@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.brain.chain import CHAINS, Prepared
+from pipeline.brain.chain import Prepared, chain_of
 from pipeline.method.registry import METHODS
 from pipeline.stage.about import About
 from pipeline.study.config.derived import with_derived
@@ -238,7 +238,7 @@ class VolumeDataset(CohortDataset):
     @property
     def chain(self) -> tuple[str, ...]:
         """Stages that its volumes go through."""
-        return CHAINS[self.prepared]
+        return chain_of(self.prepared, self.brain.engines)
 
     def image_shape(self) -> tuple[int, ...]:
         """Voxels of the grid."""

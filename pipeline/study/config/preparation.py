@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 from pydantic_core import core_schema
 
-from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, RENAMED
+from pipeline.brain.engines import AUTO, EMBEDDED, ENGINES, NONE, OPTIONAL, RENAMED
 from pipeline.study.config.values import (
     ALL_DIFFERENT,
     Between0And1,
@@ -19,7 +19,8 @@ from pipeline.study.config.values import (
 
 
 def _engine(stage: str) -> core_schema.CoreSchema:
-    choices = core_schema.literal_schema([AUTO, EMBEDDED, *ENGINES[stage]])
+    left_out = [NONE] if stage in OPTIONAL else []
+    choices = core_schema.literal_schema([AUTO, EMBEDDED, *ENGINES[stage], *left_out])
     return core_schema.with_default_schema(choices, default=AUTO)
 
 

@@ -45,10 +45,9 @@ def test_excluded_volumes_may_come_from_anywhere():
     check_engines(volume_table([("s1", "bl", sidecar(ORIENT, FSL)), ("s2", "bl", lost)]))
 
 
-def test_stage_that_was_left_out_is_told_without_a_version():
-    images = [("s1", "bl", sidecar(ORIENT, ("skull_refine", "none", "")))]
-    used = engines_used(volume_table(images))
-    assert used == {"orient": {"nibabel 5.4": 1}, "skull_refine": {"none": 1}}
+def test_stage_that_was_left_out_is_not_told():
+    images = [("s1", "bl", sidecar(ORIENT))]
+    assert engines_used(volume_table(images)) == {"orient": {"nibabel 5.4": 1}}
     images.append(("s2", "bl", sidecar(ORIENT, ("skull_refine", "FSL bet", "6.0"))))
     with pytest.raises(InputError, match="skull_refine"):
         check_engines(volume_table(images))

@@ -8,7 +8,7 @@ from nibabel.affines import apply_affine
 
 from pipeline.brain import bet_port, skull
 from pipeline.brain.bet_port import port_threshold
-from pipeline.brain.engines import ENGINES, NONE
+from pipeline.brain.engines import ENGINES
 from pipeline.brain.volume import save_volume
 from pipeline.stage.errors import ImageError, InputError
 
@@ -61,12 +61,6 @@ def test_mask_that_is_no_brain(size: int, told: str) -> None:
     mask[:size, :size, :size] = True
     with pytest.raises(ImageError, match=told):
         skull._check_brain("ROBEX", mask, np.diag([2.0, 2, 2, 1]))
-
-
-def test_refinement_that_is_left_out_passes_the_volume_on(tmp_path: Path, stripped: Path) -> None:
-    facts = skull.refine_skull(stripped, tmp_path / "out.nii.gz", engine=NONE)
-    assert (facts["engine"], facts["version"], facts["share"]) == ("none", "", 1)
-    assert (tmp_path / "out.nii.gz").read_bytes() == stripped.read_bytes()
 
 
 @pytest.mark.slow

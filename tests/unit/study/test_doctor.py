@@ -125,7 +125,7 @@ def test_version_and_reason_of_every_engine_are_told(config, tmp_path, no_slurm,
     assert "(fsl is not found)" in engines
     config["datasets"]["adni"]["brain"]["engines"]["skull_refine"] = "none"
     (engines,) = [f.found for f in examine(config, tmp_path) if f.what == "engines"]
-    assert engines.endswith("skull_refine: none")
+    assert "skull: deepbet" in engines and "skull_refine" not in engines
 
 
 @pytest.mark.parametrize(

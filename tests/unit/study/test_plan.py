@@ -70,7 +70,8 @@ def test_demonstration_is_planned_before_its_archive_is_made(config, tmp_path):
     assert training["cpu_hours"] == pytest.approx(4 * 248.24 / 3600, rel=1e-3)
     assert training["gpu_hours"] == 0
     assert any("estimate" in note for note in notes)
-    assert "estimate" in plan_text(plan(parse_config(config), tmp_path))
+    text = plan_text(plan(parse_config(config), tmp_path))
+    assert "- hours are an estimate" in text
 
 
 def test_baselines_are_more_jobs_and_hardly_more_hours(config, tmp_path):
@@ -89,11 +90,11 @@ def test_an_engine_costs_what_it_was_measured_to_cost(config, tmp_path):
     def hours(**other):
         config["datasets"]["adni"]["brain"]["engines"] = engines | other
         table, _ = plan_study(config, tmp_path)
-        return sum(
-            row(table, "adni", rule)["cpu_hours"] for rule in ("strip_skull", "refine_skull")
-        )
+        removals = table["rule"].isin(["strip_skull", "refine_skull"])
+        return table.loc[removals, "cpu_hours"].sum()
 
     fast = hours(skull="deepbet", skull_refine="none")
+    assert fast > 0
     assert hours(skull="embedded", skull_refine="embedded") > 5 * fast
     assert hours(skull="robex", skull_refine="embedded") > 5 * fast
 
@@ -201,7 +202,7 @@ def test_gpu_has_its_own_hours_by_a_speed_that_is_said_to_be_assumed(tmp_path):
     # 1800 updates of 7.5e9 operations: a GPU waits for their start most of the time.
     least = 1800 * ASSUMED_GPU.update_seconds
     assert least < training["gpu_hours"] / 4 * 3600 < 1.5 * least
-    assert row(table, "adni", "refine_skull")["gpu_hours"] == 0
+    assert row(table, "adni", "strip_skull")["gpu_hours"] == 0
     assert any("assumed" in note for note in notes)
 
 
@@ -313,6 +314,9 @@ def test_ready_archive_is_counted(config, tmp_path):
     assert counts.source == "the archive"
     # Kept where the workflow looks for it.
     assert len(list(tmp_path.glob("cohorts/*/manifest.parquet"))) == 1
+    text = plan_text(plan(parse_config(config), tmp_path))
+    assert f"- adni: {counts.images} images, by the archive\n" in text
+    assert "- adni: pairs of a healthy and a diseased image: " in text
 
 
 def test_toy_data_are_counted_by_their_settings(tmp_path):
@@ -348,7 +352,7 @@ def test_command_prints_the_plan(tmp_path, monkeypatch, capsys):
     cli.main(["plan", "--configfile", str(ROOT / "config.yaml")])
     said = capsys.readouterr().out
     assert "train_model" in said
-    assert "in all: 892 jobs" in said
+    assert "in all: 804 jobs" in said
     assert "GB of disk" in said
 
 

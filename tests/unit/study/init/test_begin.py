@@ -101,6 +101,7 @@ def test_bids(folder, capsys):
     assert "- 1 of the 10 scans looked at, such as my-study/sub-C0/ses-M00/anat/" in said
     assert "it will be left out: the skull is gone; give the original scan" in said
     assert "subjects with a test pair: 1; with fewer than 10 there are no intervals" in said
+    assert "- hours are an estimate" in said
     assert "    # from MCI to AD: 4 subjects\n" in text
     assert "    labels: {column: group, healthy: [MCI], diseased: [AD]}\n" in text
 
