@@ -172,7 +172,7 @@ STAGES = {
     "films": Stage(
         "prepare the films of a shard",
         rule="prepare_films",
-        function="pipeline.chest.prepare:prepare_film_shard",
+        function="pipeline.chest.prepare_shard:prepare_film_shard",
         version=6,
         told="resized to {resize} × {resize} pixels and their histograms equalised; the networks "
         "see {crop} × {crop} pixels",

@@ -28,7 +28,7 @@ def _import_nibabel() -> None:
         load("nibabel:load")
     finally:
         if hidden:
-            del sys.modules["pydicom"]
+            sys.modules.pop("pydicom", None)
 
 
 def _image_stage(args: argparse.Namespace) -> None:
@@ -78,7 +78,7 @@ def _measure_engines(args: argparse.Namespace) -> None:
 
 
 def _films(args: argparse.Namespace) -> None:
-    from pipeline.chest.prepare import prepare_film_shard
+    from pipeline.chest.prepare_shard import prepare_film_shard
     from pipeline.chest.shards import rows_of_shard
     from pipeline.cohort.manifest import read_manifest
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pandas as pd
 from pydicom import dcmread
 
-from pipeline.chest.prepare import prepare_film, prepare_film_shard
+from pipeline.chest.prepare import prepare_film
+from pipeline.chest.prepare_shard import prepare_film_shard
 from pipeline.dicom.film import film_format, read_film
 from pipeline.stage.errors import ImageError, InputError
 

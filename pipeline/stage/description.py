@@ -28,8 +28,9 @@ class Stage:
 def load(name: str) -> Callable[..., Any]:
     """The function ``module:function``, imported now.
 
-    The garbage collector does not look at what a first import makes, since that lives as long as
-    the process: its looks, while PyTorch is imported and at the end, took a quarter of the time.
+    The garbage collector does not look at what a first import makes, nor later at all that was made
+    until then, since that lives as long as the process: its looks, while PyTorch is imported and at
+    the end, took a quarter of the time.
     """
     module, function = name.split(":")
     spared = gc.isenabled() and module not in sys.modules

@@ -16,7 +16,7 @@ from PIL import Image
 from pydicom import dcmread
 from pydicom.encaps import encapsulate, get_frame
 
-from pipeline.chest.prepare import prepare_film_shard
+from pipeline.chest.prepare_shard import prepare_film_shard
 from pipeline.chest.shards import film_key
 from pipeline.dicom.film import read_film
 from pipeline.stage.errors import ImageError
