@@ -113,7 +113,8 @@ class JobSettings:
         """The environment that holds what does a stage: `pattern`, with a name in it."""
         engines = ENGINES[stage]
         held = {name: engines[choice.name].environment for name, choice in self._choices(stage)}
-        return of_dataset({name: pattern.format(held[name] or "python") for name in held})
+        found = of_dataset({name: pattern.format(held[name] or "python") for name in held})
+        return found or pattern.format("python")  # Snakemake wants one of a rule without jobs, too
 
     @property
     def converter_version(self) -> str | None:

@@ -111,11 +111,8 @@ def test_no_template_is_no_input(demo):
     assert not study_of(shipped("config/toy.yaml")).template_file
 
 
-PREPARED = {
-    "datasets.adni.demo": None,
-    "datasets.adni.prepared": "grid",
-    "datasets.adni.brain.engines.skull_refine": "fsl",
-}
+ENGINE = "datasets.adni.brain.engines.skull_refine"
+PREPARED = {"datasets.adni.demo": None, "datasets.adni.prepared": "grid", ENGINE: "fsl"}
 
 
 @pytest.fixture
@@ -135,7 +132,7 @@ def test_prepared_volumes_ask_for_no_engine_of_a_stage_that_they_skip(prepared, 
 
 
 def test_raw_and_prepared_volumes_go_their_own_ways(prepared):
-    config = effective("config.yaml")
+    config = changed(effective("config.yaml"), {ENGINE: "embedded"})
     config["datasets"]["other"] = prepared["datasets"]["adni"]
     study = study_of(config)
     wildcards = {"subject": "s1", "session": "bl"}
@@ -168,13 +165,19 @@ def test_engine_that_is_missing_is_told_with_its_data_set(monkeypatch):
     for variable in ("FSLDIR", "ROBEX_DIR"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("PATH", "")
-    config = changed(effective("config.yaml"), {"datasets.adni.brain.engines.skull_refine": "fsl"})
+    config = changed(effective("config.yaml"), {ENGINE: "fsl"})
     with pytest.raises(InputError, match=r"^datasets\.adni\.brain\.engines: fsl is not found"):
         study_of(config)
     conda = study_of(config, conda=True)
     assert conda.engine("skull_refine") == "fsl"
     assert conda.engine_env("skull_refine", "envs/{}.yaml") == "envs/fsl.yaml"
     assert conda.engine_env("crop", "envs/{}.yaml") == "envs/python.yaml"
+
+
+def test_stage_that_all_leave_out_has_a_place_and_no_job(demo):
+    assert demo.engine("skull_refine") is None and demo.through("skull_refine") == []
+    assert demo.after("skull_refine") == volume("skull")
+    assert demo.engine_env("skull_refine", "envs/{}.yaml") == "envs/python.yaml"
 
 
 def test_settings_of_trainings(demo):
