@@ -22,9 +22,9 @@ def sample_field(field: np.ndarray, positions: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     field
-        Array `(channels, *shape)`; any number of channels.
+        Array `(channels, *shape)`, finite; any number of channels.
     positions
-        Grid coordinates `(d, ...)`, in steps of the field's grid.
+        Grid coordinates `(d, ...)`, finite, in steps of the field's grid.
 
     Returns
     -------

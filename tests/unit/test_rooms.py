@@ -2,12 +2,15 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-PIPELINE = Path(__file__).parents[2] / "pipeline"
+ROOT = Path(__file__).parents[2]
+PIPELINE = ROOT / "pipeline"
 ORDER = (
     "stage",
     "geometry",
@@ -56,8 +59,18 @@ def test_a_package_imports_only_from_those_before_it(path):
 @pytest.mark.parametrize("room", ["method", "score", "biomarkers", "figures", "report"])
 def test_what_follows_packing_reads_no_archive(room):
     """It knows images by the packed folder alone."""
-    names = {name for path in (PIPELINE / room).rglob("*.py") for name in imported(path)}
-    assert not names & {"dicom", "cohort", "qc"}
+    archives = {"dicom", "cohort", "qc"}
+    modules = list((PIPELINE / room).rglob("*.py"))
+    assert not {name for path in modules for name in imported(path)} & archives
+    # Nor by way of others.
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in modules]
+    script = "import importlib, sys; [importlib.import_module(name) for name in sys.argv[1:]]\n"
+    script += "print(*{name.split('.')[1] for name in sys.modules if name.startswith('pipeline.')})"
+    told = subprocess.run(
+        [sys.executable, "-c", script, *names], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    rooms = set(told.stdout.split())
+    assert room in rooms and not rooms & archives
 
 
 def test_every_package_has_its_place():

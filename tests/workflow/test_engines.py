@@ -70,7 +70,7 @@ def test_named_tool_that_is_missing_stops_the_run(bare, tmp_path):
 
 
 def test_unknown_engine_and_old_keys_stop_the_run(bare, tmp_path):
-    old = dict.fromkeys(ENGINES, EMBEDDED) | {"skull_refine": "nones"}
+    old = dict.fromkeys(ENGINES, EMBEDDED) | {"skull_refine": "nones", "crop": NONE}
     old["robex"] = old.pop("skull")
     config = write_small_study(tmp_path, brain__engines=old)
     done = run_snakemake(tmp_path, TARGET, "--configfile", config, check=False)
@@ -81,6 +81,7 @@ def test_unknown_engine_and_old_keys_stop_the_run(bare, tmp_path):
         "brain.engines.skull_refine: expected one of auto, embedded, brainextractor, fsl, none"
         in said
     )
+    assert "brain.engines.crop: expected one of" in said  # of the others none may be left out
     assert not (tmp_path / "results").exists()
 
 
