@@ -182,6 +182,7 @@ def test_methods_omit_a_stage_that_was_left_out(study):
     del engines["skull_refine"]
     text = methods_text(run)
     assert "again" not in text
+    assert "none" not in text
     assert "doi:10.1002/hbm.10062" not in text
 
 
